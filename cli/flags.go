@@ -1,0 +1,76 @@
+package cli
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+
+	"github.com/alecthomas/kong"
+)
+
+// The flags that several modes share. A mode embeds those it needs.
+
+type storeFlags struct {
+	EventstoreURL string `name:"eventstore-url" help:"Event store to use." default:"esdb://127.0.0.1:2113?tls=false" env:"EVENTSTORE_URL" placeholder:"URL"`
+}
+
+type redisFlags struct {
+	RedisURL string `name:"redis-url" help:"Redis to use." default:"redis://127.0.0.1:6379" env:"REDIS_URL" placeholder:"URL"`
+}
+
+type busFlags struct {
+	AWSEndpointURL string `name:"aws-endpoint-url" help:"SNS and SQS to use; none: AWS itself. Against a loopback address neither credentials nor a region are needed." env:"AWS_ENDPOINT_URL" placeholder:"URL"`
+	AWSRegion      string `name:"aws-region" help:"Region of the topic and the queues." env:"AWS_REGION" placeholder:"REGION"`
+}
+
+// shopFlags name the shop: several may share one bus and one Redis.
+type shopFlags struct {
+	Topic string `help:"Prefix of the names of topic and queues, and of the keys in Redis." default:"jangbu" env:"JANGBU_TOPIC" placeholder:"NAME"`
+}
+
+type workerFlags struct {
+	Workers int `help:"Workers of each view's queue." default:"4" env:"JANGBU_WORKERS" placeholder:"N"`
+}
+
+// embeddedFlags say where the embedded servers listen and keep their data.
+type embeddedFlags struct {
+	Data       string     `help:"Folder of the event store's file." default:"./data" type:"path" env:"JANGBU_DATA" placeholder:"DIR"`
+	Eventstore listenAddr `help:"Address of the embedded event store; port 0 picks a free one." default:"127.0.0.1:2113" env:"JANGBU_EVENTSTORE_LISTEN" placeholder:"ADDR"`
+	AWS        listenAddr `name:"aws" help:"Address of the embedded SNS and SQS." default:"127.0.0.1:4566" env:"JANGBU_AWS_LISTEN" placeholder:"ADDR"`
+	Redis      listenAddr `help:"Address of the embedded Redis." default:"127.0.0.1:6379" env:"JANGBU_REDIS_LISTEN" placeholder:"ADDR"`
+}
+
+// listenAddr is host:port; ":port" is every interface, and a bare port is the loopback interface.
+type listenAddr string
+
+// Decode implements kong.MapperValue.
+func (l *listenAddr) Decode(ctx *kong.DecodeContext) error {
+	var text string
+	if err := ctx.Scan.PopValueInto("address", &text); err != nil {
+		return err
+	}
+	if _, err := strconv.Atoi(text); err == nil {
+		text = net.JoinHostPort("127.0.0.1", text)
+	}
+	_, port, err := net.SplitHostPort(text)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		return fmt.Errorf("%q is not an address such as 127.0.0.1:8080, :8080 or 8080", text)
+	}
+	*l = listenAddr(text)
+	return nil
+}
+
+// reachable is the address at which a client on this machine finds a listener.
+func reachable(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return addr
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port)
+}

@@ -1,0 +1,104 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"jangbu/cli/importer"
+	"jangbu/cli/term"
+)
+
+type importMode struct {
+	Dir      string        `arg:"" help:"Folder with members.csv, products.csv, orders.csv and lines.csv."`
+	URL      string        `name:"url" help:"API to post to." default:"http://127.0.0.1:8080" env:"JANGBU_URL" placeholder:"URL"`
+	Workers  int           `help:"Requests in flight." default:"64" env:"JANGBU_IMPORT_WORKERS" placeholder:"N"`
+	Patience time.Duration `help:"How long the API may answer nothing at all before the import stops." default:"30s" env:"JANGBU_IMPORT_PATIENCE" placeholder:"TIME"`
+}
+
+// Help is the detailed help.
+func (importMode) Help() string {
+	return `
+Orders are placed by date, each at the prices its lines name: a product is repriced whenever a line's price differs. Whatever does not depend on each other runs side by side.
+
+Importing again is safe at any time: after a kill it resumes, and when all is there it changes nothing. A row that is wrong is reported with file and line, the others go on, and the exit code is 1; correct the row and import again.
+
+Examples:
+
+    jangbu import ../shared/data/northwind
+    jangbu import ./shop --url http://127.0.0.1:8081 --workers 16
+    jangbu import ./shop 2> problems.txt
+`
+}
+
+// Validate implements kong.Validatable.
+func (m *importMode) Validate() error {
+	if m.Workers < 1 || m.Workers > 10_000 {
+		return fmt.Errorf("--workers must be from 1 to 10000, not %d", m.Workers)
+	}
+	if m.Patience <= 0 {
+		return fmt.Errorf("--patience must be longer than nothing, not %s", m.Patience)
+	}
+	return nil
+}
+
+// Run imports the folder, with a bar for each kind of step on stderr and the sums on stdout.
+func (m *importMode) Run(ctx context.Context, a *app) error {
+	if info, err := os.Stat(m.Dir); err != nil || !info.IsDir() {
+		return fmt.Errorf("%s is not a folder: name one with members.csv, products.csv, orders.csv and lines.csv", m.Dir)
+	}
+	report, err := m.importWithBars(ctx, a)
+	for _, p := range report.Problems {
+		fmt.Fprintln(a.stderr, p)
+	}
+	if report.Total() > 0 {
+		if err := printCounts(a, report); err != nil {
+			return err
+		}
+	}
+	done := fmt.Sprintf("%s of %s steps done", term.Count(int64(report.Done())), term.Count(int64(report.Total())))
+	switch {
+	case ctx.Err() != nil:
+		return &failure{exitInterrupted, fmt.Errorf("interrupted, %s: run the same import again to resume it", done)}
+	case errors.Is(err, importer.ErrStopped):
+		return fmt.Errorf("%w, %s: see that the API runs at --url, then run the same import again to resume it", err, done)
+	case err != nil:
+		return err
+	case len(report.Problems) > 0:
+		return fmt.Errorf("%d problems, listed above by file and line: correct the rows and run the same import again", len(report.Problems))
+	}
+	return nil
+}
+
+func (m *importMode) importWithBars(ctx context.Context, a *app) (importer.Report, error) {
+	progress := term.NewProgress(a.stderr, term.Options{Terminal: isTerminal(a.stderr)})
+	bars := map[importer.Kind]*term.Bar{}
+	drawing, stop := context.WithCancel(context.WithoutCancel(ctx))
+	drawn := make(chan error, 1)
+	go func() { drawn <- progress.Run(drawing) }()
+	report, err := importer.Run(ctx, m.Dir, importer.Config{URL: m.URL, Workers: m.Workers, Patience: m.Patience,
+		Progress: func(kind importer.Kind, done, total int) {
+			if bars[kind] == nil {
+				bars[kind] = progress.Bar(string(kind), int64(total))
+			}
+			bars[kind].Set(int64(done))
+		}})
+	stop()
+	return report, errors.Join(err, <-drawn)
+}
+
+func printCounts(a *app, report importer.Report) error {
+	table := term.NewTable("", "DONE>", "OF>")
+	for _, c := range report.Counts {
+		if c.Total > 0 {
+			table.Row(string(c.Kind), term.Count(int64(c.Done)), term.Count(int64(c.Total)))
+		}
+	}
+	if _, err := table.WriteTo(a.stdout); err != nil {
+		return fmt.Errorf("print the sums: %w", err)
+	}
+	_, err := fmt.Fprintf(a.stdout, "in %s\n", term.Duration(report.Elapsed))
+	return err
+}

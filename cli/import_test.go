@@ -1,0 +1,242 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"jangbu/domain/event"
+	"jangbu/infra/eventstore"
+)
+
+const demo = "../test/testdata/shop"
+
+// dev starts everything on free ports and returns its address and its event store.
+func dev(t *testing.T) (url string, store *eventstore.Store) {
+	t.Helper()
+	p := start(t, "dev", "--data", t.TempDir(), "--http", "0", "--eventstore", "0", "--aws", "0", "--redis", "0", "--log-level", "warn")
+	t.Cleanup(func() {
+		p.stop()
+		if code := p.end(t); code != 0 {
+			t.Errorf("dev ended with %d: %s", code, p.stderr.String())
+		}
+	})
+	url = p.wait(t, &p.stdout, "ready ")
+	store, err := eventstore.Open(p.wait(t, &p.stderr, "EVENTSTORE_URL="), eventstore.Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return url, store
+}
+
+// waitHealthy asks for the health of a service until it is good, which may come some time after it serves.
+func waitHealthy(t *testing.T, url string) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		code, stdout, stderr := run(t, "health", url)
+		if code == 0 && stdout == "ready\n" {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("never healthy: code %d, %s", code, stderr)
+		}
+	}
+}
+
+// shopEvents is every event of the shop's own streams, by stream.
+func shopEvents(t *testing.T, store *eventstore.Store) map[string][]event.Recorded {
+	t.Helper()
+	out := map[string][]event.Recorded{}
+	for e, err := range store.ReadAll(t.Context(), event.Position{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch event.Category(e.Stream) {
+		case "member", "product", "order":
+			out[e.Stream] = append(out[e.Stream], e)
+		}
+	}
+	return out
+}
+
+func wantRow(t *testing.T, table string, cells ...string) {
+	t.Helper()
+	for line := range strings.Lines(table) {
+		if slices.Equal(strings.Fields(line), cells) {
+			return
+		}
+	}
+	t.Errorf("no row %v in\n%s", cells, table)
+}
+
+func TestImportIntoTheRunningProgram(t *testing.T) {
+	url, store := dev(t)
+	code, stdout, stderr := run(t, "import", demo, "--url", url)
+	if code != 0 {
+		t.Fatalf("code %d: %s", code, stderr)
+	}
+	wantRow(t, stdout, "members", "5", "5")
+	wantRow(t, stdout, "orders", "25", "25")
+	if !strings.Contains(stderr, "orders        25/25  100%") {
+		t.Errorf("no plain progress line in %q", stderr)
+	}
+	first := shopEvents(t, store)
+	var placed struct{ Lines []struct{ UnitPrice int64 } }
+	data := strings.ReplaceAll(string(first["order-1010"][0].Data), "_", "")
+	if err := json.Unmarshal([]byte(data), &placed); err != nil || len(placed.Lines) != 1 || placed.Lines[0].UnitPrice != 1250 {
+		t.Errorf("order 1010 stands as %s (%v)", first["order-1010"][0].Data, err)
+	}
+	if code, _, stderr := run(t, "import", demo, "--url", url); code != 0 {
+		t.Fatalf("second import: code %d: %s", code, stderr)
+	}
+	second := shopEvents(t, store)
+	if len(first) != 5+8+25 || len(second) != len(first) {
+		t.Errorf("%d streams after the first import, %d after the second", len(first), len(second))
+	}
+	for stream, events := range second {
+		if len(events) != len(first[stream]) {
+			t.Errorf("%s had %d events, and has %d after the second import", stream, len(first[stream]), len(events))
+		}
+	}
+}
+
+func TestServicesApart(t *testing.T) {
+	stack := start(t, "stack", "--data", t.TempDir(), "--eventstore", "0", "--aws", "0", "--redis", "0", "--log-level", "warn")
+	command := start(t, "command", "--http", "0", "--log-level", "warn",
+		"--eventstore-url", stack.wait(t, &stack.stderr, "EVENTSTORE_URL="))
+	url := command.wait(t, &command.stdout, "ready ")
+	waitHealthy(t, url)
+	if code, _, stderr := run(t, "import", demo, "--url", url); code != 0 {
+		t.Errorf("import: code %d, %s", code, stderr)
+	}
+	for _, p := range []*program{command, stack} {
+		p.stop()
+		if code := p.end(t); code != 0 {
+			t.Errorf("code %d, %s", code, p.stderr.String())
+		}
+	}
+}
+
+func TestImportOfABadFolder(t *testing.T) {
+	url, _ := dev(t)
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(demo)); err != nil {
+		t.Fatal(err)
+	}
+	lines := filepath.Join(dir, "lines.csv")
+	data, err := os.ReadFile(lines)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bad := strings.Replace(string(data), "1001,P-1,4.99,10,0", "1001,P-1,4.99,ten,0", 1)
+	if err := os.WriteFile(lines, []byte(bad), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr := run(t, "import", dir, "--url", url)
+	if code != 1 {
+		t.Errorf("code %d", code)
+	}
+	wantRow(t, stdout, "orders", "24", "24")
+	for _, want := range []string{lines + `:2: quantity: "ten" is not`, "order 1001 is left out because of " + lines + ":2", "jangbu: 2 problems, listed above"} {
+		if !strings.Contains(stderr, want) {
+			t.Errorf("stderr does not say %q:\n%s", want, stderr)
+		}
+	}
+	if err := os.WriteFile(lines, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr := run(t, "import", dir, "--url", url); code != 0 {
+		t.Errorf("corrected: code %d, %s", code, stderr)
+	}
+}
+
+func TestImportThatCannotBegin(t *testing.T) {
+	away := httptest.NewServer(http.NotFoundHandler())
+	away.Close()
+	tests := map[string]struct {
+		args []string
+		want []string
+	}{
+		"no folder": {[]string{"/nowhere/at/all"}, []string{"/nowhere/at/all is not a folder"}},
+		"no server": {[]string{demo, "--url", away.URL, "--patience", "20ms"}, []string{"refused", "run the same import again to resume"}},
+		"no URL":    {[]string{demo, "--url", "localhost"}, []string{`"localhost" is not a URL`}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			code, stdout, stderr := run(t, append([]string{"import"}, tt.args...)...)
+			if code != 1 || stdout != "" {
+				t.Errorf("code %d, stdout %q", code, stdout)
+			}
+			wantOneLine(t, stderr, tt.want...)
+		})
+	}
+}
+
+func TestAnInterruptedImportSaysHowToResume(t *testing.T) {
+	ctx, interrupt := context.WithCancel(context.Background())
+	srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if _, err := io.Copy(io.Discard, r.Body); err != nil { // only then does the server notice that the client has gone
+			t.Log(err)
+		}
+		interrupt()
+		<-r.Context().Done()
+	}))
+	defer srv.Close()
+	var stdout, stderr output
+	if code := Run(ctx, []string{"import", demo, "--url", srv.URL}, &stdout, &stderr); code != 130 {
+		t.Errorf("code %d", code)
+	}
+	wantOneLine(t, stderr.String(), "interrupted", "again to resume")
+}
+
+func TestHealthOfAServiceThatIsNotReady(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/readyz" {
+			t.Errorf("asked for %s", r.URL.Path)
+		}
+		w.WriteHeader(503)
+		w.Write([]byte("{\"checks\":\n  \"redis is away\"}"))
+	}))
+	defer srv.Close()
+	code, _, stderr := run(t, "health", srv.URL+"/")
+	if code != 1 {
+		t.Errorf("code %d", code)
+	}
+	wantOneLine(t, stderr, "not ready", "503", "redis is away")
+	srv.Close()
+	if code, _, stderr = run(t, "health", srv.URL); code != 1 {
+		t.Errorf("code %d", code)
+	}
+	wantOneLine(t, stderr, "not ready", "refused")
+}
+
+func TestCommandStartsWithoutItsStore(t *testing.T) {
+	p := start(t, "command", "--http", "0", "--eventstore-url", "esdb://127.0.0.1:1?tls=false", "--log-level", "error")
+	url := p.wait(t, &p.stdout, "ready ")
+	if code, _, stderr := run(t, "health", url); code != 1 || !strings.Contains(stderr, "eventstore") {
+		t.Errorf("health: code %d, %s", code, stderr)
+	}
+	p.stop()
+	if code := p.end(t); code != 0 {
+		t.Errorf("code %d, %s", code, p.stderr.String())
+	}
+	code, _, stderr := run(t, "command", "--http", "0", "--eventstore-url", "postgres://x")
+	if code != 1 {
+		t.Errorf("code %d", code)
+	}
+	wantOneLine(t, stderr, "EVENTSTORE_URL")
+}

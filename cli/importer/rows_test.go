@@ -1,0 +1,222 @@
+package importer_test
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// write makes a folder from a small right one and the files given.
+func write(t *testing.T, files map[string]string) string {
+	t.Helper()
+	all := map[string]string{
+		"members.csv":  "id,name,contact,city,country,phone\nM,Mo,,,,\nN,No,,,,\n",
+		"products.csv": "id,name,category,list_price,opening_stock,discontinued\nP,Pen,Pens,2.00,9,1\nQ,Quill,Pens,3.00,9,0\n",
+		"orders.csv": "id,member_id,placed_on,shipped_on,shipping_fee,carrier,ship_name,ship_city,ship_country\n" +
+			"1,M,2024-01-01,2024-01-02,0,Post,,,\n2,N,2024-01-02,,1.5,,,,\n3,M,2024-01-03,,0,,,,\n",
+		"lines.csv": "order_id,product_id,unit_price,quantity,discount_percent\n1,P,2.00,1,0\n2,P,2.00,1,0\n3,Q,3.10,1,0\n",
+	}
+	maps.Copy(all, files)
+	dir := t.TempDir()
+	for name, text := range all {
+		if text == "" {
+			continue
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+const (
+	orderHead = "id,member_id,placed_on,shipped_on,shipping_fee,carrier,ship_name,ship_city,ship_country\n"
+	lineHead  = "order_id,product_id,unit_price,quantity,discount_percent\n"
+)
+
+func TestBadRowsAreNamedAndTheRestGoesOn(t *testing.T) {
+	tests := map[string]struct {
+		files  map[string]string
+		want   []string // the whole list of problems
+		orders []string // that are placed nevertheless
+	}{
+		"all right, with BOM, CRLF, quotes, and columns in another order": {
+			files: map[string]string{"members.csv": "\ufeffname,id,contact,city,country,phone\r\n\"Mo \"\"the\"\" Big, Inc.\nof Seoul\",M,,,,\r\nNo,N,,,,\r\n"},
+			want:  nil, orders: []string{"1", "2", "3"},
+		},
+		"wrong column count": {
+			files:  map[string]string{"lines.csv": lineHead + "1,P,2.00,1,0\n2,P,2.00,1\n3,Q,3.10,1,0\n"},
+			want:   []string{"lines.csv:3: the row has 4 columns, the header has 5", "orders.csv:3: order 2 is left out because of lines.csv:3", "products.csv:2: end of product P skipped because of orders.csv:3"},
+			orders: []string{"1", "3"},
+		},
+		"a stray quote does not swallow the rest": {
+			files:  map[string]string{"lines.csv": lineHead + "1,P,2.00,1,0\n3,Q,\"3.10,1,0\n2,P,2.00,1,0\n"},
+			want:   []string{`lines.csv:3: the row cannot be read: extraneous or missing " in quoted-field`, "orders.csv:4: order 3 is left out because of lines.csv:3"},
+			orders: []string{"1", "2"},
+		},
+		"bad numbers and dates, all at once": {
+			files: map[string]string{
+				"orders.csv": orderHead + "1,M,2024-13-01,soon,-1,Post,,,\n2,N,2024-01-02,,1.555,,,,\n3,M,2024-01-03,,0,,,,\n",
+				"lines.csv":  lineHead + "1,P,2.00,1,0\n2,P,2.00,1,0\n3,Q,1e3,0,101\n",
+			},
+			want: []string{
+				`lines.csv:4: unit_price: "1e3" is not an amount such as 14.00`,
+				`lines.csv:4: quantity: "0" is not a whole number from 1 to 1000000000`,
+				`lines.csv:4: discount_percent: "101" is not a whole number from 0 to 100`,
+				`orders.csv:2: placed_on: "2024-13-01" is not a date such as 1996-07-04`,
+				`orders.csv:2: shipped_on: "soon" is not a date such as 1996-07-04`,
+				`orders.csv:2: shipping_fee: "-1" is not an amount such as 14.00`,
+				`orders.csv:3: shipping_fee: "1.555" has more than 2 decimals`,
+				"orders.csv:4: order 3 is left out because of lines.csv:4",
+				"products.csv:2: end of product P skipped because of orders.csv:3",
+			},
+		},
+		"unknown references": {
+			files: map[string]string{
+				"orders.csv": orderHead + "1,M,2024-01-01,,0,,,,\n2,Z,2024-01-02,,0,,,,\n3,M,2024-01-03,,0,,,,\n",
+				"lines.csv":  lineHead + "1,P,2.00,1,0\n2,Q,3.00,1,0\n3,X,3.10,1,0\n4,P,2.00,1,0\n",
+			},
+			want: []string{
+				`lines.csv:4: product_id: there is no product "X" in products.csv`,
+				`lines.csv:5: order_id: there is no order "4" in orders.csv`,
+				`orders.csv:3: member_id: there is no member "Z" in members.csv`,
+				"orders.csv:4: order 3 is left out because of lines.csv:4",
+			},
+			orders: []string{"1"},
+		},
+		"a bad product takes its orders along": {
+			files: map[string]string{"products.csv": "id,name,category,list_price,discontinued\nP,Pen,Pens,two,1\nQ,Quill,Pens,3.00,0\n"},
+			want: []string{`products.csv:2: list_price: "two" is not an amount such as 14.00`,
+				"orders.csv:2: order 1 is left out because of products.csv:2", "orders.csv:3: order 2 is left out because of products.csv:2"},
+			orders: []string{"3"},
+		},
+		"duplicates and bad ids": {
+			files: map[string]string{
+				"members.csv": "id,name,contact,city,country,phone\nM,Mo,,,,\nN,No,,,,\nM,Other,,,,\nA B,Space,,,,\n",
+				"orders.csv":  orderHead + "1,M,2024-01-01,,0,,,,\n2,N,2024-01-02,,0,,,,\n1,N,2024-01-03,,0,,,,\n3,M,2024-01-03,,0,,,,\n",
+			},
+			want: []string{"members.csv:4: member M stands already at members.csv:2", `members.csv:5: id: "A B" is not an id: 1 to 64 letters, digits, '_' or '-'`,
+				"orders.csv:4: order 1 stands already at orders.csv:2"},
+			orders: []string{"1", "2", "3"},
+		},
+		"an order without lines, an order with two prices": {
+			files: map[string]string{"lines.csv": lineHead + "1,P,2.00,1,0\n1,P,2.10,1,0\n3,Q,3.10,1,0\n3,Q,3.10,2,0\n"},
+			want: []string{"lines.csv:3: order 1 has product P at another price at lines.csv:2", "orders.csv:3: order 2 has no lines in lines.csv",
+				"orders.csv:2: order 1 is left out because of lines.csv:3", "products.csv:2: end of product P skipped because of orders.csv:2"},
+			orders: []string{"3"},
+		},
+		"not UTF-8": {
+			files:  map[string]string{"members.csv": "id,name,contact,city,country,phone\nM,Caf\xe9,,,,\nN,No,,,,\n"},
+			want:   []string{"members.csv:2: the row is not UTF-8", "orders.csv:2: order 1 is left out because of members.csv:2", "orders.csv:4: order 3 is left out because of members.csv:2", "products.csv:2: end of product P skipped because of orders.csv:2"},
+			orders: []string{"2"},
+		},
+		"missing file": {
+			files: map[string]string{"members.csv": ""},
+			want: []string{"members.csv: the file is missing", "orders.csv: no order is placed, because one of the other files could not be used",
+				"products.csv:2: end of product P skipped because of orders.csv"},
+		},
+		"missing column": {
+			files: map[string]string{"lines.csv": "order_id,product_id,price,quantity\n"},
+			want: []string{"lines.csv:1: missing column unit_price, discount_percent", "orders.csv: no order is placed, because one of the other files could not be used",
+				"products.csv:2: end of product P skipped because of orders.csv"},
+		},
+		"empty file": {
+			files: map[string]string{"orders.csv": "\n"},
+			want:  []string{"orders.csv:1: the file is empty: it needs a header with the columns id, member_id, placed_on, shipped_on, shipping_fee, carrier, ship_name, ship_city, ship_country"},
+		},
+		"what the server refuses fails those that need it, not those that only follow": {
+			files: map[string]string{
+				"members.csv": "id,name,contact,city,country,phone\nM,,,,,\nN,No,,,,\n",
+				"lines.csv":   lineHead + "1,P,2.00,1,0\n2,P,2.20,1,0\n3,Q,3.10,1,0\n",
+			},
+			want: []string{"members.csv:2: member M: 422 Unprocessable Entity: wrong field; /name: must not be empty",
+				"orders.csv:2: order 1 skipped because of members.csv:2 (member M)", "orders.csv:2: shipping of order 1 skipped because of members.csv:2 (order 1)",
+				"orders.csv:4: order 3 skipped because of members.csv:2 (member M)", "products.csv:2: end of product P skipped because of members.csv:2 (order 1)"},
+			orders: []string{"2"},
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			dir, s := write(t, tt.files), newShop()
+			report, err := run(t, dir, s.serve(t).URL, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			compare(t, report.Problems, dir, tt.want)
+			got := slices.Sorted(maps.Keys(s.orders))
+			if !slices.Equal(got, tt.orders) {
+				t.Errorf("placed orders %v, want %v", got, tt.orders)
+			}
+		})
+	}
+}
+
+func compare[P interface{ String() string }](t *testing.T, problems []P, dir string, want []string) {
+	t.Helper()
+	var got []string
+	for _, p := range problems {
+		got = append(got, strings.ReplaceAll(p.String(), dir+string(filepath.Separator), ""))
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("problems\n  %s\nwant\n  %s", strings.Join(got, "\n  "), strings.Join(want, "\n  "))
+	}
+}
+
+// A folder with a bad row is imported, corrected and imported again. The order that was left out is then placed at the
+// price of its own time, although the shop's prices have moved on since, and they end where they were.
+func TestACorrectedRowIsPlacedAtItsOwnPrice(t *testing.T) {
+	orders := orderHead + "1,M,2024-01-01,,0,,,,\n2,N,2024-01-02,,0,,,,\n3,M,2024-01-03,,0,,,,\n"
+	right := lineHead + "1,P,2.00,1,0\n2,P,2.00,1,0\n2,Q,3.00,1,0\n3,P,2.50,1,0\n3,Q,3.10,1,0\n"
+	dir := write(t, map[string]string{"orders.csv": orders, "lines.csv": strings.Replace(right, "2,P,2.00,1,0", "2,P,2.00,one,0", 1)})
+	s := newShop()
+	srv := s.serve(t)
+	report, err := run(t, dir, srv.URL, nil)
+	if err != nil || len(report.Problems) != 3 || s.orders["2"] != nil || s.products["P"].price != 250 {
+		t.Fatalf("first run: %v, %v", err, report.Problems)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "lines.csv"), []byte(right), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	mustRun(t, dir, srv.URL, nil)
+	check(t, s, dir)
+	if p, q := s.products["P"].price, s.products["Q"].price; p != 250 || q != 310 {
+		t.Errorf("prices end at %d and %d", p, q)
+	}
+	effects := s.effectCount()
+	mustRun(t, dir, srv.URL, nil)
+	if s.effectCount() != effects {
+		t.Errorf("the third run changed the shop: %v", s.effects[effects:])
+	}
+}
+
+func TestRowsEditedAfterTheirImportAreReported(t *testing.T) {
+	dir, s := write(t, nil), newShop()
+	srv := s.serve(t)
+	mustRun(t, dir, srv.URL, nil)
+	effects := s.effectCount()
+	for name, text := range map[string]string{
+		"members.csv": "id,name,contact,city,country,phone\nM,Mo,,,,\nN,Nobody,,,,\n",
+		"lines.csv":   lineHead + "1,P,2.00,1,0\n2,P,2.00,7,0\n3,Q,3.20,1,0\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	report, err := run(t, dir, srv.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const reused = ": 422 Unprocessable Entity: The key was used with another request."
+	compare(t, report.Problems, dir, []string{
+		"lines.csv:4: price of product Q" + reused, "members.csv:3: member N" + reused,
+		"lines.csv:4: price of product Q skipped because of lines.csv:4 (price of product Q)",
+		"orders.csv:3: order 2 skipped because of members.csv:3 (member N)",
+		"products.csv:2: end of product P skipped because of members.csv:3 (order 2)",
+	})
+	if got := s.effects[effects:]; len(got) > 0 {
+		t.Errorf("the shop changed: %v", got)
+	}
+}

@@ -1,0 +1,212 @@
+package importer
+
+import (
+	"container/heap"
+	"context"
+	"fmt"
+	"regexp"
+	"strconv"
+	"sync"
+)
+
+// state is where a step stands.
+type state int
+
+const (
+	waiting state = iota
+	done
+	failed
+)
+
+// runner walks a plan. Only its coordinator, execute, touches its fields while workers post.
+type runner struct {
+	cfg      Config
+	client   *client
+	steps    []step
+	states   []state
+	causes   []Place // of failed steps: the row that is to blame
+	pending  []int   // how many steps each step still waits for
+	unblocks [][]int // the steps that wait for each step
+	ready    intHeap // steps that wait for nothing, the earliest first
+	problems problems
+	done     map[Kind]int
+	ended    map[Kind]int
+	total    map[Kind]int
+	resumed  bool
+}
+
+func (r *runner) run(ctx context.Context, f *folder) error {
+	var err error
+	if r.client, err = newClient(r.cfg); err != nil {
+		return err
+	}
+	defer r.client.http.CloseIdleConnections()
+	shop, err := r.survey(ctx, f)
+	if err != nil {
+		return fmt.Errorf("look at what is there: %w", err)
+	}
+	r.resumed = shop.resumed
+	r.prepare(plan(f, shop))
+	return r.execute(ctx)
+}
+
+func (r *runner) prepare(steps []step) {
+	n := len(steps)
+	r.steps, r.states, r.causes = steps, make([]state, n), make([]Place, n)
+	r.pending, r.unblocks = make([]int, n), make([][]int, n)
+	r.done, r.ended, r.total = map[Kind]int{}, map[Kind]int{}, map[Kind]int{}
+	for i := range steps {
+		r.total[steps[i].kind]++
+		for _, before := range [][]int{steps[i].needs, steps[i].follows} {
+			r.pending[i] += len(before)
+			for _, j := range before {
+				r.unblocks[j] = append(r.unblocks[j], i)
+			}
+		}
+		if r.pending[i] == 0 {
+			r.ready = append(r.ready, i)
+		}
+	}
+	for _, k := range kinds {
+		if r.total[k] > 0 {
+			r.tell(k)
+		}
+	}
+}
+
+type result struct {
+	step   int
+	answer answer
+	err    error
+}
+
+// execute hands steps to workers as they become ready, until all have ended or one cannot be answered.
+func (r *runner) execute(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	work, results := make(chan int), make(chan result)
+	var workers sync.WaitGroup
+	defer workers.Wait()
+	defer close(work)
+	for range min(r.cfg.Workers, len(r.steps)) {
+		workers.Go(func() {
+			for i := range work {
+				a, err := r.client.post(ctx, &r.steps[i])
+				results <- result{i, a, err}
+			}
+		})
+	}
+	var stopped error
+	for busy := 0; ; {
+		next, out := -1, chan int(nil)
+		if stopped == nil {
+			if next = r.next(); next >= 0 {
+				out = work
+			}
+		}
+		if next < 0 && busy == 0 {
+			return stopped
+		}
+		select {
+		case out <- next:
+			heap.Pop(&r.ready)
+			busy++
+		case res := <-results:
+			busy--
+			switch {
+			case res.err == nil:
+				r.settle(res)
+			case stopped == nil:
+				stopped = res.err
+				cancel()
+			}
+		}
+	}
+}
+
+// next is the earliest step that can be posted, or -1. Steps that no longer make sense end here.
+func (r *runner) next() int {
+	for len(r.ready) > 0 {
+		i := r.ready[0]
+		s := &r.steps[i]
+		cause, because := s.blocked, ""
+		for _, j := range s.needs {
+			if r.states[j] == failed {
+				cause, because = r.causes[j], " ("+r.steps[j].what+")"
+				break
+			}
+		}
+		if cause == (Place{}) {
+			return i
+		}
+		heap.Pop(&r.ready)
+		r.problems.skip(s.at, "%s skipped because of %s%s", s.what, cause, because)
+		r.end(i, failed, cause)
+	}
+	return -1
+}
+
+// settle notes the answer to a step.
+func (r *runner) settle(res result) {
+	s := &r.steps[res.step]
+	if res.answer.good(s) {
+		r.done[s.kind]++
+		r.end(res.step, done, Place{})
+		return
+	}
+	at := s.blame(res.answer)
+	r.problems.add(at, "%s: %s", s.what, res.answer.text())
+	r.end(res.step, failed, at)
+}
+
+func (r *runner) end(i int, how state, cause Place) {
+	r.states[i], r.causes[i] = how, cause
+	for _, j := range r.unblocks[i] {
+		if r.pending[j]--; r.pending[j] == 0 {
+			heap.Push(&r.ready, j)
+		}
+	}
+	r.ended[r.steps[i].kind]++
+	r.tell(r.steps[i].kind)
+}
+
+func (r *runner) tell(k Kind) {
+	if r.cfg.Progress != nil {
+		r.cfg.Progress(k, r.ended[k], r.total[k])
+	}
+}
+
+func (r *runner) counts() []Count {
+	var out []Count
+	for _, k := range kinds {
+		out = append(out, Count{Kind: k, Done: r.done[k], Total: r.total[k]})
+	}
+	return out
+}
+
+var linePointer = regexp.MustCompile(`^/lines/(\d+)(/|$)`)
+
+// blame is the row an answer is about: a line of the order when the answer points at one.
+func (s *step) blame(a answer) Place {
+	for _, e := range a.problem.Errors {
+		if m := linePointer.FindStringSubmatch(e.Pointer); m != nil {
+			if i, err := strconv.Atoi(m[1]); err == nil && i < len(s.lines) {
+				return s.lines[i]
+			}
+		}
+	}
+	return s.at
+}
+
+type intHeap []int
+
+func (h intHeap) Len() int           { return len(h) }
+func (h intHeap) Less(i, j int) bool { return h[i] < h[j] }
+func (h intHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *intHeap) Push(x any)        { *h = append(*h, x.(int)) }
+func (h *intHeap) Pop() any {
+	old := *h
+	n := len(old) - 1
+	*h = old[:n]
+	return old[n]
+}

@@ -1,0 +1,56 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"jangbu/infra/web"
+)
+
+type projectorMode struct {
+	storeFlags
+	redisFlags
+	busFlags
+	shopFlags
+	workerFlags
+	Provision bool       `help:"Create what is missing of topic and queues, now and whenever it is found missing. Turn it off where that right is not given." default:"true" negatable:"" env:"JANGBU_PROVISION"`
+	HTTP      listenAddr `name:"http" help:"Address of /healthz and /readyz; port 0 picks a free one." default:"127.0.0.1:8083" env:"JANGBU_PROJECTOR_HTTP" placeholder:"ADDR"`
+}
+
+// Help is the detailed help.
+func (projectorMode) Help() string {
+	return `
+It relays events from the store to SNS, takes them from the views' queues, and lands them in Redis. Any of the three may be away: it waits and goes on where it stopped. Any number of these services may run at once.
+
+Examples:
+
+    jangbu projector
+    jangbu projector --http :8083 --aws-endpoint-url http://127.0.0.1:4566
+    AWS_REGION=eu-central-1 jangbu projector --topic shop          # AWS itself
+`
+}
+
+// Run serves until ctx ends.
+func (m *projectorMode) Run(ctx context.Context, a *app) (err error) {
+	listener, err := listen(m.HTTP, "--http")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, ignoreClosed(listener.Close())) }()
+	store, model, closeBoth, err := openBoth(a, m.storeFlags, m.redisFlags, m.shopFlags)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeBoth()) }()
+	b, err := m.busFlags.open(ctx, m.shopFlags)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	health := web.NewHealth(time.Now)
+	health.Probe("eventstore", store.Ping)
+	health.Probe("redis", model.Ping)
+	p := newProjector(a, store, model, b, m.shopFlags, m.Provision, m.Workers, health)
+	return a.serve(ctx, service{health: health, listener: listener, loops: []func(context.Context) error{p.Run}})
+}

@@ -1,0 +1,67 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+)
+
+// partial is the name under which a file is written before it is whole.
+func partial(path string) string { return path + ".partial" }
+
+// writeWhole puts a new file at path, or none: fill writes it beside path, it is synced, ready may look at it, and only then
+// it takes its name, in place of what had it. A kill at any instant leaves the old file or the new one, and perhaps the
+// partial one, which the next attempt overwrites.
+func writeWhole(path string, fill func(f *os.File) error, ready func(partial string) error) (err error) {
+	temp := partial(path)
+	f, err := os.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if gone := os.Remove(temp); !errors.Is(gone, fs.ErrNotExist) { // renamed, if all went well
+			err = errors.Join(err, gone)
+		}
+	}()
+	err = fill(f)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err := ready(temp); err != nil {
+		return err
+	}
+	if err := os.Rename(temp, path); err != nil {
+		return err
+	}
+	return syncFolder(filepath.Dir(path))
+}
+
+// syncFolder makes renames in a folder durable. Windows has no such call.
+func syncFolder(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// mustBeNew refuses a file that exists, and names the flag that would overwrite it.
+func mustBeNew(path string, force bool, hint string) error {
+	_, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || err == nil && force:
+		return nil
+	case err == nil:
+		return fmt.Errorf("%s exists: %s", path, hint)
+	}
+	return err
+}

@@ -1,0 +1,258 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"jangbu/cli/term"
+	"jangbu/domain/event"
+)
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// damaged is a copy of a store's file with a bit of an event flipped.
+func damaged(t *testing.T, file string) string {
+	t.Helper()
+	text := contents(t, file)
+	at := strings.LastIndex(text, `{"flip":"me"}`)
+	if at < 0 {
+		t.Fatal("there is nothing to flip")
+	}
+	path := filepath.Join(t.TempDir(), "damaged.db")
+	write(t, path, text[:at]+`{"flip":"ME"}`+text[at+13:])
+	return path
+}
+
+// stopped is a store's file that no server has open, with what damaged looks for.
+func stopped(t *testing.T) *shopStore {
+	t.Helper()
+	s := newShopStore(t)
+	s.fill(t, 50)
+	s.put(t, "order-flip", event.NoStream, proposed(`{"flip":"me"}`, ""))
+	s.stop(t)
+	return s
+}
+
+func TestVerify(t *testing.T) {
+	s := stopped(t)
+	out := mustRun(t, "store", "verify", "--data", s.data)
+	wantRow(t, out, "FILE", "EVENTS", "STREAMS", "LAST", "POSITION", "BYTES", "VERDICT")
+	if !strings.Contains(out, " sound\n") {
+		t.Error(out)
+	}
+	var v verification
+	if err := json.Unmarshal([]byte(mustRun(t, "store", "verify", s.file(), "--json")), &v); err != nil || !v.Sound ||
+		v.Events != 61 || v.Bytes == 0 || v.Problems == nil {
+		t.Errorf("%+v, %v", v, err)
+	}
+	bad := damaged(t, s.file())
+	code, stdout, stderr := quiet(t, "store", "verify", bad)
+	if lines := strings.Split(stderr, "\n"); code != 3 || !strings.Contains(stdout, " damaged\n") || len(lines) != 3 ||
+		!strings.Contains(lines[0], "position ") || !strings.Contains(lines[1], "restore a backup") {
+		t.Errorf("damaged: code %d, %s, %s", code, stdout, stderr)
+	}
+	code, stdout, _ = quiet(t, "store", "verify", bad, "--json")
+	if err := json.Unmarshal([]byte(stdout), &v); err != nil || code != 3 || v.Sound || len(v.Problems) != 1 {
+		t.Errorf("damaged: code %d, %s", code, stdout)
+	}
+	letter := filepath.Join(t.TempDir(), "letter")
+	write(t, letter, strings.Repeat("Dear Sir", 4096))
+	s.start(t)
+	for name, tt := range map[string]struct {
+		args []string
+		code int
+		want string
+	}{
+		"a file of something else": {[]string{letter}, 3, "is damaged"},
+		"no file":                  {[]string{letter + "2"}, 1, "no such file"},
+		"a file in use":            {[]string{"--data", s.data}, 1, "stop it first"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			code, _, stderr := quiet(t, append([]string{"store", "verify"}, tt.args...)...)
+			if code != tt.code {
+				t.Errorf("code %d", code)
+			}
+			wantOneLine(t, stderr, tt.want)
+		})
+	}
+}
+
+func TestBackupWhileAppendsGoOn(t *testing.T) {
+	s := newShopStore(t)
+	s.fill(t, 2000)
+	began, stop := make(chan struct{}), make(chan struct{})
+	var appending sync.WaitGroup
+	appending.Go(func() {
+		for n := int64(0); ; n++ {
+			if _, err := s.Append(t.Context(), "count-1", n-1, []event.Proposed{proposed(fmt.Sprint(n), "")}); err != nil {
+				t.Error(err)
+				return
+			}
+			if n == 10 {
+				close(began)
+			}
+			select {
+			case <-stop:
+				return
+			default:
+			}
+		}
+	})
+	<-began
+	path := filepath.Join(t.TempDir(), "shop.db")
+	out := mustRun(t, "store", "backup", path, "--eventstore-url", s.url)
+	close(stop)
+	appending.Wait()
+	if !strings.Contains(out, path+": ") || !strings.Contains(out, ", checked\n") || exists(partial(path)) {
+		t.Errorf("it says %q", out)
+	}
+	mustRun(t, "store", "verify", path)
+	code, _, stderr := quiet(t, "store", "backup", path, "--eventstore-url", s.url)
+	if code != 1 {
+		t.Errorf("code %d", code)
+	}
+	wantOneLine(t, stderr, "exists", "--force")
+
+	restored := &shopStore{data: filepath.Join(t.TempDir(), "deep")}
+	mustRun(t, "store", "restore", path, "--data", restored.data)
+	restored.start(t)
+	was, is := restored.all(t), s.all(t)
+	if len(was) < 2019 || !slices.EqualFunc(was, is[:len(was)], func(a, b event.Recorded) bool { return fmt.Sprint(a) == fmt.Sprint(b) }) {
+		t.Errorf("the %d events of the backup are not the first of the store's %d", len(was), len(is))
+	}
+	if out := mustRun(t, "store", "backup", path, "--force", "--no-verify", "--eventstore-url", s.url); !strings.Contains(out, "not checked") {
+		t.Errorf("it says %q", out)
+	}
+	if out := mustRun(t, "store", "verify", path); !strings.Contains(out, term.Count(int64(len(is)+1))) {
+		t.Errorf("the second backup does not hold %d events and a system event: %s", len(is), out)
+	}
+}
+
+// answering is the connection string of an HTTP server that gives one answer to everything.
+func answering(t *testing.T, answer http.HandlerFunc) string {
+	t.Helper()
+	srv := httptest.NewServer(answer)
+	t.Cleanup(srv.Close)
+	return "esdb://" + srv.Listener.Addr().String() + "?tls=false"
+}
+
+func bytesOf(b string, length int) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/octet-stream")
+		w.Header().Set("Content-Length", fmt.Sprint(length))
+		if _, err := w.Write([]byte(b)); err != nil {
+			panic(http.ErrAbortHandler)
+		}
+	}
+}
+
+func TestBackupFails(t *testing.T) {
+	bad := contents(t, damaged(t, stopped(t).file()))
+	tests := map[string]struct {
+		url  string
+		code int
+		want string
+	}{
+		"of a KurrentDB":        {answering(t, http.NotFound), 1, "back up KurrentDB by its own means, or use jangbu store export"},
+		"of a web page":         {answering(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") }), 1, "by its own means"},
+		"of a store that fails": {answering(t, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "the disk is gone", 500) }), 1, "the disk is gone"},
+		"of nothing":            {"esdb://127.0.0.1:1?tls=false", 1, "see that the event store runs"},
+		"of a cluster":          {"esdb://a:2113,b:2113", 1, "does not name one embedded event store"},
+		"cut off":               {answering(t, bytesOf(bad, len(bad)+1)), 1, "run the same backup again"},
+		"damaged on the way":    {answering(t, bytesOf(bad, len(bad))), 3, "the copy was removed"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "shop.db")
+			code, stdout, stderr := quiet(t, "store", "backup", path, "--eventstore-url", tt.url)
+			if code != tt.code || stdout != "" || !strings.Contains(stderr, tt.want) {
+				t.Errorf("code %d, %q: %s", code, stdout, stderr)
+			}
+			if exists(path) || exists(partial(path)) {
+				t.Error("it has left a file")
+			}
+		})
+	}
+}
+
+func TestAnInterruptedBackupLeavesNothing(t *testing.T) {
+	sent := make(chan struct{})
+	url := answering(t, func(w http.ResponseWriter, r *http.Request) {
+		bytesOf("some", 100)(w, r)
+		w.(http.Flusher).Flush()
+		close(sent)
+		<-r.Context().Done()
+	})
+	path := filepath.Join(t.TempDir(), "shop.db")
+	p := start(t, "store", "backup", path, "--eventstore-url", url)
+	<-sent
+	p.stop()
+	if code := p.end(t); code != 130 || !strings.Contains(p.stderr.String(), "run the same backup again") || exists(path) || exists(partial(path)) {
+		t.Errorf("code %d: %s", code, p.stderr.String())
+	}
+}
+
+func TestBackupURL(t *testing.T) {
+	for connection, want := range map[string]string{
+		"esdb://127.0.0.1:2113?tls=false":         "http://127.0.0.1:2113/backup",
+		"kurrentdb+discover://shop?Tls=False&x=1": "http://shop:2113/backup",
+		"esdb://u:p@[::1]:9/?tls=true":            "https://u:p@[::1]:9/backup",
+	} {
+		if got, err := backupURL(connection); err != nil || got != want {
+			t.Errorf("%s: %s, %v", connection, got, err)
+		}
+	}
+}
+
+func TestRestoreRefuses(t *testing.T) {
+	good := stopped(t)
+	running := newShopStore(t)
+	running.put(t, "order-1", event.NoStream, proposed("{}", ""))
+	closed := stopped(t)
+	empty := t.TempDir()
+	bad := damaged(t, good.file())
+	tests := map[string]struct {
+		args []string
+		code int
+		want string
+	}{
+		"a store that is there":     {[]string{good.file(), "--data", closed.data}, 1, "exists: restore to another folder with --data, or replace it with --force"},
+		"a running store":           {[]string{good.file(), "--data", running.data, "--force"}, 1, "stop it first"},
+		"a damaged backup":          {[]string{bad, "--data", closed.data, "--force"}, 3, "restore another backup"},
+		"a damaged backup to new":   {[]string{bad, "--data", empty}, 3, "restore another backup"},
+		"the file of a running one": {[]string{running.file(), "--data", empty}, 1, "stop it first"},
+		"no backup":                 {[]string{good.file() + "2", "--data", empty}, 1, "no such file"},
+	}
+	before := contents(t, closed.file())
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			code, stdout, stderr := quiet(t, append([]string{"store", "restore"}, tt.args...)...)
+			if code != tt.code || stdout != "" || !strings.Contains(stderr, tt.want) {
+				t.Errorf("code %d, %q: %s", code, stdout, stderr)
+			}
+		})
+	}
+	if contents(t, closed.file()) != before || exists(filepath.Join(empty, "events.db")) || exists(partial(closed.file())) {
+		t.Error("a file has changed")
+	}
+	write(t, closed.file(), "what a broken disk has left")
+	if out := mustRun(t, "store", "restore", good.file(), "--data", closed.data, "--force"); !strings.Contains(out, "holds the 61 events of events.db") {
+		t.Errorf("it says %q", out)
+	}
+	if contents(t, closed.file()) != contents(t, good.file()) {
+		t.Error("the restored file is not the backup")
+	}
+}

@@ -1,0 +1,112 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"jangbu/infra/bus"
+	"jangbu/infra/eventstore"
+	"jangbu/infra/readmodel"
+	"jangbu/infra/web"
+	"jangbu/projector"
+	"jangbu/query/row"
+	"jangbu/query/view"
+)
+
+// open begins to connect to the event store.
+func (f storeFlags) open(a *app) (*eventstore.Store, error) {
+	store, err := eventstore.Open(f.EventstoreURL, eventstore.Config{Logger: a.log})
+	if err != nil {
+		return nil, fmt.Errorf("%w; correct --eventstore-url (EVENTSTORE_URL)", err)
+	}
+	return store, nil
+}
+
+// open prepares the read model.
+func (f redisFlags) open(a *app, name shopFlags) (*readmodel.Store, error) {
+	readmodel.LogTo(a.log)
+	model, err := readmodel.Open(f.RedisURL, readmodel.Config{Namespace: name.Topic})
+	if err != nil {
+		return nil, fmt.Errorf("%w; correct --redis-url (REDIS_URL)", err)
+	}
+	return model, nil
+}
+
+// openBoth begins to connect to the event store and prepares the read model; closeBoth closes them.
+func openBoth(a *app, s storeFlags, r redisFlags, name shopFlags) (store *eventstore.Store, model *readmodel.Store, closeBoth func() error, err error) {
+	if store, err = s.open(a); err != nil {
+		return nil, nil, nil, err
+	}
+	if model, err = r.open(a, name); err != nil {
+		return nil, nil, nil, errors.Join(err, store.Close())
+	}
+	return store, model, func() error { return errors.Join(model.Close(), store.Close()) }, nil
+}
+
+// open prepares the bus.
+func (f busFlags) open(ctx context.Context, name shopFlags) (*bus.Bus, error) {
+	b, err := bus.Connect(ctx, bus.Config{Topic: name.Topic, Region: f.AWSRegion, Endpoint: f.AWSEndpointURL})
+	if err != nil {
+		return nil, fmt.Errorf("%w; see --aws-endpoint-url, --aws-region and --topic", err)
+	}
+	return b, nil
+}
+
+// subscriptions is a queue for every view, with the categories that feed it.
+func subscriptions() []bus.Subscription {
+	var subs []bus.Subscription
+	for _, v := range view.All() {
+		subs = append(subs, bus.Subscription{View: v.Name, Categories: v.Categories()})
+	}
+	return subs
+}
+
+// builder writes a generation that only its replay writes to.
+func builder(model *readmodel.Store) func(row.Build) projector.Rows {
+	return func(b row.Build) projector.Rows { return model.NewBuilder(b) }
+}
+
+// The checks by which a projector says whether every view is built, and verified.
+const (
+	generations = "generations"
+	sweep       = "sweep"
+)
+
+// newProjector wires a projector over its three dependencies, and its loops to the health page.
+func newProjector(a *app, store *eventstore.Store, model *readmodel.Store, b *bus.Bus, name shopFlags, provision bool, workers int, health *web.Health) *projector.Service {
+	cfg := projector.Config{
+		Topic: name.Topic, Workers: workers, Builder: builder(model), Report: health.Set, Logger: a.log,
+	}
+	health.Expect("relay", sweep, generations)
+	for _, v := range view.All() {
+		health.Expect("queue " + v.Name)
+	}
+	if provision {
+		health.Expect("provision")
+		cfg.Provision = func(ctx context.Context) error {
+			_, err := b.Provision(ctx, subscriptions())
+			return err
+		}
+	}
+	return projector.New(store, model, b, func(view string) projector.Queue { return b.Queue(view) }, cfg)
+}
+
+// allWhole waits until the projector reports that every view has a live generation, and that a sweep has found each to
+// hold all that was in the log.
+func allWhole(ctx context.Context, health *web.Health) error {
+	const poll = 50 * time.Millisecond // each look also asks the probes, beside the build that it waits for
+	ticker := time.NewTicker(poll)
+	defer ticker.Stop()
+	for {
+		if checks, _ := health.Report(ctx); checks[generations].OK && checks[sweep].OK {
+			return nil
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

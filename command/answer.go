@@ -1,0 +1,105 @@
+package command
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"jangbu/domain"
+	"jangbu/domain/event"
+	"jangbu/infra/web"
+)
+
+// answer is the body of every command that was carried out.
+type answer struct {
+	ID       string `json:"id"`
+	Stream   string `json:"stream"`
+	Revision int64  `json:"revision"`
+}
+
+// run carries the operation out and answers. A creation is at <its own path>/<id> from then on.
+func (s *Service) run(c echo.Context, o *operation) error {
+	revision, err := s.execute(c.Request().Context(), o)
+	if err != nil {
+		return problem(err)
+	}
+	status := http.StatusOK
+	h := c.Response().Header()
+	if o.creates {
+		status = http.StatusCreated
+		h.Set("Location", c.Path()+"/"+o.id)
+	}
+	h.Set(web.HeaderETag, web.ETag(revision))
+	h.Set(web.HeaderConsistencyToken, web.ConsistencyToken(o.stream, revision))
+	return c.JSON(status, answer{ID: o.id, Stream: o.stream, Revision: revision})
+}
+
+// aggregate is what running a command needs to know of an aggregate.
+type aggregate[S, C any] struct {
+	category string
+	codec    *event.Codec
+	apply    func(S, any) S
+	decide   func(S, C) ([]any, error)
+}
+
+// creating handles the POST that makes a thing. Its id is the client's, or the server's where the client gave none.
+func creating[S, C any, B interface{ clientID() string }](s *Service, a aggregate[S, C], command func(id string, body B) C) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		var body B
+		if err := web.Decode(c, &body); err != nil {
+			return err
+		}
+		r, err := s.readRequest(c, body)
+		if err != nil {
+			return err
+		}
+		id := s.idOf(body, r)
+		o := a.operation(r, id, command(id, body))
+		o.creates = true
+		o.check = func() error {
+			_, err := a.decide(*new(S), command(id, body))
+			return err
+		}
+		return s.run(c, o)
+	}
+}
+
+func (s *Service) idOf(body interface{ clientID() string }, r request) string {
+	if id := body.clientID(); id != "" {
+		return id
+	}
+	return s.newThingID(r)
+}
+
+// changing handles the POST that changes the thing whose id is in the path; decode is web.Decode or web.DecodeOptional.
+func changing[S, C, B any](s *Service, a aggregate[S, C], decode func(echo.Context, any) error, command func(id string, body B) C) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		var body B
+		if err := decode(c, &body); err != nil {
+			return err
+		}
+		r, err := s.readRequest(c, body)
+		if err != nil {
+			return err
+		}
+		id := c.Param("id")
+		if !domain.ValidID(id) {
+			return web.NotFound(a.category, id)
+		}
+		return s.run(c, a.operation(r, id, command(id, body)))
+	}
+}
+
+func (a aggregate[S, C]) operation(r request, id string, command C) *operation {
+	return &operation{
+		request: r, id: id, stream: event.StreamName(a.category, id), codec: a.codec,
+		decide: func(_ context.Context, history []event.Recorded) ([]any, error) {
+			state, err := fold(a.codec, a.apply, history)
+			if err != nil {
+				return nil, err
+			}
+			return a.decide(state, command)
+		},
+	}
+}

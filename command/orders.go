@@ -1,0 +1,140 @@
+package command
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/labstack/echo/v4"
+	"golang.org/x/sync/errgroup"
+
+	"jangbu/domain/event"
+	"jangbu/domain/member"
+	"jangbu/domain/order"
+	"jangbu/domain/product"
+	"jangbu/infra/web"
+)
+
+func (s *Service) orders() aggregate[order.State, order.Command] {
+	return aggregate[order.State, order.Command]{order.Category, order.Codec, order.Apply,
+		func(state order.State, c order.Command) ([]any, error) { return order.Decide(state, c, s.cfg.Now()) }}
+}
+
+type placeOrderBody struct {
+	ID          string          `json:"id,omitempty"`
+	MemberID    string          `json:"member_id"`
+	Lines       []orderLineBody `json:"lines"`
+	ShippingFee int64           `json:"shipping_fee,omitempty"`
+	ShipTo      *shipToBody     `json:"ship_to,omitempty"`
+	PlacedOn    string          `json:"placed_on,omitempty"`
+}
+
+type orderLineBody struct {
+	ProductID       string `json:"product_id"`
+	Quantity        int64  `json:"quantity"`
+	DiscountPercent int64  `json:"discount_percent,omitempty"`
+}
+
+type shipToBody struct {
+	Name    string `json:"name"`
+	City    string `json:"city"`
+	Country string `json:"country"`
+}
+
+func (b placeOrderBody) clientID() string { return b.ID }
+
+func (b placeOrderBody) command(id string) order.Place {
+	c := order.Place{ID: id, MemberID: b.MemberID, ShippingFee: b.ShippingFee, ShipTo: (*order.ShipTo)(b.ShipTo), PlacedOn: b.PlacedOn}
+	for _, l := range b.Lines {
+		c.Lines = append(c.Lines, order.Item(l))
+	}
+	return c
+}
+
+// placeOrder handles POST /orders, the one command whose decision reads other streams than its own.
+func (s *Service) placeOrder(c echo.Context) error {
+	var body placeOrderBody
+	if err := web.Decode(c, &body); err != nil {
+		return err
+	}
+	r, err := s.readRequest(c, body)
+	if err != nil {
+		return err
+	}
+	place := body.command(s.idOf(body, r))
+	o := s.orders().operation(r, place.ID, place)
+	o.creates, o.check = true, place.Check
+	o.decide = func(ctx context.Context, history []event.Recorded) ([]any, error) {
+		return s.decidePlace(ctx, place, history)
+	}
+	return s.run(c, o)
+}
+
+func (s *Service) decidePlace(ctx context.Context, place order.Place, history []event.Recorded) ([]any, error) {
+	state, err := fold(order.Codec, order.Apply, history)
+	if err != nil {
+		return nil, err
+	}
+	if state.Status == "" { // else it is refused, whatever it refers to
+		if place.Member, place.Products, err = s.references(ctx, place); err != nil {
+			return nil, err
+		}
+	}
+	return order.Decide(state, place, s.cfg.Now())
+}
+
+// references reads the member and each product of an order, several at a time. One that does not exist is absent or
+// zero.
+func (s *Service) references(ctx context.Context, place order.Place) (buyer member.State, sold map[string]product.State, err error) {
+	reads, ctx := errgroup.WithContext(ctx)
+	reads.SetLimit(s.cfg.Parallel)
+	reads.Go(func() error {
+		state, err := current(ctx, s, members, place.MemberID)
+		buyer = state
+		return err
+	})
+	distinct := map[string]bool{}
+	for _, item := range place.Lines {
+		distinct[item.ProductID] = true
+	}
+	var mu sync.Mutex
+	sold = make(map[string]product.State, len(distinct))
+	for _, id := range slices.Sorted(maps.Keys(distinct)) {
+		reads.Go(func() error {
+			state, err := current(ctx, s, products, id)
+			mu.Lock()
+			defer mu.Unlock()
+			sold[id] = state
+			return err
+		})
+	}
+	err = reads.Wait()
+	return buyer, sold, err
+}
+
+func current[S, C any](ctx context.Context, s *Service, a aggregate[S, C], id string) (S, error) {
+	history, err := s.load(ctx, event.StreamName(a.category, id))
+	if err != nil {
+		return *new(S), err
+	}
+	return fold(a.codec, a.apply, history)
+}
+
+type shipBody struct {
+	Carrier   string `json:"carrier"`
+	Tracking  string `json:"tracking,omitempty"`
+	ShippedOn string `json:"shipped_on,omitempty"`
+}
+
+func shipOrder(id string, b shipBody) order.Command {
+	return order.Ship{ID: id, Carrier: b.Carrier, Tracking: b.Tracking, ShippedOn: b.ShippedOn}
+}
+
+type cancelBody struct {
+	Reason string `json:"reason"`
+}
+
+func cancelOrder(id string, b cancelBody) order.Command {
+	return order.Cancel{ID: id, Reason: b.Reason}
+}

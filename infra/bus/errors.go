@@ -1,0 +1,53 @@
+package bus
+
+import (
+	"errors"
+	"fmt"
+
+	snstypes "github.com/aws/aws-sdk-go-v2/service/sns/types"
+	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
+	"github.com/aws/smithy-go"
+
+	"jangbu/domain/event"
+)
+
+// ErrNotProvisioned: the topic or the queue does not exist. Provision makes them; until then the bus is unavailable, so
+// it wraps event.ErrUnavailable.
+var ErrNotProvisioned = fmt.Errorf("not provisioned: %w", event.ErrUnavailable)
+
+// ErrRefused: the service will never take this request. Retrying it is useless.
+var ErrRefused = errors.New("refused by the message service")
+
+// classify puts an error of the SDK into the words callers know. Whatever is not certainly in vain may be retried:
+// expired credentials and missing rights are mended by an operator while the caller waits.
+func classify(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case isGone(err):
+		return fmt.Errorf("%w: %w", ErrNotProvisioned, err)
+	}
+	var api smithy.APIError
+	if errors.As(err, &api) && refusedForEver(api.ErrorCode()) {
+		return fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	return fmt.Errorf("%w: %w", event.ErrUnavailable, err)
+}
+
+func isGone(err error) bool {
+	var (
+		noTopic *snstypes.NotFoundException
+		noQueue *sqstypes.QueueDoesNotExist
+	)
+	return errors.As(err, &noTopic) || errors.As(err, &noQueue)
+}
+
+// refusedForEver knows the codes that blame the message itself.
+func refusedForEver(code string) bool {
+	switch code {
+	case "InvalidParameter", "InvalidParameterValue", "ParameterValueInvalid", "InvalidMessageContents",
+		"InvalidAttributeName", "InvalidAttributeValue", "BatchRequestTooLong", "AWS.SimpleQueueService.BatchRequestTooLong":
+		return true
+	}
+	return false
+}

@@ -1,0 +1,54 @@
+//go:build unix
+
+package eventstoredb
+
+import (
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"google.golang.org/grpc/codes"
+)
+
+// TestFullDisk fills the file up to a limit that the operating system enforces, then lifts the limit.
+func TestFullDisk(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "events.db")
+	c := startChild(t, path, childLimit+"=20000000")
+	client := dialRaw(t, c.addr)
+	var known []acked
+	total := 0
+	for {
+		a, err := appendRaw(patient(t), client, "s-1", 100)
+		if err != nil {
+			if rpcCode(err) != codes.Unavailable {
+				t.Fatalf("append to a full disk: %v", err)
+			}
+			break
+		}
+		total += len(a.ids)
+		if known = append(known, a); len(known) > 5000 {
+			t.Fatal("the limit was never reached")
+		}
+	}
+	if _, err := appendRaw(patient(t), client, "s-2", 50); rpcCode(err) != codes.Unavailable {
+		t.Fatalf("second append to a full disk: %v", err)
+	}
+	checkLog(t, client, known)
+
+	if err := c.cmd.Process.Signal(syscall.SIGUSR1); err != nil {
+		t.Fatal(err)
+	}
+	if line := c.line(t); line != "raised" {
+		t.Fatalf("the child says %q", line)
+	}
+	a, err := appendRaw(patient(t), client, "s-1", 50)
+	if err != nil {
+		t.Fatalf("append after room was made: %v", err)
+	}
+	known, total = append(known, a), total+len(a.ids)
+	checkLog(t, client, known)
+	c.kill()
+	if report, err := Verify(path); err != nil || len(report.Problems) > 0 || report.Events != uint64(total) {
+		t.Errorf("verify: %+v, %v; want %d events", report, err, total)
+	}
+}

@@ -1,0 +1,119 @@
+package snssqs
+
+import (
+	"context"
+	"testing"
+	"time"
+)
+
+// waiting makes a queue on which n callers wait, each with a context of its own, and returns where they report that
+// they were woken (true) or gave up (false).
+func waiting(t *testing.T, n int) (q *queue, woken []chan bool, cancel []context.CancelFunc) {
+	t.Helper()
+	s, err := Start(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	q = newQueue(s, "q", defaultSettings(time.Now()))
+	for i := range n {
+		ctx, stop := context.WithCancel(t.Context())
+		t.Cleanup(stop)
+		result := make(chan bool, 1)
+		woken, cancel = append(woken, result), append(cancel, stop)
+		go func() { result <- q.wait(ctx, nil, nil) }()
+		untilWaiters(t, q, i+1) // so that they wait in their order
+	}
+	return q, woken, cancel
+}
+
+func untilWaiters(t *testing.T, q *queue, n int) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; {
+		q.mu.Lock()
+		have := len(q.waiters)
+		q.mu.Unlock()
+		if have == n {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d callers wait, want %d", have, n)
+		}
+	}
+}
+
+func want(t *testing.T, result <-chan bool, woken bool) {
+	t.Helper()
+	select {
+	case have := <-result:
+		if have != woken {
+			t.Fatalf("woken: %v, want %v", have, woken)
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatal("the caller still waits")
+	}
+}
+
+func arrivals(n int) []arrival {
+	var out []arrival
+	for range n {
+		out = append(out, arrival{content: newContent("x", nil), id: newID(), delay: -1})
+	}
+	return out
+}
+
+func take(t *testing.T, q *queue, n int) []received {
+	t.Helper()
+	got, _, err := q.take(n, time.Hour, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+func TestWhoLeavesMessagesWakesTheNext(t *testing.T) {
+	q, woken, _ := waiting(t, 2)
+	q.enqueue(arrivals(2)...)
+	want(t, woken[0], true)
+	take(t, q, 1)
+	want(t, woken[1], true)
+}
+
+func TestWhoIsWokenAndGivesUpWakesTheNext(t *testing.T) {
+	q, woken, cancel := waiting(t, 2)
+	a := arrivals(1)[0]
+	q.mu.Lock() // the first is woken and cancelled before it can look at either
+	cancel[0]()
+	q.insert(a, q.now(), nil)
+	q.signal()
+	q.mu.Unlock()
+	want(t, woken[0], false)
+	want(t, woken[1], true)
+}
+
+func TestWhoeverShowsAMessageWakes(t *testing.T) {
+	q, woken, _ := waiting(t, 2)
+	q.enqueue(arrivals(1)...)
+	want(t, woken[0], true)
+	m := take(t, q, 1)[0]
+	if err := q.hide(m.receipt, 0); err != nil {
+		t.Fatal(err)
+	}
+	want(t, woken[1], true)
+}
+
+func TestTimerMovesForward(t *testing.T) {
+	q, woken, _ := waiting(t, 1)
+	late, soon := arrivals(1)[0], arrivals(1)[0]
+	late.delay, soon.delay = time.Hour, time.Millisecond
+	q.enqueue(late)
+	q.enqueue(soon)
+	want(t, woken[0], true)
+	if got := take(t, q, 2); len(got) != 1 || got[0].id != soon.id {
+		t.Errorf("received %+v, want the sooner message alone", got)
+	}
+}

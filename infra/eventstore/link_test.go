@@ -1,0 +1,162 @@
+package eventstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
+	"github.com/google/uuid"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"jangbu/domain/event"
+	"jangbu/infra/embedded/eventstoredb"
+)
+
+// counter is a log handler that counts the client's attempts to find a node.
+type counter struct {
+	slog.Handler
+	discoveries atomic.Int64
+}
+
+func (c *counter) Enabled(context.Context, slog.Level) bool { return true }
+
+func (c *counter) Handle(_ context.Context, r slog.Record) error {
+	if strings.Contains(r.Message, "discovery attempt") {
+		c.discoveries.Add(1)
+	}
+	return nil
+}
+
+// Callers use a link as hard as they can when its server goes away. The client must not be made to dial again by any of
+// them, and must be closed when the last has left. This pins a habit of the client that link relies on: it logs a failure
+// before it gives up the connection.
+func TestLinkServesOneConnection(t *testing.T) {
+	for round := range 20 {
+		server, err := eventstoredb.Start(eventstoredb.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		conf, err := parse(server.URL())
+		if err != nil {
+			t.Fatal(err)
+		}
+		log := &counter{Handler: slog.DiscardHandler}
+		l, err := connect(t.Context(), t.Context(), *conf, slog.New(log))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var busy atomic.Int64
+		var callers sync.WaitGroup
+		for range 32 {
+			callers.Go(func() {
+				for use(t.Context(), l) {
+					if busy.Add(1) == 200 {
+						go server.Close() // it has nothing to say that matters here
+					}
+				}
+			})
+		}
+		callers.Wait()
+		select {
+		case <-l.closed:
+		case <-time.After(20 * time.Second):
+			t.Fatal("the client was not closed")
+		}
+		if n := log.discoveries.Load(); n != 1 {
+			t.Fatalf("round %d: the client dialled %d times", round, n)
+		}
+		_ = server.Close()
+	}
+}
+
+// use makes a call on the link, and reports false when the link admits none any more.
+func use(ctx context.Context, l *link) bool {
+	c, ok := l.begin(ctx)
+	if !ok {
+		return false
+	}
+	c.limit(10 * time.Second)
+	_, err := l.client.AppendToStream(c, "order-"+uuid.NewString(), esdb.AppendToStreamOptions{}, esdb.EventData{EventType: "a"})
+	c.end(err)
+	return true
+}
+
+// A call that fails is held until those who may yet ask the client for its connection have got it. This pins the other
+// habit: the client asks for the context's deadline, after it has its connection.
+func TestFailingCallWaitsForThoseEntering(t *testing.T) {
+	server, err := eventstoredb.Start(eventstoredb.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	conf, err := parse(server.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := connect(t.Context(), t.Context(), *conf, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, ok := l.begin(t.Context())
+	if !ok {
+		t.Fatal("a new link admits no calls")
+	}
+	told := make(chan bool)
+	go func() {
+		l.overhear(esdb.LogError, "unexpected exception: %v", status.Error(codes.Unavailable, "gone"))
+		told <- c.entered.Load()
+	}()
+	<-l.alive.Done()
+	_, err = l.client.AppendToStream(c, "order-1", esdb.AppendToStreamOptions{}, esdb.EventData{EventType: "a"})
+	if err != nil {
+		t.Error(err)
+	}
+	if !<-told {
+		t.Error("the failing call went on before the other was in")
+	}
+	if _, ok := l.begin(t.Context()); ok {
+		t.Error("a retired link admits a call")
+	}
+	c.end(nil)
+	<-l.closed
+}
+
+func TestTranslate(t *testing.T) {
+	grpc := func(code codes.Code) error { return fmt.Errorf("step: %w", status.Error(code, "reason")) }
+	tests := []struct {
+		name string
+		err  error
+		want error // nil: as it is
+	}{
+		{"unavailable", grpc(codes.Unavailable), event.ErrUnavailable},
+		{"out of time", grpc(codes.DeadlineExceeded), event.ErrUnavailable},
+		{"a connection closed on our side", grpc(codes.Canceled), event.ErrUnavailable},
+		{"the server's own time-out", grpc(codes.Aborted), event.ErrUnavailable},
+		{"an inner failure", grpc(codes.Internal), event.ErrUnavailable},
+		{"broken off while sending", fmt.Errorf("send: %w", io.EOF), event.ErrUnavailable},
+		{"access denied", grpc(codes.PermissionDenied), nil},
+		{"not authenticated", grpc(codes.Unauthenticated), nil},
+		{"not served", grpc(codes.Unimplemented), nil},
+		{"something else", errors.New("something else"), nil},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			got := translate(t.Context(), test.err)
+			if !errors.Is(got, test.err) || test.want != nil && !errors.Is(got, test.want) || test.want == nil && got != test.err {
+				t.Errorf("got %v", got)
+			}
+		})
+	}
+	if err := translate(t.Context(), nil); err != nil {
+		t.Errorf("no error became %v", err)
+	}
+}

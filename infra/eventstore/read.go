@@ -1,0 +1,213 @@
+package eventstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"math"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
+
+	"jangbu/domain/event"
+)
+
+// unlimited is a count no read reaches. Servers keep counts in signed integers.
+const unlimited = math.MaxInt64
+
+// ReadStream yields the stream's events forwards from a revision, inclusive; none if the stream ends before it. It ends after
+// the first error: event.ErrStreamNotFound or event.ErrUnavailable.
+func (s *Store) ReadStream(ctx context.Context, stream string, from int64) iter.Seq2[event.Recorded, error] {
+	options := esdb.ReadStreamOptions{Direction: esdb.Forwards, From: esdb.Start{}}
+	if from > 0 {
+		options.From = esdb.Revision(uint64(from))
+	}
+	return s.read(ctx, "read "+stream, func(ctx context.Context, client *esdb.Client) (*esdb.ReadStream, error) {
+		return client.ReadStream(ctx, stream, options, unlimited)
+	})
+}
+
+// Last returns the stream's last event. Errors: event.ErrStreamNotFound, event.ErrUnavailable.
+func (s *Store) Last(ctx context.Context, stream string) (event.Recorded, error) {
+	options := esdb.ReadStreamOptions{Direction: esdb.Backwards, From: esdb.End{}}
+	last := s.read(ctx, "read the end of "+stream, func(ctx context.Context, client *esdb.Client) (*esdb.ReadStream, error) {
+		return client.ReadStream(ctx, stream, options, 1)
+	})
+	for e, err := range last {
+		return e, err
+	}
+	return event.Recorded{}, fmt.Errorf("read the end of %s: %w", stream, event.ErrStreamNotFound)
+}
+
+// ReadAll yields the events of the log forwards, those after a position, to the end of the log. System events, those whose
+// type or stream begins with $, are left out. It ends after the first error: event.ErrUnavailable.
+func (s *Store) ReadAll(ctx context.Context, after event.Position) iter.Seq2[event.Recorded, error] {
+	options := esdb.ReadAllOptions{Direction: esdb.Forwards, From: esdb.Start{}}
+	if after != (event.Position{}) {
+		options.From = esdb.Position{Commit: after.Commit, Prepare: after.Prepare}
+	}
+	all := s.read(ctx, "read all", func(ctx context.Context, client *esdb.Client) (*esdb.ReadStream, error) {
+		return client.ReadAll(ctx, options, unlimited)
+	})
+	return func(yield func(event.Recorded, error) bool) {
+		for e, err := range all {
+			// Reads include the position they start at.
+			if err == nil && (system(&e) || e.Position.Compare(after) <= 0) {
+				continue
+			}
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
+// Head returns the last event of the log that is not a system event. Errors: event.ErrStreamNotFound when there is none,
+// event.ErrUnavailable.
+func (s *Store) Head(ctx context.Context) (event.Recorded, error) {
+	options := esdb.ReadAllOptions{Direction: esdb.Backwards, From: esdb.End{}}
+	all := s.read(ctx, "read the end of the log", func(ctx context.Context, client *esdb.Client) (*esdb.ReadStream, error) {
+		return client.ReadAll(ctx, options, unlimited)
+	})
+	for e, err := range all {
+		if err != nil || !system(&e) {
+			return e, err
+		}
+	}
+	return event.Recorded{}, fmt.Errorf("read the end of the log: %w", event.ErrStreamNotFound)
+}
+
+// read yields what open reads. The server gets Config.Timeout for each event; the consumer takes its time.
+func (s *Store) read(
+	ctx context.Context, step string, open func(context.Context, *esdb.Client) (*esdb.ReadStream, error),
+) iter.Seq2[event.Recorded, error] {
+	return func(yield func(event.Recorded, error) bool) {
+		err := s.drain(ctx, open, func(e event.Recorded) bool { return yield(e, nil) })
+		if err != nil {
+			yield(event.Recorded{}, fmt.Errorf("%s: %w", step, err))
+		}
+	}
+}
+
+// drain gives each event of one read to take, until take declines. It returns nil at the end of the read.
+func (s *Store) drain(
+	ctx context.Context, open func(context.Context, *esdb.Client) (*esdb.ReadStream, error), take func(event.Recorded) bool,
+) error {
+	waiting, done := context.WithTimeout(ctx, s.timeout)
+	c, err := s.links.begin(waiting, false)
+	done()
+	if err != nil {
+		return err
+	}
+	guard := c.guard(ctx, s.timeout)
+	defer func() { guard.end(err) }()
+	stream, err := open(c, c.link.client)
+	if err != nil {
+		err = guard.explain(err)
+		return translate(ctx, err)
+	}
+	defer stream.Close()
+	for {
+		guard.wait()
+		resolved, failure := stream.Recv()
+		guard.proceed()
+		if errors.Is(failure, io.EOF) {
+			return nil
+		}
+		if failure != nil {
+			err = guard.explain(failure)
+			return translate(ctx, err)
+		}
+		if !take(recorded(resolved.OriginalEvent())) {
+			return nil
+		}
+	}
+}
+
+// guard watches a call that streams: it ends the call when its link is cut, or when the server leaves a wait unanswered
+// for longer than the limit.
+type guard struct {
+	call   *call
+	limit  time.Duration
+	cancel context.CancelCauseFunc
+	uncut  func() bool
+	timer  *time.Timer
+	waits  atomic.Int64 // odd while waiting for the server
+	seen   int64        // waits when the timer last ran; the timer's own
+}
+
+// guard puts the call under guard, and starts with a wait.
+func (c *call) guard(ctx context.Context, limit time.Duration) *guard {
+	g := &guard{call: c, limit: limit}
+	c.Context, g.cancel = context.WithCancelCause(ctx)
+	g.uncut = context.AfterFunc(c.link.cut, func() { g.cancel(errReplaced) })
+	g.waits.Store(1)
+	g.seen = 1
+	g.timer = time.AfterFunc(math.MaxInt64, g.check)
+	g.timer.Reset(limit) // only now, since check uses g.timer
+	return g
+}
+
+// check runs once in every limit, so that the hot path of a read does not touch the timer.
+func (g *guard) check() {
+	waits := g.waits.Load()
+	if waits == g.seen && waits%2 == 1 {
+		g.cancel(errStalled)
+		return
+	}
+	g.seen = waits
+	g.timer.Reset(g.limit)
+}
+
+// wait says that the call waits for the server. It may have been waiting already.
+func (g *guard) wait() {
+	if g.waits.Load()%2 == 0 {
+		g.waits.Add(1)
+	}
+}
+
+// proceed says that the server has answered.
+func (g *guard) proceed() { g.waits.Add(1) }
+
+// patient says that the call may wait for ever, for example for events to come.
+func (g *guard) patient() { g.timer.Stop() }
+
+// explain replaces the client's report that its context has ended by the reason, if the guard ended it.
+func (g *guard) explain(err error) error {
+	if cause := context.Cause(g.call.Context); cause == errStalled || cause == errReplaced {
+		return cause
+	}
+	return err
+}
+
+func (g *guard) end(err error) {
+	g.timer.Stop()
+	g.uncut()
+	g.cancel(context.Canceled)
+	g.call.end(err)
+}
+
+func recorded(e *esdb.RecordedEvent) event.Recorded {
+	r := event.Recorded{
+		ID:       e.EventID,
+		Stream:   e.StreamID,
+		Revision: int64(e.EventNumber),
+		Type:     e.EventType,
+		Time:     e.CreatedDate,
+		Data:     e.Data,
+		Metadata: e.UserMetadata,
+	}
+	// Older servers do not tell the position of an event read by stream.
+	if e.Position.Commit != math.MaxUint64 {
+		r.Position = event.Position{Commit: e.Position.Commit, Prepare: e.Position.Prepare}
+	}
+	return r
+}
+
+func system(e *event.Recorded) bool {
+	return strings.HasPrefix(e.Type, "$") || strings.HasPrefix(e.Stream, "$")
+}

@@ -1,0 +1,110 @@
+package eventstore_test
+
+import (
+	"errors"
+	"net"
+	"sync/atomic"
+	"testing"
+
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"jangbu/domain/event"
+	"jangbu/infra/eventstore"
+)
+
+// scripted is a server that answers as it is told, for answers that a sound server gives rarely.
+type scripted struct {
+	streams.UnimplementedStreamsServer
+	refuseReads   error // nil: subscriptions are confirmed, and nothing happens on them
+	refuseAppends error
+	hearOut       bool // refuse an append only when it has been sent
+	appends       atomic.Int64
+}
+
+func (s *scripted) Read(_ *streams.ReadReq, call streams.Streams_ReadServer) error {
+	if s.refuseReads != nil {
+		return s.refuseReads
+	}
+	confirmation := &streams.ReadResp_Confirmation{Confirmation: &streams.ReadResp_SubscriptionConfirmation{SubscriptionId: "1"}}
+	if err := call.Send(&streams.ReadResp{Content: confirmation}); err != nil {
+		return err
+	}
+	<-call.Context().Done()
+	return nil
+}
+
+func (s *scripted) Append(call streams.Streams_AppendServer) error {
+	s.appends.Add(1)
+	for s.hearOut {
+		if _, err := call.Recv(); err != nil {
+			break
+		}
+	}
+	return s.refuseAppends
+}
+
+func (s *scripted) start(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := grpc.NewServer(grpc.WaitForHandlers(true))
+	streams.RegisterStreamsServer(server, s)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = server.Serve(listener) // ends with Stop
+	}()
+	t.Cleanup(func() {
+		server.Stop()
+		<-done
+	})
+	return "esdb://" + listener.Addr().String() + "?tls=false"
+}
+
+// A server that refuses a large append may break it off, and the client then hides the reason.
+func TestAppendBrokenOff(t *testing.T) {
+	leakFree(t)
+	server := &scripted{refuseAppends: status.Error(codes.InvalidArgument, "maximum append size exceeded")}
+	s := open(t, server.start(t), eventstore.Config{})
+	events := proposed(1)
+	events[0].Data = make([]byte, 64<<20)
+	if _, err := s.Append(t.Context(), "order-1", event.NoStream, events); !errors.Is(err, event.ErrTooLarge) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestServerRefusals(t *testing.T) {
+	tests := []struct {
+		name        string
+		reads       error
+		appends     error
+		unavailable bool // for both
+	}{
+		{"access denied", status.Error(codes.PermissionDenied, "no"), status.Error(codes.PermissionDenied, "no"), false},
+		{"not authenticated", status.Error(codes.Unauthenticated, "who?"), status.Error(codes.Unauthenticated, "who?"), false},
+		{"not ready", status.Error(codes.Unavailable, "starting"), status.Error(codes.Unavailable, "starting"), true},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			leakFree(t)
+			server := &scripted{refuseReads: test.reads, refuseAppends: test.appends, hearOut: true}
+			s := open(t, server.start(t), eventstore.Config{})
+			for name, err := range calls(t.Context(), s) {
+				if err == nil || errors.Is(err, event.ErrUnavailable) != test.unavailable {
+					t.Errorf("%s: got %v", name, err)
+				}
+			}
+			if test.unavailable {
+				refusedAtOnce(t, s)
+			}
+			if n := server.appends.Load(); !test.unavailable && n != 1 {
+				t.Errorf("a refusal that stands was asked for %d times", n)
+			}
+		})
+	}
+}

@@ -1,0 +1,88 @@
+package eventstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
+
+	"jangbu/domain/event"
+)
+
+// DefaultTimeout is what a call gets when neither Config.Timeout nor the URL's defaultDeadline says otherwise.
+const DefaultTimeout = 5 * time.Second
+
+// Config is what may be left out.
+type Config struct {
+	// Timeout bounds every call, an append's repeats included. A read or a subscription that streams many events is
+	// bounded not as a whole but from one event to the next, and not while the consumer holds one.
+	Timeout time.Duration
+
+	// Logger hears of connections made and lost at Info, and all that the esdb client says at Debug. Default: slog.Default().
+	Logger *slog.Logger
+}
+
+// Store is a client of one event store or cluster. It is safe for concurrent use.
+type Store struct {
+	timeout time.Duration
+	links   *supervisor
+}
+
+// Open reads the connection string and begins to connect in the background. The store need not be there yet.
+// Close must be called.
+func Open(url string, cfg Config) (*Store, error) {
+	conf, err := parse(url)
+	if err != nil {
+		return nil, fmt.Errorf("event store URL: %w", err)
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	if cfg.Timeout <= 0 && conf.DefaultDeadline != nil {
+		cfg.Timeout = *conf.DefaultDeadline
+	}
+	if cfg.Timeout <= 0 {
+		cfg.Timeout = DefaultTimeout
+	}
+	return &Store{timeout: cfg.Timeout, links: supervise(conf, cfg.Logger)}, nil
+}
+
+func parse(url string) (*esdb.Configuration, error) {
+	if scheme, rest, ok := strings.Cut(url, "://"); ok {
+		switch scheme {
+		case "kurrentdb":
+			url = "esdb://" + rest
+		case "kurrentdb+discover":
+			url = "esdb+discover://" + rest
+		}
+	}
+	conf, err := esdb.ParseConnectionString(url)
+	if err != nil {
+		return nil, err
+	}
+	return conf, conf.Validate()
+}
+
+// Close lets the calls in flight end, at most for Config.Timeout, ends every subscription and read, and closes the
+// connection. Calls made after it are refused. A second Close does nothing.
+func (s *Store) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), s.timeout)
+	defer cancel()
+	if err := s.links.close(ctx); err != nil {
+		return fmt.Errorf("close event store: %w", err)
+	}
+	return nil
+}
+
+// Ping reports whether the store answers: a request goes there and back. It is event.ErrUnavailable when it does not.
+func (s *Store) Ping(ctx context.Context) error {
+	_, err := s.Last(ctx, watched)
+	if err == nil || errors.Is(err, event.ErrStreamNotFound) {
+		return nil
+	}
+	return fmt.Errorf("ping event store: %w", err)
+}

@@ -1,0 +1,152 @@
+package eventstore_test
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"jangbu/domain/event"
+	"jangbu/infra/embedded/eventstoredb"
+	"jangbu/infra/eventstore"
+	"jangbu/infra/eventstore/storetest"
+)
+
+func TestConformance(t *testing.T) {
+	url := startServer(t, eventstoredb.Config{}).URL()
+	storetest.Run(t, func(t *testing.T) *eventstore.Store { return open(t, url, eventstore.Config{}) })
+}
+
+func TestConformanceByURL(t *testing.T) {
+	url := os.Getenv("JANGBU_TEST_EVENTSTORE_URL")
+	if url == "" {
+		t.Skip("JANGBU_TEST_EVENTSTORE_URL names no event store to test")
+	}
+	storetest.Run(t, func(t *testing.T) *eventstore.Store { return open(t, url, eventstore.Config{}) })
+}
+
+func TestOpenRefusesABadURL(t *testing.T) {
+	tests := []struct{ name, url string }{
+		{"empty", ""},
+		{"another scheme", "http://127.0.0.1:2113"},
+		{"no host", "esdb://"},
+		{"a port that is none", "esdb://127.0.0.1:port?tls=false"},
+		{"a path", "esdb://127.0.0.1:2113/streams"},
+		{"a user without a name", "esdb://:secret@127.0.0.1:2113"},
+		{"tls neither true nor false", "esdb://127.0.0.1:2113?tls=maybe"},
+		{"a CA file that is not there", "esdb://127.0.0.1:2113?tlsCaFile=/nowhere/ca.crt"},
+		{"a certificate without its key", "esdb://127.0.0.1:2113?userCertFile=/etc/shop.crt"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s, err := eventstore.Open(test.url, eventstore.Config{})
+			if err == nil {
+				_ = s.Close()
+				t.Fatal("opened")
+			}
+			if !strings.HasPrefix(err.Error(), "event store URL: ") {
+				t.Errorf("got %q", err)
+			}
+		})
+	}
+}
+
+func TestOpenReadsEveryKindOfURL(t *testing.T) {
+	server := startServer(t, eventstoredb.Config{})
+	addr := server.Addr()
+	for _, url := range []string{
+		"esdb://" + addr + "?tls=false",
+		"esdb://shop:secret@" + addr + "?tls=false",
+		"kurrentdb://" + addr + "?tls=false",
+		"esdb+discover://" + addr + "?tls=false",
+		"kurrentdb+discover://" + addr + "?tls=false",
+		"esdb://" + addr + "," + addr + "?tls=false&nodePreference=leader",
+	} {
+		t.Run(url, func(t *testing.T) {
+			s := open(t, url, eventstore.Config{})
+			if err := s.Ping(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// startServer starts an embedded server that ends with the test.
+func startServer(t testing.TB, cfg eventstoredb.Config) *eventstoredb.Server {
+	t.Helper()
+	var server *eventstoredb.Server
+	// A port that was used a moment ago may take the system another moment to give again.
+	eventually(t, func() (err error) {
+		server, err = eventstoredb.Start(cfg)
+		return err
+	})
+	t.Cleanup(func() { _ = server.Close() })
+	return server
+}
+
+// open opens a store that ends with the test.
+func open(t testing.TB, url string, cfg eventstore.Config) *eventstore.Store {
+	t.Helper()
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	s, err := eventstore.Open(url, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// eventually calls f until it succeeds, and fails the test when that takes for ever.
+func eventually(t testing.TB, f func() error) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		err := f()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+		<-time.After(2 * time.Millisecond)
+	}
+}
+
+// leakFree makes the test fail if goroutines outlive what it and its later cleanups started.
+func leakFree(t *testing.T) {
+	before := runtime.NumGoroutine()
+	t.Cleanup(func() {
+		if t.Failed() {
+			return
+		}
+		eventually(t, func() error {
+			after := runtime.NumGoroutine()
+			if after <= before {
+				return nil
+			}
+			stacks := make([]byte, 1<<20)
+			return fmt.Errorf("%d goroutines before, %d after:\n%s", before, after, stacks[:runtime.Stack(stacks, true)])
+		})
+	})
+}
+
+func proposed(n int) []event.Proposed {
+	events := make([]event.Proposed, n)
+	for i := range events {
+		id := uuid.New()
+		events[i] = event.Proposed{ID: id, Type: "thing.happened.v1", Data: fmt.Appendf(nil, `{"id":%q}`, id), Metadata: []byte(`{}`)}
+	}
+	return events
+}

@@ -1,0 +1,124 @@
+package eventstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
+
+	"jangbu/domain/event"
+)
+
+const (
+	// searchWindow is how many events the server looks through between two checkpoints of a filtered subscription.
+	searchWindow = 512
+
+	// resumeMax bounds the pause between two attempts to resume while the server refuses.
+	resumeMax = time.Second
+)
+
+// Subscribe follows the log for ever, from the first event after a position: it yields the events of the streams whose names begin
+// with one of the prefixes (of every stream if there are none), in the order of the log, each once. System events are left out.
+//
+// Between events it yields checkpoints, which are Recorded with an empty Type: everything up to their Position has been yielded.
+// Each interruption is yielded once, as an error; ranging on resumes from the last event or checkpoint as soon as the store
+// allows, and says so with a checkpoint where it was. The sequence ends when the consumer breaks, ctx ends or the store is closed.
+func (s *Store) Subscribe(ctx context.Context, after event.Position, prefixes []string) iter.Seq2[event.Recorded, error] {
+	return func(yield func(event.Recorded, error) bool) {
+		f := follower{store: s, at: after, prefixes: prefixes, pause: newBackoff(20*time.Millisecond, resumeMax), yield: yield}
+		for patient := false; ; patient = true {
+			err := f.follow(ctx, patient)
+			if errors.Is(err, errDeclined) || ctx.Err() != nil {
+				return
+			}
+			if !yield(event.Recorded{}, fmt.Errorf("subscription interrupted after %s: %w", f.at, err)) || errors.Is(err, errClosed) {
+				return
+			}
+			if !f.pause.wait(ctx) {
+				return
+			}
+		}
+	}
+}
+
+var errDeclined = errors.New("the consumer wants no more")
+
+// follower is one subscription through all its interruptions.
+type follower struct {
+	store    *Store
+	at       event.Position // of the last event or checkpoint
+	prefixes []string
+	pause    *backoff
+	yield    func(event.Recorded, error) bool
+}
+
+// follow subscribes from where the follower is and yields what comes, until it is interrupted. It never returns nil.
+func (f *follower) follow(ctx context.Context, patient bool) (err error) {
+	c, err := f.store.links.begin(ctx, patient)
+	if err != nil {
+		return err
+	}
+	guard := c.guard(ctx, f.store.timeout)
+	defer func() { guard.end(err) }()
+	sub, err := c.link.client.SubscribeToAll(c, f.options())
+	if err != nil {
+		err = guard.explain(err)
+		return translate(ctx, err)
+	}
+	defer sub.Close() // it has no error to give
+	guard.patient()
+	if patient && !f.yield(event.Recorded{Position: f.at}, nil) {
+		return errDeclined
+	}
+	for {
+		message := sub.Recv()
+		switch {
+		case message.SubscriptionDropped != nil:
+			err = guard.explain(message.SubscriptionDropped.Error)
+			return translate(ctx, err)
+		case message.CheckPointReached != nil:
+			f.pause.reset()
+			err = f.pass(event.Recorded{Position: event.Position(*message.CheckPointReached)})
+		case message.EventAppeared != nil:
+			f.pause.reset()
+			err = f.pass(recorded(message.EventAppeared.OriginalEvent()))
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// pass yields an event or checkpoint, unless it lies behind.
+func (f *follower) pass(r event.Recorded) error {
+	if r.Position.Compare(f.at) <= 0 {
+		return nil
+	}
+	f.at = r.Position
+	if system(&r) {
+		r = event.Recorded{Position: r.Position}
+	}
+	if !f.yield(r, nil) {
+		return errDeclined
+	}
+	return nil
+}
+
+func (f *follower) options() esdb.SubscribeToAllOptions {
+	options := esdb.SubscribeToAllOptions{
+		From:               esdb.Start{},
+		MaxSearchWindow:    searchWindow,
+		CheckpointInterval: 1,
+		Filter:             esdb.ExcludeSystemEventsFilter(),
+	}
+	if f.at != (event.Position{}) {
+		options.From = esdb.Position{Commit: f.at.Commit, Prepare: f.at.Prepare}
+	}
+	if len(f.prefixes) > 0 {
+		options.Filter = &esdb.SubscriptionFilter{Type: esdb.StreamFilterType, Prefixes: f.prefixes}
+	}
+	return options
+}

@@ -1,0 +1,73 @@
+package readmodel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+
+	"github.com/redis/go-redis/v9"
+
+	"jangbu/query/row"
+)
+
+// Refer notes, for each stream, documents that show its shared part. It must return before those parts are read.
+func (s *Store) Refer(ctx context.Context, g row.Generation, docs map[string][]string) error {
+	_, err := s.pipeline(ctx, func(p redis.Pipeliner) {
+		for stream, names := range docs {
+			members := make([]any, len(names))
+			for i, n := range names {
+				members[i] = n
+			}
+			p.SAdd(ctx, s.key(g, 'b', row.Shared(stream)), members...)
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("note references in %s: %w", g, err)
+	}
+	return nil
+}
+
+// Referrers yields, in batches, the documents that show a stream's shared part; some perhaps twice. It must be called
+// after that part has landed.
+func (s *Store) Referrers(ctx context.Context, g row.Generation, stream string) iter.Seq2[[]string, error] {
+	return func(yield func([]string, error) bool) {
+		var cursor uint64
+		for {
+			docs, next, err := s.client.SScan(ctx, s.key(g, 'b', row.Shared(stream)), cursor, "", maxRows).Result()
+			if err != nil {
+				yield(nil, fmt.Errorf("read referrers of %s in %s: %w", stream, g, classify(err)))
+				return
+			}
+			if len(docs) > 0 && !yield(docs, nil) || next == 0 {
+				return
+			}
+			cursor = next
+		}
+	}
+}
+
+// SharedParts returns the shared parts of streams that have one, each as the row that lands in a referring document.
+func (s *Store) SharedParts(ctx context.Context, g row.Generation, streams []string) (map[string]row.Sourced, error) {
+	cmds, err := s.pipeline(ctx, func(p redis.Pipeliner) {
+		for _, stream := range streams {
+			p.HGet(ctx, s.key(g, 'd', row.Shared(stream)), "p:"+stream)
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read shared parts of %s: %w", g, err)
+	}
+	parts := make(map[string]row.Sourced, len(streams))
+	for i, cmd := range cmds {
+		stored, err := cmd.(*redis.StringCmd).Result()
+		if errors.Is(err, redis.Nil) {
+			continue
+		}
+		held, err := decodeRow(stored)
+		if err != nil {
+			return nil, fmt.Errorf("shared part of %s in %s: %w", streams[i], g, err)
+		}
+		parts[streams[i]] = row.Sourced{Source: streams[i], Revision: held.revision, Row: &row.Row{Part: row.StoredPart(held.part)}}
+	}
+	return parts, nil
+}

@@ -1,0 +1,251 @@
+package web
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"reflect"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/labstack/echo/v4"
+)
+
+// Decode reads the request's JSON body into the struct that into points to, strictly. Syntax errors, trailing data,
+// an empty body, text that is not UTF-8, unknown or repeated fields, names in another case and values of the wrong type
+// are 400 "malformed-body", each field with its pointer; another media type is 415; a body over the limit 413. null
+// stands for an absent field where the field is optional (a pointer, or tagged omitempty).
+func Decode(c echo.Context, into any) error { return decode(c, into, false) }
+
+// DecodeOptional is Decode, except that an empty body is allowed and leaves into as it is.
+func DecodeOptional(c echo.Context, into any) error { return decode(c, into, true) }
+
+func decode(c echo.Context, into any, optional bool) error {
+	r := c.Request()
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		if errors.As(err, new(*http.MaxBytesError)) {
+			return err
+		}
+		return malformedBody("The body could not be read to its end.").Because(err)
+	}
+	if len(body) == 0 && optional {
+		return nil
+	}
+	if err := checkMediaType(r.Header); err != nil {
+		return err
+	}
+	switch {
+	case len(body) == 0:
+		return malformedBody("The body is empty; a JSON object is expected.")
+	case !utf8.Valid(body):
+		return malformedBody("The body is not UTF-8.")
+	}
+	if !json.Valid(body) {
+		return malformedBody("The body is not one JSON value: " + syntaxError(body) + ".")
+	}
+	check := checker{dec: json.NewDecoder(bytes.NewReader(body))}
+	check.dec.UseNumber()
+	check.value(reflect.TypeOf(into).Elem(), "", false)
+	if len(check.fields) > 0 {
+		return malformedBody("The body does not have the expected shape.", check.fields...)
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		return malformedBody("The body does not have the expected shape.").Because(err)
+	}
+	return nil
+}
+
+func checkMediaType(h http.Header) error {
+	unsupported := func(detail string) error {
+		return NewProblem(http.StatusUnsupportedMediaType, "unsupported-media-type", detail).With("Accept", "application/json")
+	}
+	if encoding := h.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
+		return unsupported("The body must be sent without Content-Encoding.")
+	}
+	media, params, err := mime.ParseMediaType(h.Get("Content-Type"))
+	if err != nil || media != "application/json" {
+		return unsupported("The body must be application/json.")
+	}
+	if charset := params["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") {
+		return unsupported("The body must be UTF-8.")
+	}
+	return nil
+}
+
+func syntaxError(body []byte) string {
+	var syntax *json.SyntaxError
+	err := json.Unmarshal(body, new(any))
+	if errors.As(err, &syntax) {
+		return fmt.Sprintf("%v at byte %d", syntax, syntax.Offset)
+	}
+	return fmt.Sprint(err)
+}
+
+// maxFieldErrors bounds the answer to a body that is wrong a thousand times.
+const maxFieldErrors = 20
+
+// checker walks a valid JSON text beside the Go type it is meant for, since encoding/json reports one error at a
+// time, without a pointer, and accepts repeated fields and names in another case.
+type checker struct {
+	dec    *json.Decoder
+	fields []FieldError
+}
+
+func (c *checker) wrong(pointer, detail string) {
+	if len(c.fields) < maxFieldErrors {
+		c.fields = append(c.fields, FieldError{Pointer: pointer, Detail: detail})
+	}
+}
+
+func (c *checker) value(t reflect.Type, pointer string, optional bool) {
+	if t.Kind() == reflect.Pointer {
+		t, optional = t.Elem(), true
+	}
+	token, err := c.dec.Token()
+	if err != nil {
+		c.wrong(pointer, err.Error())
+		return
+	}
+	if token == nil && optional {
+		return
+	}
+	switch t.Kind() {
+	case reflect.Struct:
+		if token == json.Delim('{') {
+			c.object(t, pointer)
+			return
+		}
+	case reflect.Slice:
+		if token == json.Delim('[') {
+			c.array(t.Elem(), pointer)
+			return
+		}
+	default:
+		if fitsScalar(token, t) {
+			return
+		}
+	}
+	c.wrong(pointer, "must be "+nameOfKind(t))
+	c.skip(token)
+}
+
+func (c *checker) object(t reflect.Type, pointer string) {
+	known := jsonFields(t)
+	seen := map[string]bool{}
+	for c.dec.More() {
+		token, err := c.dec.Token()
+		name, isName := token.(string)
+		if err != nil || !isName {
+			return
+		}
+		at := pointer + "/" + escapePointer.Replace(name)
+		field, ok := known[name]
+		switch {
+		case !ok:
+			c.wrong(at, "is not a known field")
+			c.skipValue()
+		case seen[name]:
+			c.wrong(at, "is given twice")
+			c.skipValue()
+		default:
+			c.value(field.typ, at, field.optional)
+		}
+		seen[name] = true
+	}
+	c.end()
+}
+
+func (c *checker) array(t reflect.Type, pointer string) {
+	for i := 0; c.dec.More(); i++ {
+		c.value(t, pointer+"/"+strconv.Itoa(i), false)
+	}
+	c.end()
+}
+
+// skip passes over the rest of a value whose first token has been read, skipValue over a whole value, and end over a
+// closing bracket. The text is known to be valid JSON, so none of them can fail.
+func (c *checker) skip(first json.Token) {
+	depth := 0
+	for token := first; ; token, _ = c.dec.Token() {
+		switch token {
+		case json.Delim('{'), json.Delim('['):
+			depth++
+		case json.Delim('}'), json.Delim(']'):
+			depth--
+		}
+		if depth <= 0 {
+			return
+		}
+	}
+}
+
+func (c *checker) skipValue() {
+	first, _ := c.dec.Token()
+	c.skip(first)
+}
+
+func (c *checker) end() { c.skipValue() }
+
+var escapePointer = strings.NewReplacer("~", "~0", "/", "~1")
+
+type jsonField struct {
+	typ      reflect.Type
+	optional bool
+}
+
+func jsonFields(t reflect.Type) map[string]jsonField {
+	fields := make(map[string]jsonField, t.NumField())
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if name == "-" || !f.IsExported() {
+			continue
+		}
+		if name == "" {
+			name = f.Name
+		}
+		fields[name] = jsonField{f.Type, strings.Contains(options, "omitempty")}
+	}
+	return fields
+}
+
+func fitsScalar(token json.Token, t reflect.Type) bool {
+	switch token := token.(type) {
+	case string:
+		return t.Kind() == reflect.String
+	case bool:
+		return t.Kind() == reflect.Bool
+	case json.Number:
+		switch t.Kind() {
+		case reflect.Int64, reflect.Int:
+			_, err := strconv.ParseInt(token.String(), 10, 64)
+			return err == nil
+		case reflect.Float64:
+			_, err := strconv.ParseFloat(token.String(), 64)
+			return err == nil
+		}
+	}
+	return false
+}
+
+func nameOfKind(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Struct:
+		return "an object"
+	case reflect.Slice:
+		return "an array"
+	case reflect.Int64, reflect.Int:
+		return "a 64-bit integer"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Float64:
+		return "a number"
+	}
+	return "a string"
+}

@@ -1,0 +1,110 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+)
+
+// The defaults of a Config.
+const (
+	DefaultBodyLimit         = 1 << 20
+	DefaultReadHeaderTimeout = 5 * time.Second
+	DefaultReadTimeout       = 30 * time.Second
+	DefaultWriteTimeout      = 90 * time.Second
+	DefaultIdleTimeout       = 2 * time.Minute
+)
+
+// Config says how the server behaves. The zero Config is ready for use.
+type Config struct {
+	Log    *slog.Logger // where internal errors and, at debug level, requests go; nil: slog.Default()
+	Health *Health      // what /readyz reports; nil: a registry without checks, always ready
+
+	BodyLimit         int64         // bytes of a request's body; 0: DefaultBodyLimit
+	ReadHeaderTimeout time.Duration // 0: DefaultReadHeaderTimeout
+	ReadTimeout       time.Duration // of the whole request; 0: DefaultReadTimeout
+	WriteTimeout      time.Duration // from the end of the headers to the end of the answer; 0: DefaultWriteTimeout
+	IdleTimeout       time.Duration // of a kept-alive connection; 0: DefaultIdleTimeout
+}
+
+func (c Config) withDefaults() Config {
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	if c.Health == nil {
+		c.Health = NewHealth(time.Now)
+	}
+	if c.BodyLimit == 0 {
+		c.BodyLimit = DefaultBodyLimit
+	}
+	setDefault(&c.ReadHeaderTimeout, DefaultReadHeaderTimeout)
+	setDefault(&c.ReadTimeout, DefaultReadTimeout)
+	setDefault(&c.WriteTimeout, DefaultWriteTimeout)
+	setDefault(&c.IdleTimeout, DefaultIdleTimeout)
+	return c
+}
+
+func setDefault(d *time.Duration, value time.Duration) {
+	if *d == 0 {
+		*d = value
+	}
+}
+
+// New returns an echo instance that serves GET /healthz and GET /readyz and answers every failure as a Problem.
+// Register routes on it before Serve; it is then safe for concurrent use.
+func New(cfg Config) *echo.Echo {
+	cfg = cfg.withDefaults()
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	// echo's own logger would write past slog; every error it could report reaches the error handler as well.
+	e.Logger.SetOutput(io.Discard)
+	e.HTTPErrorHandler = errorHandler(cfg.Log)
+	e.Server.ReadHeaderTimeout = cfg.ReadHeaderTimeout
+	e.Server.ReadTimeout = cfg.ReadTimeout
+	e.Server.WriteTimeout = cfg.WriteTimeout
+	e.Server.IdleTimeout = cfg.IdleTimeout
+	e.Server.MaxHeaderBytes = 64 << 10
+	e.Server.ErrorLog = slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug)
+	e.Pre(routeHead)
+	e.Use(unrouteHead, requestID, accessLog(cfg.Log), recoverPanic(cfg.Log), limitBody(cfg.BodyLimit))
+	e.GET("/healthz", func(c echo.Context) error {
+		return c.JSON(http.StatusOK, map[string]string{"status": "ok"})
+	})
+	e.GET("/readyz", cfg.Health.serve)
+	return e
+}
+
+// Serve answers on the listener until ctx is done, then takes no new connections, waits up to grace for the requests
+// in flight, cancels the contexts of those that are left, and closes. It owns the listener. It returns nil after a
+// stop by ctx in which every request was answered.
+func Serve(ctx context.Context, e *echo.Echo, listener net.Listener, grace time.Duration) error {
+	requests, cancelRequests := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancelRequests()
+	e.Server.BaseContext = func(net.Listener) context.Context { return requests }
+
+	served := make(chan error, 1)
+	go func() { served <- e.Server.Serve(listener) }()
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve %s: %w", listener.Addr(), err)
+	case <-ctx.Done():
+	}
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	defer cancel()
+	err := e.Server.Shutdown(stopping)
+	if err != nil {
+		cancelRequests()
+		err = errors.Join(fmt.Errorf("stop serving %s: %w", listener.Addr(), err), e.Server.Close())
+	}
+	if e := <-served; !errors.Is(e, http.ErrServerClosed) {
+		err = errors.Join(err, e)
+	}
+	return err
+}

@@ -1,0 +1,261 @@
+package projector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"jangbu/domain/event"
+	"jangbu/query/row"
+	"jangbu/query/view"
+)
+
+// Applier lands events in one generation of one view. It carries out the rule of the read side (package row): it may
+// be given any events, in any order, any number of times, by any number of processes at once.
+//
+// The order of its steps is what makes a crash harmless:
+//
+//  1. Load the streams' states and fold; what is missing in between is read from the store (healed).
+//  2. Land shared parts, and note references. (A crash leaves rows at their own revision, as if they came early.)
+//  3. Read the shared parts that the rows refer to, and the documents that refer to what changed. Since both sides write
+//     before they read, of a rename and a new order racing each other one always sees the other.
+//  4. Land all rows, and withdrawals of rows that some revision since the saved one yielded and the last does not.
+//  5. Compose the documents that changed.
+//  6. Save the states. A crash before this repeats everything from step 1; nothing before it depends on having
+//     happened once.
+//
+// A saved revision therefore means: landed, composed, and free of ghosts.
+type Applier struct {
+	view  *view.View
+	gen   row.Generation
+	rows  Rows
+	log   StreamReader
+	cache *lru.Cache[string, cachedState] // of states, perhaps older than the saved ones; nil: they are always loaded
+	alone bool                            // only this Applier has ever written to the generation, and in the order of the log
+}
+
+// cachedState is the state of a stream at a revision.
+type cachedState struct {
+	state    any
+	revision int64
+}
+
+// NewApplier returns an Applier, for one goroutine.
+func NewApplier(v *view.View, g row.Generation, rows Rows, log StreamReader) *Applier {
+	return &Applier{view: v, gen: g, rows: rows, log: log}
+}
+
+// arrival is an event on its way into a view, decoded already where someone else had to.
+type arrival struct {
+	event.Recorded
+	decoded any
+}
+
+func (a arrival) hollow() bool { return len(a.Data) == 0 }
+
+// change is what a batch of events does to one stream.
+type change struct {
+	stream  string
+	source  *view.Source
+	state   any
+	from    int64 // the revision that had landed before
+	to      int64
+	changed bool            // some event changed what the stream contributes; else the rows that have landed are those of `to`, too
+	touched map[string]bool // documents that some revision from `from` on contributed to
+	alone   bool            // revisions within a batch have landed nowhere
+}
+
+// Apply lands events. When it returns nil all of them have landed. Events of streams that do not feed the view are
+// passed over.
+func (a *Applier) Apply(ctx context.Context, events []event.Recorded) error {
+	arrivals := make([]arrival, len(events))
+	for i, e := range events {
+		arrivals[i].Recorded = e
+	}
+	_, err := a.apply(ctx, arrivals)
+	return err
+}
+
+// apply also returns how many events had not landed before.
+func (a *Applier) apply(ctx context.Context, arrivals []arrival) (landed int64, err error) {
+	changes, err := a.fold(ctx, arrivals)
+	if err != nil || len(changes) == 0 {
+		return 0, err
+	}
+	for _, c := range changes {
+		landed += c.to - c.from
+	}
+	if err := a.land(ctx, changes); err != nil {
+		return 0, err
+	}
+	return landed, a.save(ctx, changes)
+}
+
+// fold brings every stream in the batch to its newest state.
+func (a *Applier) fold(ctx context.Context, arrivals []arrival) ([]*change, error) {
+	byStream := map[string][]arrival{}
+	var streams []string
+	for _, e := range arrivals {
+		if _, ok := a.view.Source(e.Stream); !ok {
+			continue
+		}
+		if byStream[e.Stream] == nil {
+			streams = append(streams, e.Stream)
+		}
+		byStream[e.Stream] = append(byStream[e.Stream], e)
+	}
+	bases, err := a.bases(ctx, streams, byStream)
+	if err != nil {
+		return nil, err
+	}
+	var changes []*change
+	for i, stream := range streams {
+		events := byStream[stream]
+		slices.SortStableFunc(events, func(x, y arrival) int { return int(x.Revision - y.Revision) })
+		c := bases[i]
+		if err := a.foldStream(ctx, c, events); err != nil {
+			return nil, err
+		}
+		if c.to > c.from {
+			changes = append(changes, c)
+		}
+	}
+	return changes, nil
+}
+
+// bases loads the states to fold from. A cached state, or none at all for a stream's first event, may be older than
+// the saved one; the rule makes that harmless.
+func (a *Applier) bases(ctx context.Context, streams []string, events map[string][]arrival) ([]*change, error) {
+	bases := make([]*change, len(streams))
+	var missing []string
+	var at []int
+	for i, stream := range streams {
+		source, _ := a.view.Source(stream)
+		bases[i] = &change{stream: stream, source: source, from: event.NoStream, to: event.NoStream, alone: a.alone}
+		if a.cache != nil {
+			if held, ok := a.cache.Get(stream); ok {
+				bases[i].state, bases[i].from, bases[i].to = held.state, held.revision, held.revision
+				continue
+			}
+			if slices.ContainsFunc(events[stream], func(e arrival) bool { return e.Revision == 0 }) {
+				var err error
+				if bases[i].state, err = source.Load(nil); err != nil {
+					return nil, err
+				}
+				continue
+			}
+		}
+		missing, at = append(missing, stream), append(at, i)
+	}
+	if len(missing) == 0 {
+		return bases, nil
+	}
+	states, err := a.rows.States(ctx, a.gen, missing)
+	if err != nil {
+		return nil, err
+	}
+	for k, st := range states {
+		b := bases[at[k]]
+		if b.state, err = b.source.Load(st.Data); err != nil {
+			return nil, fmt.Errorf("state of %s in %s: %w", st.Stream, a.gen, err)
+		}
+		b.from, b.to = st.Revision, st.Revision
+	}
+	return bases, nil
+}
+
+// foldStream folds events, sorted by revision, and fills a gap from the store.
+func (a *Applier) foldStream(ctx context.Context, c *change, events []arrival) error {
+	for _, e := range events {
+		if e.Revision <= c.to {
+			continue
+		}
+		if e.Revision == c.to+1 && !e.hollow() {
+			if err := c.fold(e); err != nil {
+				return err
+			}
+			continue
+		}
+		for healed, err := range a.log.ReadStream(ctx, c.stream, c.to+1) {
+			if err != nil {
+				return fmt.Errorf("heal %s from revision %d: %w", c.stream, c.to+1, err)
+			}
+			if err := c.fold(arrival{Recorded: healed}); err != nil {
+				return err
+			}
+		}
+		if c.to < e.Revision {
+			return fmt.Errorf("heal %s: the store ends at revision %d, a message brought %d", c.stream, c.to, e.Revision)
+		}
+	}
+	return nil
+}
+
+// fold adds one event, and remembers which documents the states before and after it contribute to.
+func (c *change) fold(e arrival) error {
+	if e.decoded == nil {
+		var err error
+		if e.decoded, err = c.source.Decode(e.Recorded); err != nil {
+			return err
+		}
+	}
+	next := c.source.Fold(c.state, e.decoded)
+	if c.to >= 0 && !c.changed && c.source.Same(c.stream, c.state, c.to, next, e.Revision) {
+		c.state, c.to = next, e.Revision
+		return nil
+	}
+	c.changed = true
+	if c.touched == nil {
+		c.touched = map[string]bool{}
+	}
+	if c.to >= 0 && (c.to == c.from || !c.alone) {
+		for _, r := range c.source.Rows(c.stream, c.state, c.to) {
+			c.touched[r.Doc] = true
+		}
+	}
+	c.state, c.to = next, e.Revision
+	return nil
+}
+
+func (a *Applier) save(ctx context.Context, changes []*change) error {
+	states := make([]row.State, len(changes))
+	for i, c := range changes {
+		data, err := c.source.Save(c.state)
+		if err != nil {
+			return fmt.Errorf("state of %s: %w", c.stream, err)
+		}
+		states[i] = row.State{Stream: c.stream, Revision: c.to, Data: data}
+	}
+	if err := a.rows.SaveStates(ctx, a.gen, states); err != nil {
+		return err
+	}
+	if a.cache != nil {
+		for _, c := range changes {
+			a.cache.Add(c.stream, cachedState{state: c.state, revision: c.to})
+		}
+	}
+	return nil
+}
+
+// ensure lands whole streams from the store, so that what refers to them finds their shared parts.
+func (a *Applier) ensure(ctx context.Context, streams []string) error {
+	for _, stream := range streams {
+		var events []event.Recorded
+		for e, err := range a.log.ReadStream(ctx, stream, 0) {
+			if errors.Is(err, event.ErrStreamNotFound) {
+				break
+			}
+			if err != nil {
+				return fmt.Errorf("heal %s: %w", stream, err)
+			}
+			events = append(events, e)
+		}
+		if err := a.Apply(ctx, events); err != nil {
+			return err
+		}
+	}
+	return nil
+}

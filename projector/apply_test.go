@@ -1,0 +1,174 @@
+package projector
+
+import (
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"jangbu/domain/event"
+	"jangbu/domain/order"
+	"jangbu/domain/product"
+	"jangbu/infra/readmodel"
+	"jangbu/query/row"
+	"jangbu/query/view"
+	"jangbu/test/history"
+	"jangbu/test/servers"
+)
+
+func openModel(t testing.TB, url string) *readmodel.Store {
+	t.Helper()
+	m, err := readmodel.Open(url, readmodel.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.Close() })
+	return m
+}
+
+func newReplay(m *readmodel.Store, h *history.History) *Replay {
+	return NewReplay(m, h, ReplayConfig{
+		Builder: func(b row.Build) Rows { return m.NewBuilder(b) }, Patience: time.Second,
+	})
+}
+
+// checkView compares every document of a generation with the plain fold of the log.
+func checkView(t testing.TB, m *readmodel.Store, v *view.View, g row.Generation, log []event.Recorded) {
+	t.Helper()
+	want, err := view.Fold(v, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for doc, body := range want.Documents {
+		if got, err := m.Document(t.Context(), g, doc); err != nil || string(got) != string(body) {
+			t.Errorf("%s/%s (err %v)\n got %s\nwant %s", g, doc, err, got, body)
+		}
+	}
+	for doc, items := range want.Lists {
+		got, _, err := m.Page(t.Context(), g, doc, "", len(items)+10)
+		if err != nil || len(got) != len(items) {
+			t.Errorf("%s/%s has %d items (err %v), want %d", g, doc, len(got), err, len(items))
+			continue
+		}
+		for i := range items {
+			if string(got[i].JSON) != string(items[i]) {
+				t.Errorf("%s/%s item %d\n got %s\nwant %s", g, doc, i, got[i].JSON, items[i])
+			}
+		}
+	}
+	n, err := m.Documents(t.Context(), g, v.Compose != nil)
+	if err != nil || n != int64(len(want.Documents)+len(want.Lists)) {
+		t.Errorf("%s holds %d documents (err %v), want %d", g, n, err, len(want.Documents)+len(want.Lists))
+	}
+}
+
+// TestAnyDelivery: however events are duplicated, reordered, emptied and spread over concurrent workers, the views equal
+// the fold. What is lost altogether is healed as soon as a later event of its stream, or the last one, arrives.
+func TestAnyDelivery(t *testing.T) {
+	for _, redis := range servers.Redises() {
+		t.Run(redis.Name, func(t *testing.T) {
+			m := openModel(t, redis.Start(t))
+			generation := int64(0)
+			history.Seeds(t, 4, func(t *testing.T, r *rand.Rand) {
+				h, delivered := &history.History{}, 0
+				generation++
+				for range 3 { // so that later events change what earlier ones have joined
+					h.Grow(t, r, 40)
+					for _, v := range view.All() {
+						g := row.Generation{View: v.Name, Number: generation}
+						deliver(t, r, m, v, g, h, delivered)
+						checkView(t, m, v, g, h.Events())
+					}
+					delivered = h.Len()
+				}
+			})
+		})
+	}
+}
+
+// deliver hands what of the log has not been delivered, mangled, to four workers.
+func deliver(t *testing.T, r *rand.Rand, m *readmodel.Store, v *view.View, g row.Generation, h *history.History, delivered int) {
+	var mangled []event.Recorded
+	for _, e := range h.Events()[delivered:] {
+		last := e.Revision == h.Last(e.Stream)
+		if !last && r.IntN(5) == 0 {
+			continue // lost
+		}
+		if r.IntN(8) == 0 {
+			e.Data = nil // hollow
+		}
+		for range 1 + r.IntN(3) {
+			mangled = append(mangled, e)
+		}
+	}
+	r.Shuffle(len(mangled), func(i, k int) { mangled[i], mangled[k] = mangled[k], mangled[i] })
+	batches := make(chan []event.Recorded, len(mangled))
+	for batch := range slices.Chunk(mangled, 7) {
+		batches <- batch
+	}
+	close(batches)
+	var workers sync.WaitGroup
+	for range 4 {
+		workers.Go(func() {
+			for batch := range batches {
+				if err := NewApplier(v, g, m, h).Apply(t.Context(), batch); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	workers.Wait()
+}
+
+func TestReplayEqualsFold(t *testing.T) {
+	for _, redis := range servers.Redises() {
+		t.Run(redis.Name, func(t *testing.T) {
+			m := openModel(t, redis.Start(t))
+			h := history.Random(t, rand.New(rand.NewPCG(1, 2)), 1500)
+			for want := range int64(3) {
+				if err := newReplay(m, h).Run(t.Context(), view.All()); err != nil {
+					t.Fatal(err)
+				}
+				for _, v := range view.All() {
+					registry, err := m.Registry(t.Context(), v.Name)
+					if err != nil || registry.Live.Number != want+1 || registry.Building.Number != 0 {
+						t.Fatalf("registry of %s after replay %d: %+v, %v", v.Name, want+1, registry, err)
+					}
+					checkView(t, m, v, registry.Live, h.Events())
+				}
+			}
+			orders := row.Generation{View: "orders", Number: 1}
+			if n, err := m.Documents(t.Context(), orders, true); err != nil || n != 0 {
+				t.Errorf("generation 1 still has %d documents after two more (err %v)", n, err)
+			}
+		})
+	}
+}
+
+// TestNothingLeft: documents that everything was withdrawn from are as if they had never been.
+func TestNothingLeft(t *testing.T) {
+	h := &history.History{}
+	h.Add(t, "product-P", product.Created{Name: "Pen", Category: "Desk", Currency: "USD"})
+	for _, id := range []string{"1", "2"} {
+		h.Add(t, order.Stream(id), order.Placed{MemberID: "M", Currency: "USD", PlacedOn: "2026-01-02", Lines: []order.Line{{ProductID: "P", Category: "Desk", Quantity: 1, Amount: 5}}})
+	}
+	placed := h.Len()
+	for _, id := range []string{"1", "2"} {
+		h.Add(t, order.Stream(id), order.Cancelled{Reason: "changed my mind"})
+	}
+	for name, batches := range map[string][]int{"at once": {0, h.Len()}, "one after the other": {0, placed, h.Len()}} {
+		t.Run(name, func(t *testing.T) {
+			m := openModel(t, servers.MiniRedis(t))
+			for _, v := range view.All() {
+				g := row.Generation{View: v.Name, Number: 1}
+				for i := range batches[1:] {
+					if err := NewApplier(v, g, m, h).Apply(t.Context(), h.Events()[batches[i]:batches[i+1]]); err != nil {
+						t.Fatal(err)
+					}
+				}
+				checkView(t, m, v, g, h.Events())
+			}
+		})
+	}
+}

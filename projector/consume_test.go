@@ -1,0 +1,281 @@
+package projector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"jangbu/domain/event"
+	"jangbu/domain/member"
+	"jangbu/domain/order"
+	"jangbu/query/row"
+	"jangbu/query/view"
+	"jangbu/test/history"
+	"jangbu/test/servers"
+)
+
+// counter is a consumer of the orders view, over a live generation and a queue that can misbehave.
+type counter struct {
+	*testing.T
+	log      *history.History
+	model    faultyModel
+	queue    *fakeQueue
+	consumer *Consumer
+	live     row.Generation
+
+	mu      sync.Mutex
+	reports []error
+	missed  int
+}
+
+func newCounter(t *testing.T) *counter {
+	store := openModel(t, servers.MiniRedis(t))
+	c := &counter{T: t, log: &history.History{}, model: newFaultyModel(store), queue: newFakeQueue(rand.Uint64()), live: row.Generation{View: view.Orders.Name, Number: 1}}
+	c.consumer = &Consumer{
+		view: view.Orders, queue: c.queue, model: c.model, log: c.log, logger: slog.New(slog.DiscardHandler), visibility: time.Minute,
+		report:  func(_ string, err error) { c.mu.Lock(); defer c.mu.Unlock(); c.reports = append(c.reports, err) },
+		missing: func() { c.mu.Lock(); defer c.mu.Unlock(); c.missed++ },
+	}
+	return c
+}
+
+func (c *counter) goLive() {
+	c.Helper()
+	if err := newReplay(c.model.store, c.log).Run(c.Context(), []*view.View{view.Orders}); err != nil {
+		c.Fatal(err)
+	}
+}
+
+// run starts the consumer; it stops with the test.
+func (c *counter) run(workers int) (stop func()) {
+	ctx, cancel := context.WithCancel(c.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := c.consumer.Run(ctx, workers); err != nil {
+			c.Errorf("consumer: %v", err)
+		}
+	}()
+	stop = func() { cancel(); <-done }
+	c.Cleanup(stop)
+	return stop
+}
+
+// order records an order of a member whom every order has.
+func (c *counter) order(id string) event.Recorded {
+	c.Helper()
+	if c.log.Len() == 0 {
+		c.log.Add(c, "member-M", member.Registered{Name: "Mina"})
+	}
+	c.log.Add(c, order.Stream(id), order.Placed{MemberID: "M", Currency: "USD", PlacedOn: "2026-01-02"})
+	return c.log.Stream(order.Stream(id))[0]
+}
+
+func (c *counter) emptied() {
+	c.Helper()
+	servers.Eventually(c, "the queue runs empty", func() bool { return c.queue.left() == 0 })
+}
+
+func (c *counter) reported(target error) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, err := range c.reports {
+		if errors.Is(err, target) {
+			return true
+		}
+	}
+	return false
+}
+
+func TestConsumerLandsAndDeletes(t *testing.T) {
+	c := newCounter(t)
+	c.goLive()
+	for i := range 50 {
+		c.queue.sendEvents(c.order(fmt.Sprint(i)))
+	}
+	c.run(3)
+	c.emptied()
+	checkView(t, c.model.store, view.Orders, c.live, c.log.Events())
+	if n := len(c.queue.hidings()); n > 0 {
+		t.Errorf("%d messages were given back or kept hidden, without need", n)
+	}
+}
+
+// TestConsumerFaultyQueue: duplicates, failing receives and failing deletes change nothing in the end.
+func TestConsumerFaultyQueue(t *testing.T) {
+	history.Seeds(t, 3, func(t *testing.T, r *rand.Rand) {
+		c := newCounter(t)
+		c.log = history.Random(t, r, 60)
+		c.consumer.log = c.log
+		c.goLive()
+		c.log.Grow(t, r, 80)
+		for _, e := range c.log.Events() {
+			if _, ok := view.Orders.Source(e.Stream); ok {
+				c.queue.sendEvents(e)
+			}
+		}
+		c.queue.duplicates, c.queue.receiveFails, c.queue.deleteFails = 300, 100, 300
+		c.run(4)
+		c.emptied()
+		checkView(t, c.model.store, view.Orders, c.live, c.log.Events())
+	})
+}
+
+func TestConsumerMissesItsQueue(t *testing.T) {
+	c := newCounter(t)
+	c.queue.receiveFails = 1000
+	c.run(1)
+	servers.Eventually(t, "the consumer asks for its queue", func() bool { c.mu.Lock(); defer c.mu.Unlock(); return c.missed > 1 })
+	if !c.reported(errBroken) {
+		t.Errorf("it reports %v", c.reports)
+	}
+}
+
+// TestConsumerOutage: while Redis is away messages are held, not handed back, so that none comes nearer to the
+// dead-letter queue by an outage.
+func TestConsumerOutage(t *testing.T) {
+	c := newCounter(t)
+	c.goLive()
+	c.queue.sendEvents(c.order("1"), c.order("2"))
+	c.model.down.Store(true)
+	c.run(1)
+	servers.Eventually(t, "the consumer tries again and again", func() bool { return c.model.calls.Load() > 3 && c.reported(event.ErrUnavailable) })
+	c.model.down.Store(false)
+	delivered := c.queue.receivesOf("order-1") + c.queue.receivesOf("order-2")
+	c.emptied()
+	if delivered > 2 {
+		t.Errorf("two messages were handed out %d times during the outage", delivered)
+	}
+	if n := len(c.queue.hidings()); n > 0 {
+		t.Errorf("messages were handed back %d times", n)
+	}
+	checkView(t, c.model.store, view.Orders, c.live, c.log.Events())
+}
+
+// TestConsumerWaitsForGeneration: what comes before the view was ever built waits for that.
+func TestConsumerWaitsForGeneration(t *testing.T) {
+	c := newCounter(t)
+	c.queue.sendEvents(c.order("1"))
+	c.run(1)
+	servers.Eventually(t, "the consumer finds no generation", func() bool { return c.reported(errNoGeneration) })
+	if c.queue.left() == 0 {
+		t.Fatal("a message was deleted that has landed nowhere")
+	}
+	c.goLive()
+	c.emptied()
+	checkView(t, c.model.store, view.Orders, c.live, c.log.Events())
+}
+
+// TestConsumerPoison: an event that cannot be landed goes back, for longer each time, and holds nobody up.
+func TestConsumerPoison(t *testing.T) {
+	c := newCounter(t)
+	c.goLive()
+	c.order("0")
+	good := []event.Recorded{c.order("1"), c.order("2")}
+	poison := map[string]event.Recorded{
+		"of no known type": c.log.AddRaw("order-p1", "order.teleported.v1", []byte(`{}`)),
+		"not JSON":         c.log.AddRaw("order-p2", "order.placed.v1", []byte(`{"lines":`)),
+		"lost in the log":  {Stream: "order-p3", Revision: 4, Type: "order.shipped.v1", Data: []byte(`{}`)},
+	}
+	for _, e := range poison {
+		c.queue.sendEvents(e)
+	}
+	c.queue.sendEvents(good...)
+	c.queue.send(event.Delivery{Err: errors.New("no CloudEvent at all")})
+	c.run(1)
+	servers.Eventually(t, "the good ones land", func() bool {
+		return c.queue.left() == len(poison)+1 && len(c.queue.hidings()) == len(poison)
+	})
+	c.queue.comeBack()
+	servers.Eventually(t, "the others fail again", func() bool { return len(c.queue.hidings()) == 2*len(poison) })
+	for i, h := range c.queue.hidings() {
+		if want := time.Duration(2<<(i/len(poison))) * time.Second; len(h.receipts) != 1 || h.d != want {
+			t.Errorf("hidden %d: %d messages for %s, want one for %s", i, len(h.receipts), h.d, want)
+		}
+	}
+	for _, e := range good {
+		if body, err := c.model.store.Document(t.Context(), c.live, event.StreamID(e.Stream)); err != nil || body == nil {
+			t.Errorf("%s: %s, %v", e.Stream, body, err)
+		}
+	}
+}
+
+// TestConsumerKeepsHidden: as long as landing takes, others do not get the messages.
+func TestConsumerKeepsHidden(t *testing.T) {
+	c := newCounter(t)
+	c.goLive()
+	c.consumer.visibility = 30 * time.Millisecond
+	release := make(chan struct{})
+	c.model.atCall = func(int64) { <-release } // the model takes its time
+	c.queue.sendEvents(c.order("1"))
+	c.run(1)
+	servers.Eventually(t, "the message is kept hidden", func() bool { return len(c.queue.hidings()) >= 3 })
+	close(release)
+	c.emptied()
+	for _, h := range c.queue.hidings() {
+		if len(h.receipts) != 1 || h.d != c.consumer.visibility {
+			t.Errorf("kept hidden: %+v", h)
+		}
+	}
+}
+
+// TestConsumerStops: a consumer that is told to stop during an outage stops, and leaves its messages in the queue.
+func TestConsumerStops(t *testing.T) {
+	c := newCounter(t)
+	c.goLive()
+	c.queue.sendEvents(c.order("1"))
+	c.model.down.Store(true)
+	stop := c.run(2)
+	servers.Eventually(t, "the consumer meets the outage", func() bool { return c.reported(event.ErrUnavailable) })
+	stop()
+	if c.queue.left() != 1 || len(c.queue.hidings()) > 0 {
+		t.Errorf("%d messages are left, %d were given back", c.queue.left(), len(c.queue.hidings()))
+	}
+}
+
+// TestConsumerWritesBoth: once a generation is open, it has every event before the live one does.
+func TestConsumerWritesBoth(t *testing.T) {
+	c := newCounter(t)
+	c.goLive()
+	b, err := c.model.store.Begin(t.Context(), view.Orders.Name, 1, "builder")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.queue.sendEvents(c.order("before"))
+	c.run(1)
+	c.emptied()
+	if err := c.model.store.OpenBuild(t.Context(), b.Generation, "builder"); err != nil {
+		t.Fatal(err)
+	}
+	early := false
+	c.model.atCall = func(int64) { // before each call: what the live one has, the other must have
+		in := map[row.Generation]int64{}
+		for _, g := range []row.Generation{c.live, b.Generation} {
+			landed, err := c.model.store.Landed(context.Background(), g, "order-after")
+			if err != nil {
+				t.Error(err)
+			}
+			in[g] = landed
+		}
+		early = early || in[c.live] > in[b.Generation]
+	}
+	c.queue.sendEvents(c.order("after"))
+	c.emptied()
+	if early {
+		t.Error("the live generation had the event first")
+	}
+	for _, test := range []struct {
+		g    row.Generation
+		doc  string
+		have bool
+	}{{c.live, "before", true}, {c.live, "after", true}, {b.Generation, "before", false}, {b.Generation, "after", true}} {
+		if body, err := c.model.store.Document(t.Context(), test.g, test.doc); err != nil || (body != nil) != test.have {
+			t.Errorf("%s/%s is %s, %v", test.g, test.doc, body, err)
+		}
+	}
+}

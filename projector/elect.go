@@ -1,0 +1,77 @@
+package projector
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// electionTerm is how long an elected loop that says nothing stays elected.
+const electionTerm = 5 * time.Second
+
+// elected runs a loop while this process holds a lease on it, so that of many projectors one does the work. Two at once,
+// as when a lease ran out unnoticed, only do it twice. While the keeper of leases is away, whoever was elected goes on.
+func (s *Service) elected(ctx context.Context, name string, run func(context.Context) error) error {
+	token := s.cfg.NewID().String()
+	for ctx.Err() == nil {
+		if !s.await(ctx, name, token) {
+			return nil
+		}
+		err := s.serve(ctx, name, token, run)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// await waits until the lease is ours; false when ctx ended first.
+func (s *Service) await(ctx context.Context, name, token string) bool {
+	ticker := time.NewTicker(electionTerm / 5)
+	defer ticker.Stop()
+	for {
+		held, err := s.model.Lease(ctx, name, token, electionTerm)
+		if held {
+			return true
+		}
+		if ctx.Err() == nil {
+			if err != nil {
+				err = fmt.Errorf("waiting to be elected: %w", err)
+			}
+			s.cfg.Report(name, err) // another does it: well
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// serve runs the loop until ctx ends or the lease has passed to another.
+func (s *Service) serve(ctx context.Context, name, token string, run func(context.Context) error) error {
+	term, resign := context.WithCancel(ctx)
+	var g errgroup.Group
+	g.Go(func() error {
+		defer resign()
+		return run(term)
+	})
+	ticker := time.NewTicker(electionTerm / 5)
+	defer ticker.Stop()
+	for term.Err() == nil {
+		select {
+		case <-ticker.C:
+			if held, err := s.model.Lease(ctx, name, token, electionTerm); err == nil && !held {
+				resign()
+			}
+		case <-term.Done():
+		}
+	}
+	err := g.Wait()
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	_ = s.model.Release(last, name, token) // else it runs out
+	return err
+}

@@ -1,0 +1,166 @@
+package projector
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"jangbu/domain/event"
+	"jangbu/query/row"
+)
+
+// landings gathers rows by document. Of two rows from one source the higher revision stays.
+type landings struct {
+	list []row.Landing
+	docs map[string]int    // where in list a document is
+	rows map[[2]string]int // where in its document a row is, by document and source
+}
+
+func (l *landings) add(doc string, r row.Sourced) {
+	if l.docs == nil {
+		l.docs, l.rows = map[string]int{}, map[[2]string]int{}
+	}
+	at, ok := l.docs[doc]
+	if !ok {
+		at = len(l.list)
+		l.docs[doc] = at
+		l.list = append(l.list, row.Landing{Doc: doc})
+	}
+	landing := &l.list[at]
+	if held, ok := l.rows[[2]string{doc, r.Source}]; !ok {
+		l.rows[[2]string{doc, r.Source}] = len(landing.Rows)
+		landing.Rows = append(landing.Rows, r)
+	} else if landing.Rows[held].Revision < r.Revision {
+		landing.Rows[held] = r
+	}
+}
+
+func (l *landings) composed(compose bool) []row.Landing {
+	for i := range l.list {
+		l.list[i].Compose = compose
+	}
+	return l.list
+}
+
+// land does steps 2 to 5 of an Applier.
+func (a *Applier) land(ctx context.Context, changes []*change) error {
+	var shared, rows landings
+	refs := map[string][]string{} // referred stream -> documents
+	var renewed []string          // streams whose shared part changed
+	for _, c := range changes {
+		if !c.changed {
+			continue
+		}
+		for _, r := range c.source.Rows(c.stream, c.state, c.to) {
+			rows.add(r.Doc, row.Sourced{Source: c.stream, Revision: c.to, Row: &r})
+			delete(c.touched, r.Doc)
+			for _, ref := range r.Refs {
+				refs[ref] = append(refs[ref], r.Doc)
+			}
+		}
+		for doc := range c.touched {
+			rows.add(doc, row.Sourced{Source: c.stream, Revision: c.to})
+		}
+		if c.source.Shares() {
+			part := c.source.Shared(c.stream, c.state)
+			shared.add(row.Shared(c.stream), row.Sourced{Source: c.stream, Revision: c.to, Row: &row.Row{Part: part}})
+			if !a.alone || c.from != event.NoStream { // in the order of the log, nothing refers to what is new
+				renewed = append(renewed, c.stream)
+			}
+		}
+	}
+	if len(shared.list) > 0 {
+		if _, err := a.rows.Land(ctx, a.gen, shared.list); err != nil {
+			return err
+		}
+	}
+	if err := a.join(ctx, refs, &rows); err != nil {
+		return err
+	}
+	if err := a.landAndCompose(ctx, &rows); err != nil {
+		return err
+	}
+	return a.spread(ctx, renewed)
+}
+
+// join notes the references, then adds the shared parts that the documents refer to. A part nobody has landed yet is
+// fetched from the store, so that no document is ever seen half joined.
+func (a *Applier) join(ctx context.Context, refs map[string][]string, rows *landings) error {
+	if len(refs) == 0 {
+		return nil
+	}
+	if err := a.rows.Refer(ctx, a.gen, refs); err != nil {
+		return err
+	}
+	streams := slices.Collect(maps.Keys(refs))
+	parts, err := a.rows.SharedParts(ctx, a.gen, streams)
+	if err != nil {
+		return err
+	}
+	missing := slices.DeleteFunc(slices.Clone(streams), func(s string) bool { _, ok := parts[s]; return ok })
+	if len(missing) > 0 {
+		if err := a.ensure(ctx, missing); err != nil {
+			return err
+		}
+		if parts, err = a.rows.SharedParts(ctx, a.gen, streams); err != nil {
+			return err
+		}
+	}
+	for stream, part := range parts {
+		for _, doc := range refs[stream] {
+			rows.add(doc, part)
+		}
+	}
+	return nil
+}
+
+// spread lands the shared parts that changed in the documents that refer to them. It reads the referrers after the
+// shared parts have landed, and the parts again, since a newer one may have landed meanwhile.
+func (a *Applier) spread(ctx context.Context, renewed []string) error {
+	if len(renewed) == 0 {
+		return nil
+	}
+	parts, err := a.rows.SharedParts(ctx, a.gen, renewed)
+	if err != nil {
+		return err
+	}
+	for _, stream := range renewed {
+		for docs, err := range a.rows.Referrers(ctx, a.gen, stream) {
+			if err != nil {
+				return err
+			}
+			var rows landings
+			for _, doc := range docs {
+				rows.add(doc, parts[stream])
+			}
+			if err := a.landAndCompose(ctx, &rows); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// landAndCompose lands rows and composes until every document is composed at least of what was landed here.
+func (a *Applier) landAndCompose(ctx context.Context, rows *landings) error {
+	if len(rows.list) == 0 {
+		return nil
+	}
+	docs, err := a.rows.Land(ctx, a.gen, rows.composed(a.view.Compose != nil))
+	if err != nil {
+		return err
+	}
+	for len(docs) > 0 {
+		compositions := make([][]byte, len(docs))
+		for i, d := range docs {
+			if compositions[i], err = a.view.Compose(d); err != nil {
+				return fmt.Errorf("compose %s/%s: %w", a.gen, d.Doc, err)
+			}
+		}
+		if docs, err = a.rows.Compose(ctx, a.gen, docs, compositions); err != nil {
+			return err
+		}
+	}
+	return nil
+}

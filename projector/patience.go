@@ -1,0 +1,38 @@
+package projector
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"jangbu/domain/event"
+	"jangbu/query/row"
+)
+
+// patience bounds how long to wait for a dependency.
+type patience struct {
+	retry backoff
+	limit time.Duration
+	since time.Time
+}
+
+func (r *Replay) newPatience() *patience { return &patience{limit: r.cfg.Patience, since: time.Now()} }
+
+func (p *patience) renew() {
+	if p.retry.failures > 0 {
+		p.retry.reset()
+		p.since = time.Now()
+	}
+}
+
+// wait returns err when trying again is no use, and nil when it is time to.
+func (p *patience) wait(ctx context.Context, err error) error {
+	if p.retry.failures == 0 {
+		p.since = time.Now()
+	}
+	hopeless := !errors.Is(err, event.ErrUnavailable) || errors.Is(err, row.ErrBusy)
+	if hopeless || time.Since(p.since) > p.limit || !p.retry.wait(ctx) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,94 @@
+package projector
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"jangbu/domain/event"
+	"jangbu/query/row"
+)
+
+// Rows is where rows land: one generation of one view at a time. All of it is safe for concurrent use by any number
+// of processes, and every call may be repeated. Errors that a retry may cure wrap event.ErrUnavailable; after any
+// error a call may have happened in part.
+type Rows interface {
+	States(ctx context.Context, g row.Generation, streams []string) ([]row.State, error)
+	Refer(ctx context.Context, g row.Generation, docs map[string][]string) error
+	Referrers(ctx context.Context, g row.Generation, stream string) iter.Seq2[[]string, error]
+	SharedParts(ctx context.Context, g row.Generation, streams []string) (map[string]row.Sourced, error)
+	Land(ctx context.Context, g row.Generation, landings []row.Landing) ([]row.Document, error)
+	Compose(ctx context.Context, g row.Generation, docs []row.Document, compositions [][]byte) ([]row.Document, error)
+	SaveStates(ctx context.Context, g row.Generation, states []row.State) error
+}
+
+// Registry knows which generations a view has. Its changes are atomic and seen by every later read. Building one is
+// for the holder of a lease, named by a token: Begin takes it (row.ErrBusy while another holds it), every further step
+// renews it, or is row.ErrLost when it has passed to another.
+type Registry interface {
+	Registry(ctx context.Context, view string) (row.Registry, error)
+	Advance(ctx context.Context, g row.Generation, at event.Recorded) error
+	Healed(ctx context.Context, g row.Generation, n int64) error
+	Begin(ctx context.Context, view string, version int, token string) (row.Build, error)
+	Renew(ctx context.Context, g row.Generation, token string) error
+	Built(ctx context.Context, g row.Generation, token string, to event.Position) error
+	OpenBuild(ctx context.Context, g row.Generation, token string) error
+	Switch(ctx context.Context, g row.Generation, token string) error
+	Leave(ctx context.Context, g row.Generation, token string) error
+	DropGarbage(ctx context.Context, view string) error
+}
+
+// Leases elects one holder a name, for a term that the holder renews.
+type Leases interface {
+	Lease(ctx context.Context, name, token string, term time.Duration) (held bool, err error)
+	Release(ctx context.Context, name, token string) error
+}
+
+// Model is the whole read model.
+type Model interface {
+	Rows
+	Registry
+	Leases
+}
+
+// StreamReader reads one stream forwards, from a revision on; event.ErrStreamNotFound if it has no events.
+type StreamReader interface {
+	ReadStream(ctx context.Context, stream string, from int64) iter.Seq2[event.Recorded, error]
+}
+
+// Log is the whole log, in order, up to its present end; what the store writes for itself is left out.
+type Log interface {
+	StreamReader
+	ReadAll(ctx context.Context, after event.Position) iter.Seq2[event.Recorded, error]
+}
+
+// Header tells where the log ends: its last event, or event.ErrStreamNotFound while it has none.
+type Header interface {
+	Head(ctx context.Context) (event.Recorded, error)
+}
+
+// Feed follows the log for ever, and keeps the relay's checkpoint in it. Subscribe yields an error for each
+// interruption and goes on by itself; an event with an empty Type is a checkpoint.
+type Feed interface {
+	Subscribe(ctx context.Context, after event.Position, prefixes []string) iter.Seq2[event.Recorded, error]
+	Last(ctx context.Context, stream string) (event.Recorded, error)
+	Append(ctx context.Context, stream string, expected int64, events []event.Proposed) (event.Position, error)
+	SetMaxCount(ctx context.Context, stream string, n int) error
+}
+
+// Publisher sends events to every view's queue that wants them. The answer holds an error for each event that was not
+// accepted, in their order; an accepted event is delivered at least once, or lost with the bus.
+type Publisher interface {
+	Publish(ctx context.Context, events []event.Recorded) []error
+}
+
+// Queue is one view's queue. A delivery that is neither deleted nor hidden again comes back after its visibility
+// timeout, and goes to the dead-letter queue when it has come back too often.
+type Queue interface {
+	Receive(ctx context.Context, max int, wait time.Duration) ([]event.Delivery, error)
+	Delete(ctx context.Context, deliveries []event.Delivery) error
+	Hide(ctx context.Context, deliveries []event.Delivery, d time.Duration) error
+}
+
+// Report tells the health page how a loop is doing; nil is well. It must be cheap and safe for concurrent use.
+type Report func(loop string, err error)

@@ -1,0 +1,249 @@
+package projector
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/uuid"
+
+	"jangbu/domain/event"
+	"jangbu/query/view"
+	"jangbu/test/history"
+)
+
+// bench is a relay between fakes, in a bubble of its own time.
+type bench struct {
+	*testing.T
+	log  *history.History
+	feed *fakeFeed
+	pub  *fakePublisher
+
+	mu      sync.Mutex
+	reports map[string][]error
+}
+
+func newBench(t *testing.T, log *history.History) *bench {
+	b := &bench{T: t, log: log, feed: newFakeFeed(log, rand.Uint64()), pub: newFakePublisher(rand.Uint64()), reports: map[string][]error{}}
+	b.feed.onKeep = func(at event.Position) {
+		for _, e := range log.Events() {
+			if e.Position.Compare(at) <= 0 && ofTheShop(e) && !b.pub.has(e) {
+				t.Errorf("the checkpoint is at %s, and %s at %s was never published", at, name(e), e.Position)
+			}
+		}
+	}
+	return b
+}
+
+func ofTheShop(e event.Recorded) bool { return event.Category(e.Stream) != "elsewhere" }
+
+// run starts a relay; stop ends it and waits until it has.
+func (b *bench) run() (stop func()) {
+	ctx, cancel := context.WithCancel(b.Context())
+	relay := NewRelay(b.feed, b.pub, "test", view.Categories(view.All()), b.report, uuid.New)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := relay.Run(ctx); err != nil {
+			b.Errorf("relay: %v", err)
+		}
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
+// crash ends a relay that can no longer say anything to anybody.
+func (b *bench) crash(stop func()) {
+	b.feed.setDown(true)
+	b.pub.set(func() { b.pub.down = true })
+	stop()
+	b.pub.set(func() { b.pub.down = false })
+	b.feed.setDown(false)
+}
+
+func (b *bench) report(loop string, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.reports[loop] = append(b.reports[loop], err)
+}
+
+// last is what a loop has reported last, and whether it ever reported.
+func (b *bench) last(loop string) (error, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	reports := b.reports[loop]
+	if len(reports) == 0 {
+		return nil, false
+	}
+	return reports[len(reports)-1], true
+}
+
+func (b *bench) missing() int {
+	n := 0
+	for _, e := range b.log.Events() {
+		if ofTheShop(e) && !b.pub.has(e) {
+			n++
+		}
+	}
+	return n
+}
+
+func (b *bench) end() event.Position {
+	events := b.log.Events()
+	return events[len(events)-1].Position
+}
+
+// TestRelayPublishesAll: whatever fails, and whenever the relay dies, every event is published at least once, and the
+// checkpoint (see newBench) never passes one that was not.
+func TestRelayPublishesAll(t *testing.T) {
+	history.Seeds(t, 30, func(t *testing.T, r *rand.Rand) {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(t, history.Random(t, r, 100))
+			b.log.AddRaw("elsewhere-1", "is not the shop's.v1", []byte("{}"))
+			b.pub.refuses, b.pub.delay, b.feed.interrupts = r.IntN(300), time.Duration(1+r.IntN(400))*time.Millisecond, r.IntN(100)
+			for range 8 {
+				stop := b.run()
+				for range r.IntN(4) {
+					b.log.Grow(t, r, 1+r.IntN(30))
+					b.feed.wake()
+					time.Sleep(time.Duration(r.IntN(2000)) * time.Millisecond) // of the bubble's time
+				}
+				if r.IntN(2) == 0 {
+					b.crash(stop)
+				} else {
+					stop()
+				}
+			}
+			b.pub.refuses, b.feed.interrupts = 0, 0
+			stop := b.run()
+			time.Sleep(time.Minute)
+			if n := b.missing(); n > 0 {
+				t.Errorf("%d events were never published", n)
+			}
+			for published := range b.pub.accepted {
+				if !ofTheShop(event.Recorded{Stream: published}) {
+					t.Errorf("%s was published", published)
+				}
+			}
+			stop()
+		})
+	})
+}
+
+// TestRelayCheckpoint: batches finish in any order; the checkpoint waits for the first that has not.
+func TestRelayCheckpoint(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, history.Random(t, rand.New(rand.NewPCG(1, 1)), 300))
+		first := b.log.Events()[0]
+		release := make(chan struct{})
+		b.pub.hold = func(events []event.Recorded) {
+			if events[0].ID == first.ID {
+				<-release
+			}
+		}
+		stop := b.run()
+		time.Sleep(time.Minute)
+		if at := b.feed.checkpoint(); at != (event.Position{}) {
+			t.Errorf("the checkpoint is at %s while the first batch is out", at)
+		}
+		if n := b.missing(); n == 0 || n > relayBatch {
+			t.Errorf("%d events are unpublished while one batch is out", n)
+		}
+		close(release)
+		time.Sleep(time.Minute)
+		if at := b.feed.checkpoint(); at != b.end() {
+			t.Errorf("the checkpoint is at %s when all is published, want %s", at, b.end())
+		}
+		if b.pub.most > relayInFlight || b.pub.most < 2 || b.pub.largest > relayBatch || b.pub.largest < 2 {
+			t.Errorf("%d calls in flight, of up to %d events", b.pub.most, b.pub.largest)
+		}
+		if b.feed.maxCounts["relay-test"] != 1 {
+			t.Error("the checkpoints are kept for ever")
+		}
+		stop()
+
+		published := b.pub.count()
+		stop = b.run()
+		time.Sleep(time.Minute)
+		stop()
+		if n := b.pub.count(); n != published {
+			t.Errorf("after a clean stop %d events were published again", n-published)
+		}
+		if len(b.feed.kept) > 300/relayBatch {
+			t.Errorf("%d checkpoints were written for 300 events", len(b.feed.kept))
+		}
+	})
+}
+
+// TestRelayStopKeeps: what was published just before a clean stop is in the checkpoint.
+func TestRelayStopKeeps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, history.Random(t, rand.New(rand.NewPCG(1, 1)), 25))
+		stop := b.run()
+		synctest.Wait() // published, and no time has passed
+		if n := b.missing(); n > 0 {
+			t.Fatalf("%d events wait for something", n)
+		}
+		stop()
+		if at := b.feed.checkpoint(); at != b.end() {
+			t.Errorf("the checkpoint is at %s, want %s", at, b.end())
+		}
+	})
+}
+
+// TestRelayReports: the relay tells what is wrong, and that it no longer is.
+func TestRelayReports(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, history.Random(t, rand.New(rand.NewPCG(1, 1)), 20))
+		expect := func(loop string, want error) {
+			t.Helper()
+			time.Sleep(10 * time.Second)
+			if err, reported := b.last(loop); !reported || !errors.Is(err, want) || (want == nil) != (err == nil) {
+				t.Errorf("%s reports %v (ever: %v), want %v", loop, err, reported, want)
+			}
+		}
+		b.feed.setDown(true)
+		stop := b.run()
+		expect("relay", errInterrupted) // before it could start
+		b.pub.set(func() { b.pub.down = true })
+		b.feed.setDown(false)
+		expect("relay", nil)
+		expect("publish", event.ErrUnavailable)
+		b.pub.set(func() { b.pub.down = false })
+		expect("publish", nil)
+		b.feed.setDown(true)
+		expect("relay", errInterrupted)
+		b.feed.setDown(false)
+		expect("relay", nil)
+		expect("relay checkpoint", nil)
+		if n := b.missing(); n > 0 {
+			t.Errorf("%d events were never published", n)
+		}
+		stop()
+	})
+}
+
+// TestRelayDamagedCheckpoint: a checkpoint that cannot be read is reported and waited for; the relay does not take it
+// upon itself to begin anew.
+func TestRelayDamagedCheckpoint(t *testing.T) {
+	for name, data := range map[string]string{"not JSON": "x", "no position": `{"position":"12"}`} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, history.Random(t, rand.New(rand.NewPCG(1, 1)), 20))
+				b.feed.kept = []event.Recorded{{Stream: "relay-test", Data: []byte(data)}}
+				stop := b.run()
+				time.Sleep(time.Minute)
+				stop()
+				if err, _ := b.last("relay"); err == nil || b.pub.count() > 0 {
+					t.Errorf("reports %v, published %d", err, b.pub.count())
+				}
+			})
+		})
+	}
+}

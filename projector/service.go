@@ -1,0 +1,171 @@
+// Package projector is the machine that runs views. It follows the log and publishes it (Relay), takes events from the
+// views' queues (Consumer), lands them (Applier), checks some seconds later that they have landed (Sweep), and builds new
+// generations (Replay). It knows views only as package
+// view declares them, and the outside only through the interfaces in ports.go.
+//
+//	log ─► Relay ─► Publisher … Queue ─► Consumer ─► Applier ─► Rows
+//	 └───────────────────► Replay ──────────────────────┘ ▲
+//	 └────────────────── what is missing ─────────────────┘
+//	 └────────────────── Sweep: what was lost ────────────┘
+//
+// Every loop outlives its dependencies: it reports the fault, waits with backoff and jitter, and goes on.
+package projector
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
+
+	"jangbu/query/row"
+	"jangbu/query/view"
+)
+
+// Store is the event store as a whole projector needs it.
+type Store interface {
+	Log
+	Feed
+	Header
+}
+
+// Config is what a Service may be told. Zero fields get the defaults named here.
+type Config struct {
+	Topic     string                          // names the relay's checkpoint; default "jangbu"
+	Views     []*view.View                    // default view.All()
+	Workers   int                             // of each view's queue; default 4
+	Provision func(ctx context.Context) error // creates missing topic and queues; nil: somebody else does
+	Builder   func(row.Build) Rows            // see ReplayConfig
+	Report    Report                          // default: nothing
+	Logger    *slog.Logger                    // default slog.Default()
+	NewID     func() uuid.UUID                // default uuid.New
+}
+
+// Service runs a consumer a view, what keeps every view built, and, while it is elected among all that run, a relay and a
+// sweep.
+type Service struct {
+	store Store
+	model Model
+	pub   Publisher
+	queue func(view string) Queue
+	cfg   Config
+	kick  chan struct{} // asks for provisioning
+}
+
+// New returns a Service; nothing runs before Run.
+func New(store Store, model Model, pub Publisher, queue func(view string) Queue, cfg Config) *Service {
+	if cfg.Topic == "" {
+		cfg.Topic = "jangbu"
+	}
+	if cfg.Views == nil {
+		cfg.Views = view.All()
+	}
+	if cfg.Workers == 0 {
+		cfg.Workers = 4
+	}
+	if cfg.Report == nil {
+		cfg.Report = func(string, error) {}
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	if cfg.NewID == nil {
+		cfg.NewID = uuid.New
+	}
+	return &Service{store: store, model: model, pub: pub, queue: queue, cfg: cfg, kick: make(chan struct{}, 1)}
+}
+
+// Run runs everything until ctx ends. It needs no dependency to be there when it starts.
+func (s *Service) Run(ctx context.Context) error {
+	var g errgroup.Group
+	if s.cfg.Provision != nil {
+		g.Go(func() error { return s.provision(ctx) })
+	}
+	relay := NewRelay(s.store, s.pub, s.cfg.Topic, view.Categories(s.cfg.Views), s.cfg.Report, s.cfg.NewID)
+	g.Go(func() error {
+		return s.elected(ctx, "relay", func(ctx context.Context) error {
+			if !relay.skipPast(ctx, s.store) {
+				return nil
+			}
+			return relay.Run(ctx)
+		})
+	})
+	sweep := &Sweep{log: s.store, head: s.store, model: s.model, views: s.cfg.Views, report: s.cfg.Report, logger: s.cfg.Logger}
+	g.Go(func() error { return s.elected(ctx, "sweep", sweep.Run) })
+	for _, v := range s.cfg.Views {
+		c := &Consumer{
+			view: v, queue: s.queue(v.Name), model: s.model, log: s.store,
+			logger: s.cfg.Logger, report: s.cfg.Report, missing: s.reprovision,
+			visibility: visibility,
+		}
+		g.Go(func() error { return c.Run(ctx, s.cfg.Workers) })
+	}
+	g.Go(func() error { return s.keepBuilt(ctx) })
+	return g.Wait()
+}
+
+// provision creates what the bus lacks, at the start and whenever a consumer misses its queue.
+func (s *Service) provision(ctx context.Context) error {
+	var retry backoff
+	for {
+		err := s.cfg.Provision(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		s.cfg.Report("provision", err)
+		if err != nil {
+			retry.wait(ctx)
+			continue
+		}
+		retry.reset()
+		select {
+		case <-s.kick:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (s *Service) reprovision() {
+	select {
+	case s.kick <- struct{}{}:
+	default:
+	}
+}
+
+// keepBuilt builds every view that has no live generation: on a new shop, and when Redis has lost them.
+func (s *Service) keepBuilt(ctx context.Context) error {
+	const interval = time.Second
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		err := s.buildMissing(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		s.cfg.Report("generations", err)
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (s *Service) buildMissing(ctx context.Context) error {
+	var missing []*view.View
+	for _, v := range s.cfg.Views {
+		registry, err := s.model.Registry(ctx, v.Name)
+		if err != nil {
+			return err
+		}
+		if registry.Live.Number == 0 {
+			missing = append(missing, v)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	return NewReplay(s.model, s.store, ReplayConfig{Builder: s.cfg.Builder, NewID: s.cfg.NewID}).Run(ctx, missing)
+}

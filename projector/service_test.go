@@ -1,0 +1,224 @@
+package projector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/alicebob/miniredis/v2"
+
+	"jangbu/domain/event"
+	"jangbu/query/row"
+	"jangbu/query/view"
+	"jangbu/test/history"
+	"jangbu/test/servers"
+)
+
+// fakeStore is a history with all that a projector needs of an event store.
+type fakeStore struct {
+	*history.History
+	*fakeFeed
+}
+
+func (s fakeStore) Last(ctx context.Context, stream string) (event.Recorded, error) {
+	return s.fakeFeed.Last(ctx, stream)
+}
+
+func (s fakeStore) Head(context.Context) (event.Recorded, error) {
+	events := s.Events()
+	if len(events) == 0 {
+		return event.Recorded{}, event.ErrStreamNotFound
+	}
+	return events[len(events)-1], nil
+}
+
+// plant is a whole projector between fakes, over a miniredis.
+type plant struct {
+	*testing.T
+	log    *history.History
+	feed   *fakeFeed
+	pub    *fakePublisher
+	model  faultyModel
+	queues map[string]*fakeQueue
+
+	mu      sync.Mutex
+	reports map[string]error
+}
+
+func newPlant(t *testing.T, log *history.History, url string) *plant {
+	p := &plant{
+		T: t, log: log, feed: newFakeFeed(log, rand.Uint64()), pub: newFakePublisher(rand.Uint64()),
+		model: newFaultyModel(openModel(t, url)), queues: map[string]*fakeQueue{}, reports: map[string]error{},
+	}
+	for _, v := range view.All() {
+		p.queues[v.Name] = newFakeQueue(rand.Uint64())
+	}
+	p.pub.deliver = func(events ...event.Recorded) {
+		for _, e := range events {
+			for _, v := range view.All() {
+				if _, ok := v.Source(e.Stream); ok {
+					p.queues[v.Name].sendEvents(e)
+				}
+			}
+		}
+	}
+	return p
+}
+
+func (p *plant) run(provision func(context.Context) error) (stop func()) {
+	ctx, cancel := context.WithCancel(p.Context())
+	s := New(fakeStore{p.log, p.feed}, p.model, p.pub, func(view string) Queue { return p.queues[view] }, Config{
+		Topic: "test", Provision: provision, Builder: func(b row.Build) Rows { return p.model.builder(b) },
+		Logger: slog.New(slog.DiscardHandler),
+		Report: func(loop string, err error) {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.reports[loop] = err
+		},
+	})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := s.Run(ctx); err != nil {
+			p.Errorf("service: %v", err)
+		}
+	}()
+	return func() { cancel(); <-done }
+}
+
+func (p *plant) report(loop string) (error, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	err, ok := p.reports[loop]
+	return err, ok
+}
+
+// landed waits until every stream has landed in every view's live generation.
+func (p *plant) landed() {
+	p.Helper()
+	servers.Eventually(p, "everything has landed", func() bool {
+		for _, v := range view.All() {
+			registry, err := p.model.store.Registry(p.Context(), v.Name)
+			if err != nil || registry.Live.Number == 0 || p.queues[v.Name].left() > 0 {
+				return false
+			}
+			for _, e := range p.log.Events() {
+				if _, ok := v.Source(e.Stream); !ok || e.Revision < p.log.Last(e.Stream) {
+					continue
+				}
+				if at, err := p.model.store.Landed(p.Context(), registry.Live, e.Stream); err != nil || at < e.Revision {
+					return false
+				}
+			}
+		}
+		return true
+	})
+}
+
+func (p *plant) check() {
+	p.Helper()
+	for _, v := range view.All() {
+		registry, err := p.model.store.Registry(p.Context(), v.Name)
+		if err != nil {
+			p.Fatal(err)
+		}
+		checkView(p, p.model.store, v, registry.Live, p.log.Events())
+	}
+}
+
+// TestServiceWhole: a new shop is built, what happens in it lands, and the loops report that they are well.
+func TestServiceWhole(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 8))
+	p := newPlant(t, history.Random(t, r, 60), servers.MiniRedis(t))
+	p.pub.refuses, p.feed.interrupts = 50, 20
+	stop := p.run(nil)
+	defer stop()
+	for range 20 {
+		p.log.Grow(t, r, 5)
+		p.feed.wake()
+	}
+	p.landed()
+	p.check()
+	p.feed.mu.Lock()
+	p.feed.interrupts = 0
+	p.feed.mu.Unlock()
+	p.log.Grow(t, r, 1)
+	p.feed.wake()
+	loops := []string{"relay", "publish", "generations"}
+	for _, v := range view.All() {
+		loops = append(loops, "queue "+v.Name)
+	}
+	for _, loop := range loops {
+		servers.Eventually(t, loop+" is well", func() bool { err, ok := p.report(loop); return ok && err == nil })
+	}
+}
+
+// TestServiceProvisions: what the bus lacks is created at the start, as often as it takes, and again when a queue is
+// missed.
+func TestServiceProvisions(t *testing.T) {
+	p := newPlant(t, &history.History{}, servers.MiniRedis(t))
+	var calls atomic.Int64
+	failing := errors.New("no such endpoint")
+	stop := p.run(func(context.Context) error {
+		if calls.Add(1) < 3 {
+			return failing
+		}
+		return nil
+	})
+	defer stop()
+	servers.Eventually(t, "provisioning succeeds", func() bool {
+		err, ok := p.report("provision")
+		return ok && err == nil && calls.Load() == 3
+	})
+	q := p.queues[view.Orders.Name]
+	q.mu.Lock()
+	q.receiveFails = 1000
+	q.mu.Unlock()
+	q.comeBack() // wakes a receiver
+	servers.Eventually(t, "a missed queue is provisioned", func() bool { return calls.Load() > 3 })
+}
+
+// TestServiceRebuilds: a Redis that loses everything, even again and again, is filled anew from the log.
+func TestServiceRebuilds(t *testing.T) {
+	history.Seeds(t, 2, func(t *testing.T, r *rand.Rand) {
+		redis := miniredis.RunT(t)
+		p := newPlant(t, history.Random(t, r, 60), "redis://"+redis.Addr())
+		stop := p.run(nil)
+		defer stop()
+		p.landed()
+		for range 3 {
+			p.log.Grow(t, r, 30)
+			p.feed.wake()
+			if r.IntN(2) == 0 {
+				p.landed()
+			}
+			redis.FlushAll()
+			p.landed()
+			p.check()
+		}
+	})
+}
+
+// TestServiceStartsAlone: a projector may come up before anything it needs.
+func TestServiceStartsAlone(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 8))
+	port := servers.FreePort(t)
+	p := newPlant(t, history.Random(t, r, 30), fmt.Sprintf("redis://127.0.0.1:%d", port))
+	p.feed.setDown(true)
+	stop := p.run(nil)
+	defer stop()
+	servers.Eventually(t, "it says what is away", func() bool { err, _ := p.report("generations"); return errors.Is(err, event.ErrUnavailable) })
+	redis := miniredis.NewMiniRedis()
+	if err := redis.StartAddr(fmt.Sprintf("127.0.0.1:%d", port)); err != nil {
+		t.Fatal(err)
+	}
+	defer redis.Close()
+	p.feed.setDown(false)
+	p.landed()
+	p.check()
+}

@@ -1,0 +1,191 @@
+package projector
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"jangbu/domain/event"
+	"jangbu/query/row"
+	"jangbu/query/view"
+	"jangbu/test/history"
+	"jangbu/test/servers"
+)
+
+// yard is a built shop with a sweep, whose clock is the test's.
+type yard struct {
+	*testing.T
+	log   *history.History
+	model faultyModel
+	sweep *Sweep
+	now   time.Time
+}
+
+func newYard(t *testing.T, log *history.History) *yard {
+	y := &yard{T: t, log: log, model: newFaultyModel(openModel(t, servers.MiniRedis(t))), now: time.UnixMilli(0)}
+	if err := NewReplay(y.model, log, ReplayConfig{}).Run(t.Context(), view.All()); err != nil {
+		t.Fatal(err)
+	}
+	y.sweep = &Sweep{log: log, head: fakeStore{History: log}, model: y.model, views: view.All(), report: func(string, error) {}, logger: slog.New(slog.DiscardHandler)}
+	return y
+}
+
+// after sweeps once, so much later.
+func (y *yard) after(d time.Duration) error {
+	y.now = y.now.Add(d)
+	return y.sweep.round(y.Context(), y.now)
+}
+
+func (y *yard) registry(v *view.View) row.Registry {
+	y.Helper()
+	r, err := y.model.store.Registry(y.Context(), v.Name)
+	if err != nil {
+		y.Fatal(err)
+	}
+	return r
+}
+
+// TestSweepHeals: what no queue ever brought is landed and counted; what one did bring is not counted.
+func TestSweepHeals(t *testing.T) {
+	history.Seeds(t, 2, func(t *testing.T, r *rand.Rand) {
+		y := newYard(t, history.Random(t, r, 60))
+		for range 3 {
+			lost, start := map[string]int64{}, y.log.Len()
+			y.log.Grow(t, r, 40)
+			before := map[string]int64{}
+			for _, v := range view.All() {
+				before[v.Name] = y.registry(v).Healed
+				brought := NewApplier(v, y.registry(v).Live, y.model.store, y.log)
+				for _, e := range y.log.Events()[start:] {
+					if _, ok := v.Source(e.Stream); !ok {
+						continue
+					}
+					if r.IntN(2) == 0 {
+						if err := brought.Apply(t.Context(), []event.Recorded{e}); err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
+				for _, e := range y.log.Events()[start:] {
+					if _, ok := v.Source(e.Stream); !ok {
+						continue
+					}
+					if at, err := y.model.store.Landed(t.Context(), y.registry(v).Live, e.Stream); err != nil || at < e.Revision {
+						lost[v.Name]++
+					}
+				}
+			}
+			if err := errors.Join(y.after(time.Second), y.after(sweepMargin), y.after(time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			for _, v := range view.All() {
+				now := y.registry(v)
+				checkView(t, y.model.store, v, now.Live, y.log.Events())
+				if end := y.log.Events()[y.log.Len()-1]; now.At != end.Position || !now.AtTime.Equal(end.Time) {
+					t.Errorf("%s is verified up to %s, the log ends at %s", v.Name, now.At, end.Position)
+				}
+				if healed := now.Healed - before[v.Name]; healed > lost[v.Name] || (healed == 0) != (lost[v.Name] == 0) {
+					t.Errorf("%s: %d events were healed, %d had not landed", v.Name, healed, lost[v.Name])
+				}
+			}
+		}
+	})
+}
+
+// TestSweepGivesQueuesTime: an event is the queue's to bring until the margin has passed.
+func TestSweepGivesQueuesTime(t *testing.T) {
+	y := newYard(t, history.Random(t, rand.New(rand.NewPCG(1, 2)), 60))
+	if err := y.after(0); err != nil { // the first round goes to the end, for what the queues held before may be lost
+		t.Fatal(err)
+	}
+	y.log.Grow(t, rand.New(rand.NewPCG(3, 4)), 40)
+	at := y.registry(view.Orders).At
+	for range 5 {
+		if err := y.after(time.Second - time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if now := y.registry(view.Orders); now.At != at || now.Healed != 0 {
+		t.Errorf("verified up to %s from %s, %d healed, before the margin has passed", now.At, at, now.Healed)
+	}
+	if err := y.after(2 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if now := y.registry(view.Orders); now.At.Compare(at) <= 0 || now.Healed == 0 {
+		t.Errorf("verified up to %s from %s, %d healed, after the margin has passed", now.At, at, now.Healed)
+	}
+}
+
+// TestSweepFaults: a view that cannot be verified stays where it is, is named, and holds up no other; an outage is tried
+// again.
+func TestSweepFaults(t *testing.T) {
+	y := newYard(t, history.Random(t, rand.New(rand.NewPCG(1, 2)), 60))
+	if err := y.after(0); err != nil {
+		t.Fatal(err)
+	}
+	at := y.registry(view.Products).At
+	bad := y.log.AddRaw("product-X", "product.sung.v1", []byte("{}"))
+	if err := y.after(time.Second); err != nil {
+		t.Fatal(err)
+	}
+	y.model.down.Store(true)
+	if err := y.after(sweepMargin); !errors.Is(err, event.ErrUnavailable) {
+		t.Errorf("during an outage: %v", err)
+	}
+	y.model.down.Store(false)
+	if err := y.after(time.Second); !errors.Is(err, event.ErrUnknownType) {
+		t.Errorf("with an event that nobody can read: %v", err)
+	}
+	if now := y.registry(view.Products); now.At != at {
+		t.Errorf("the view that cannot read %s is verified up to %s", name(bad), now.At)
+	}
+	if now := y.registry(view.Orders); now.At != bad.Position {
+		t.Errorf("another view is verified up to %s, want %s", now.At, bad.Position)
+	}
+}
+
+// TestSweepEmptyLog: there is nothing to verify in a new shop.
+func TestSweepEmptyLog(t *testing.T) {
+	y := newYard(t, &history.History{})
+	if err := errors.Join(y.after(0), y.after(time.Hour)); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestElected: of several one runs, and another takes over when it stops.
+func TestElected(t *testing.T) {
+	url := servers.MiniRedis(t)
+	var running, most, terms atomic.Int64
+	start := func() (stop func()) {
+		s := New(nil, newFaultyModel(openModel(t, url)), nil, nil, Config{})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			err := s.elected(ctx, "loop", func(ctx context.Context) error {
+				terms.Add(1)
+				most.Store(max(most.Load(), running.Add(1)))
+				<-ctx.Done()
+				running.Add(-1)
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		}()
+		return func() { cancel(); <-done }
+	}
+	first := start()
+	servers.Eventually(t, "one is elected", func() bool { return running.Load() == 1 })
+	second := start()
+	first()
+	servers.Eventually(t, "another is elected", func() bool { return terms.Load() == 2 })
+	second()
+	if most.Load() != 1 || running.Load() != 0 {
+		t.Errorf("%d ran at once, %d still run", most.Load(), running.Load())
+	}
+}

@@ -1,0 +1,150 @@
+// Package row is the vocabulary of the read side, shared by the views, the machine that runs them and the store that
+// holds them.
+//
+//	A stream folds to a state. A state yields rows. A row lands in a document under the name of the stream it came
+//	from, with the revision it came from. A row of a lower revision never replaces one of a higher.
+//
+// Everything the read side promises under duplicates, reordering, loss and replay follows from that rule, because it
+// makes landing a row commutative and idempotent.
+package row
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"jangbu/domain/event"
+)
+
+// Row is what one stream, at one revision, contributes to one document. A document shows a Part as it is, adds up
+// Sums over all its rows, and keeps its rows with a Key in order.
+type Row struct {
+	Doc  string           // the document within its view
+	Part Part             // what Compose sees under the name of the source stream; zero for none
+	Sums map[string]int64 // exact: the row's former contribution is replaced, never added to; |value| <= 1e12
+	Key  string           // the row's place among the document's items, "" for none; no control characters
+	Item any              // what a list shows at Key, as JSON
+	Refs []string         // streams whose shared part this document shows too
+}
+
+// Part is a JSON value, not marshalled before somebody needs its bytes, nor unmarshalled where it was made.
+type Part struct {
+	value any
+	bytes []byte
+}
+
+// PartOf makes a part of a value that nobody changes any more.
+func PartOf(v any) Part { return Part{value: v} }
+
+// StoredPart is a part as it was stored.
+func StoredPart(b []byte) Part { return Part{bytes: b} }
+
+// Absent reports whether there is no part.
+func (p Part) Absent() bool { return p.value == nil && len(p.bytes) == 0 }
+
+// Bytes is the part's JSON, nil if it is absent.
+func (p Part) Bytes() []byte {
+	if p.bytes == nil && p.value != nil {
+		return JSON(p.value)
+	}
+	return p.bytes
+}
+
+// Decode gives a part back as the type it was made of.
+func Decode[T any](p Part) (T, error) {
+	if v, ok := p.value.(T); ok {
+		return v, nil
+	}
+	var v T
+	err := json.Unmarshal(p.bytes, &v)
+	return v, err
+}
+
+// JSON marshals a part or an item. It panics on a value that has no JSON form, which is a programming error in a view.
+func JSON(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(fmt.Sprintf("row: %T has no JSON form: %v", v, err))
+	}
+	return b
+}
+
+// Generation names one complete build of one view.
+type Generation struct {
+	View   string
+	Number int64 // from 1; 0 means there is none
+}
+
+func (g Generation) String() string { return fmt.Sprintf("%s.%d", g.View, g.Number) }
+
+// Registry says which generations of a view exist. Live is what queries read. Building, when there is one, is written
+// by its builder alone until it is Open; from then on it receives every event, and before Live does.
+type Registry struct {
+	Live     Generation
+	Building Generation
+	Open     bool
+	Previous Generation
+	Version  int            // of the view's code that built Live
+	Built    event.Position // how far the replay into Building has come: everything up to here has landed
+	At       event.Position // the verified position of Live: everything up to here has landed
+	AtTime   time.Time      // when the event there was recorded
+	Healed   int64          // events that a sweep had to land in Live
+}
+
+// Build is a generation that its holder may build.
+type Build struct {
+	Generation
+	Fresh bool           // nothing has been written to it yet
+	Open  bool           // others write to it too
+	Built event.Position // where an earlier holder left it: everything up to here has landed
+}
+
+// ErrBusy says that another process is building the view. It passes when that one finishes, or stops renewing its lease.
+var ErrBusy = fmt.Errorf("another replay of the view is at work: %w", event.ErrUnavailable)
+
+// ErrLost says that a build was taken over by another process, or that Redis lost it.
+var ErrLost = errors.New("the build is no longer this replay's: another has taken it over, or Redis lost it; replay again")
+
+// Landing is rows on their way to one document.
+type Landing struct {
+	Doc     string
+	Compose bool // the document has a composed form, which must follow
+	Rows    []Sourced
+}
+
+// Sourced is a row with where it came from. A nil Row withdraws what Source contributed.
+type Sourced struct {
+	Source   string
+	Revision int64
+	Row      *Row
+}
+
+// Document is a document as its rows add up to it, before it is composed.
+type Document struct {
+	Doc     string
+	Version int64            // counts the changes of the document
+	Parts   map[string]Part  // by source stream
+	Sums    map[string]int64 // zero sums are left out
+	First   string           // the lowest and the highest Key, "" when no row has one
+	Last    string
+}
+
+// State is how far a stream has landed in one generation of a view: everything up to Revision has.
+type State struct {
+	Stream   string
+	Revision int64  // event.NoStream when nothing has
+	Data     []byte // JSON of the folded state
+}
+
+// ErrCursor says that a page was asked for after something that no page has ended with.
+var ErrCursor = errors.New("unreadable cursor")
+
+// Item is one entry of a list.
+type Item struct {
+	Cursor string // where the next page starts: after this
+	JSON   []byte
+}
+
+// Shared names the document that holds the part which a stream shares with the documents that refer to it.
+func Shared(stream string) string { return "~" + stream }

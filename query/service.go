@@ -1,0 +1,207 @@
+// Package query is the GET API. Every answer is one look-up of a document that was composed when it was written; nothing
+// here joins, and nothing here knows what is in a view.
+//
+//	GET ─► route names a view and a document ─► wait for the client's Consistency-Token, if it sent one
+//	    ─► look the document up in the view's live generation ─► ETag, 304 or 200
+//
+// A view that has no live generation yet is 503 view-rebuilding, never an empty answer.
+package query
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+	"github.com/labstack/echo/v4"
+
+	"jangbu/domain/event"
+	"jangbu/infra/web"
+	"jangbu/query/row"
+	"jangbu/query/view"
+)
+
+// Model is the read model as queries need it. It is safe for concurrent use; an error that a retry may cure wraps
+// event.ErrUnavailable.
+type Model interface {
+	// Live names the generation that queries read, Number 0 if there is none. Unless fresh is asked for, the answer may
+	// be a fraction of a second old; what it names can still be read.
+	Live(ctx context.Context, view string, fresh bool) (row.Generation, error)
+	// Document returns a composed document, nil if there is none.
+	Document(ctx context.Context, g row.Generation, doc string) ([]byte, error)
+	// Page returns up to limit items after a cursor, and whether the list exists. A cursor that it never gave is
+	// row.ErrCursor.
+	Page(ctx context.Context, g row.Generation, doc, after string, limit int) ([]row.Item, bool, error)
+	// Landed returns the revision up to which a stream has landed, event.NoStream for none.
+	Landed(ctx context.Context, g row.Generation, stream string) (int64, error)
+}
+
+// Service answers queries.
+type Service struct {
+	model Model
+}
+
+// New returns a Service over a read model.
+func New(model Model) *Service { return &Service{model: model} }
+
+// Register adds the routes of every view.
+func (s *Service) Register(e *echo.Echo) {
+	e.GET("/orders/:id", s.document(view.Orders, "order"))
+	e.GET("/members/:id", s.document(view.Members, "member"))
+	e.GET("/members/:id/orders", s.list(view.MemberOrders, "member"))
+	e.GET("/products/:id", s.document(view.Products, "product"))
+	e.GET("/sales/months", s.tally(view.Sales, view.SalesMonths))
+	e.GET("/sales/categories", s.tally(view.Sales, view.SalesCategories))
+	e.GET("/sales/countries", s.tally(view.Sales, view.SalesCountries))
+}
+
+// document serves one document of a view by the id in the path.
+func (s *Service) document(v *view.View, kind string) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		id := c.Param("id")
+		return s.answer(c, v, func(ctx context.Context, g row.Generation) ([]byte, error) {
+			body, err := s.model.Document(ctx, g, id)
+			if err == nil && body == nil {
+				err = web.NotFound(kind, id)
+			}
+			return body, err
+		})
+	}
+}
+
+// errEmpty says that a tally has no document, because nothing has been counted, or its generation is gone.
+var errEmpty = errors.New("nothing has been counted")
+
+// tally serves a document that is there before anything has been counted.
+func (s *Service) tally(v *view.View, doc string) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		return s.answer(c, v, func(ctx context.Context, g row.Generation) ([]byte, error) {
+			body, err := s.model.Document(ctx, g, doc)
+			if err == nil && body == nil {
+				err = errEmpty
+			}
+			return body, err
+		})
+	}
+}
+
+// The bounds of a page.
+const (
+	defaultLimit = 20
+	maxLimit     = 200
+)
+
+type page struct {
+	Items []json.RawMessage `json:"items"`
+	Next  *string           `json:"next"` // send it back as ?after=; null on the last page
+}
+
+// list serves a page of a list by its owner's id in the path.
+func (s *Service) list(v *view.View, kind string) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		id, after, limit := c.Param("id"), c.QueryParam("after"), defaultLimit
+		if q := c.QueryParam("limit"); q != "" {
+			n, err := strconv.Atoi(q)
+			if err != nil || n < 1 || n > maxLimit {
+				return web.MalformedParameter("limit", fmt.Sprintf("must be a whole number from 1 to %d", maxLimit))
+			}
+			limit = n
+		}
+		return s.answer(c, v, func(ctx context.Context, g row.Generation) ([]byte, error) {
+			items, exists, err := s.model.Page(ctx, g, id, after, limit+1)
+			if errors.Is(err, row.ErrCursor) {
+				return nil, web.MalformedParameter("after", "must be the next of a page of this list")
+			}
+			if err == nil && !exists {
+				err = web.NotFound(kind, id)
+			}
+			if err != nil {
+				return nil, err
+			}
+			p := page{Items: []json.RawMessage{}}
+			for i, item := range items {
+				if i == limit {
+					p.Next = &items[i-1].Cursor
+					break
+				}
+				p.Items = append(p.Items, item.JSON)
+			}
+			return json.Marshal(p)
+		})
+	}
+}
+
+// answer is the walk every query shares: consistency, look-up, entity tag.
+func (s *Service) answer(c echo.Context, v *view.View, look func(context.Context, row.Generation) ([]byte, error)) error {
+	ctx := c.Request().Context()
+	match, err := web.ParseMatch(c.Request().Header, web.HeaderIfNoneMatch)
+	if err != nil {
+		return err
+	}
+	g, err := s.await(c, v)
+	if err != nil {
+		return problem(err)
+	}
+	body, err := s.look(ctx, v, g, look)
+	if errors.Is(err, errEmpty) {
+		body, err = []byte(`{"items":[]}`), nil
+	}
+	if err != nil {
+		return problem(err)
+	}
+	etag := `"` + strconv.FormatUint(xxhash.Sum64(body), 16) + `"`
+	h := c.Response().Header()
+	h.Set(web.HeaderETag, etag)
+	h.Set("Cache-Control", "no-cache") // caches may keep it, and must ask whether it is still so
+	if match.Present && match.Weak(etag) {
+		return c.NoContent(http.StatusNotModified)
+	}
+	return c.JSONBlob(http.StatusOK, body)
+}
+
+// look reads from g, or from the live generation where g is none. What that does not have is looked for once more in the
+// one that is live now, so that a switch makes nothing disappear.
+func (s *Service) look(ctx context.Context, v *view.View, g row.Generation, look func(context.Context, row.Generation) ([]byte, error)) ([]byte, error) {
+	if g.Number == 0 {
+		var err error
+		if g, err = s.model.Live(ctx, v.Name, false); err != nil {
+			return nil, err
+		}
+	}
+	var absent error
+	if g.Number > 0 {
+		var p *web.Problem
+		var body []byte
+		body, absent = look(ctx, g)
+		if !errors.As(absent, &p) && !errors.Is(absent, errEmpty) {
+			return body, absent
+		}
+	}
+	now, err := s.model.Live(ctx, v.Name, true)
+	switch {
+	case err != nil:
+		return nil, err
+	case now.Number == 0:
+		return nil, web.NewProblem(http.StatusServiceUnavailable, "view-rebuilding",
+			"the view "+v.Name+" is being built and cannot be read yet").RetryAfter(time.Second)
+	case now == g:
+		return nil, absent
+	}
+	return look(ctx, now)
+}
+
+// problem maps what a query can fail with to what a client is told.
+func problem(err error) error {
+	var p *web.Problem
+	switch {
+	case errors.As(err, &p):
+		return p
+	case errors.Is(err, event.ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return web.Unavailable("the read model cannot be reached", err)
+	}
+	return err
+}

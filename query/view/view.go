@@ -1,0 +1,149 @@
+// Package view is what the read side serves: one file a view. A view is pure: it says which streams it reads, how a
+// stream folds, which rows a state yields, and how a document is composed of rows. The projector runs views, the
+// query API serves them, and neither knows what is in them. docs/views.md adds one step by step.
+package view
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+
+	"jangbu/domain/event"
+	"jangbu/query/row"
+)
+
+// View is one read model.
+type View struct {
+	Name    string // names its queue and its keys
+	Version int    // raise it whenever the same log would yield other documents
+	Sources []Source
+	// Compose makes the final JSON of a document, or nil while the document does not exist for readers.
+	// It is nil itself in a view of lists.
+	Compose func(row.Document) ([]byte, error)
+}
+
+// Source is one category of streams as one view reads it. From makes it.
+type Source struct {
+	Category string
+	codec    *event.Codec
+	load     func([]byte) (any, error)
+	apply    func(state, e any) any
+	rows     func(id string, state any, revision int64) []row.Row
+	share    func(id string, state any) any
+}
+
+// From reads the streams of a category through codec, folds each with apply from the zero S, and yields rows. S must
+// survive a round trip through JSON.
+func From[S any](category string, codec *event.Codec, apply func(S, any) S, rows func(id string, s S, revision int64) []row.Row) Source {
+	return Source{
+		Category: category,
+		codec:    codec,
+		load: func(data []byte) (any, error) {
+			var s S
+			if len(data) == 0 {
+				return s, nil
+			}
+			err := json.Unmarshal(data, &s)
+			return s, err
+		},
+		apply: func(s, e any) any { return apply(s.(S), e) },
+		rows: func(id string, s any, revision int64) []row.Row {
+			if rows == nil {
+				return nil
+			}
+			return rows(id, s.(S), revision)
+		},
+	}
+}
+
+// Sharing adds to a source what each of its streams shows to the documents that refer to it (Row.Refs).
+func Sharing[S any](src Source, share func(id string, s S) any) Source {
+	src.share = func(id string, s any) any { return share(id, s.(S)) }
+	return src
+}
+
+// Source returns the view's source for a stream, or false if the stream does not feed the view.
+func (v *View) Source(stream string) (*Source, bool) {
+	category := event.Category(stream)
+	for i := range v.Sources {
+		if v.Sources[i].Category == category {
+			return &v.Sources[i], true
+		}
+	}
+	return nil, false
+}
+
+// Categories lists what the view reads.
+func (v *View) Categories() []string {
+	var names []string
+	for _, s := range v.Sources {
+		names = append(names, s.Category)
+	}
+	return names
+}
+
+// Load reads a state that Save wrote; nil data is the state of a stream without events.
+func (s *Source) Load(data []byte) (any, error) { return s.load(data) }
+
+// Save writes a state.
+func (s *Source) Save(state any) ([]byte, error) { return json.Marshal(state) }
+
+// Decode gives the domain event in e. Views that read one category share its codec, so one decoding serves them all.
+func (s *Source) Decode(e event.Recorded) (any, error) {
+	decoded, err := s.codec.Decode(e.Type, e.Data)
+	if err != nil {
+		return nil, fmt.Errorf("event %s@%d: %w", e.Stream, e.Revision, err)
+	}
+	return decoded, nil
+}
+
+// Fold applies one decoded event to a state, which it leaves alone.
+func (s *Source) Fold(state, decoded any) any { return s.apply(state, decoded) }
+
+// Same reports whether a stream contributes the same in two states, each at its revision.
+func (s *Source) Same(stream string, a any, revisionA int64, b any, revisionB int64) bool {
+	return reflect.DeepEqual(a, b) && reflect.DeepEqual(s.Rows(stream, a, revisionA), s.Rows(stream, b, revisionB))
+}
+
+// Rows says what a stream in this state contributes, and to which documents. At most one row a document.
+func (s *Source) Rows(stream string, state any, revision int64) []row.Row {
+	return s.rows(event.StreamID(stream), state, revision)
+}
+
+// Shared is the part that documents referring to the stream show, absent if its streams share nothing.
+func (s *Source) Shared(stream string, state any) row.Part {
+	if s.share == nil {
+		return row.Part{}
+	}
+	return row.PartOf(s.share(event.StreamID(stream), state))
+}
+
+// Shares reports whether documents may refer to streams of this source.
+func (s *Source) Shares() bool { return s.share != nil }
+
+// All lists every view the shop serves.
+func All() []*View { return []*View{Orders, Members, MemberOrders, Products, Sales} }
+
+// Named returns the view of that name.
+func Named(name string) (*View, bool) {
+	for _, v := range All() {
+		if v.Name == name {
+			return v, true
+		}
+	}
+	return nil, false
+}
+
+// Categories lists every category that feeds some of the views: what the relay has to publish for them.
+func Categories(views []*View) []string {
+	var all []string
+	for _, v := range views {
+		for _, c := range v.Categories() {
+			if !slices.Contains(all, c) {
+				all = append(all, c)
+			}
+		}
+	}
+	return all
+}

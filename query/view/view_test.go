@@ -1,0 +1,237 @@
+package view_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"testing"
+
+	"jangbu/domain/event"
+	"jangbu/domain/member"
+	"jangbu/domain/order"
+	"jangbu/domain/product"
+	"jangbu/query/row"
+	"jangbu/query/view"
+	"jangbu/test/history"
+)
+
+// step records events of one stream.
+type step struct {
+	stream string
+	events []any
+}
+
+func on(stream string, events ...any) step { return step{stream, events} }
+
+func record(t *testing.T, steps []step) []event.Recorded {
+	t.Helper()
+	h := &history.History{}
+	for _, s := range steps {
+		h.Add(t, s.stream, s.events...)
+	}
+	return h.Events()
+}
+
+// placed is an order of member M for one pen, changed by whatever edits there are.
+func placed(edits ...func(*order.Placed)) order.Placed {
+	e := order.Placed{
+		MemberID: "M", MemberCountry: "Korea", Currency: "USD", PlacedOn: "2026-03-05",
+		Lines: []order.Line{{ProductID: "pen", Name: "Pen", Category: "Desk", UnitPrice: 150, Quantity: 2, Amount: 300}},
+	}
+	for _, edit := range edits {
+		edit(&e)
+	}
+	return e
+}
+
+func dated(date string) func(*order.Placed) { return func(e *order.Placed) { e.PlacedOn = date } }
+func inCurrency(c string) func(*order.Placed) {
+	return func(e *order.Placed) { e.Currency = c }
+}
+func of(lines ...order.Line) func(*order.Placed) { return func(e *order.Placed) { e.Lines = lines } }
+func line(product, category string, quantity, amount int64) order.Line {
+	return order.Line{ProductID: product, Name: product, Category: category, UnitPrice: amount / max(1, quantity), Quantity: quantity, Amount: amount}
+}
+
+var (
+	mina      = on("member-M", member.Registered{Name: "Mina", Contact: "Mr. Kim", City: "Seoul", Country: "Korea", Phone: "02-123"})
+	pen       = on("product-pen", product.Created{Name: "Pen", Category: "Desk", Price: 150, Currency: "USD"})
+	cancelled = order.Cancelled{Reason: "changed my mind"}
+)
+
+// scene is what happened and what a view then holds: documents by name, or the items of its lists.
+type scene struct {
+	name  string
+	steps []step
+	docs  map[string]string
+	lists map[string][]string
+}
+
+func play(t *testing.T, v *view.View, scenes []scene) {
+	for _, s := range scenes {
+		t.Run(s.name, func(t *testing.T) {
+			got, err := view.Fold(v, record(t, s.steps))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for doc, want := range s.docs {
+				if string(got.Documents[doc]) != want {
+					t.Errorf("%s\n got %s\nwant %s", doc, got.Documents[doc], want)
+				}
+			}
+			lists := map[string][]string{}
+			for doc, items := range got.Lists {
+				lists[doc] = []string{}
+				for _, item := range items {
+					lists[doc] = append(lists[doc], string(item))
+				}
+			}
+			for doc, want := range s.lists {
+				if !slices.Equal(lists[doc], want) {
+					t.Errorf("%s\n got %q\nwant %q", doc, lists[doc], want)
+				}
+			}
+			if len(got.Documents) != len(s.docs) || len(lists) != len(s.lists) {
+				t.Errorf("there are %d documents and %d lists, want %d and %d: %s", len(got.Documents), len(lists), len(s.docs), len(s.lists), got)
+			}
+		})
+	}
+}
+
+// eachState folds random histories, stream by stream, and shows every state on the way.
+func eachState(t *testing.T, show func(t *testing.T, v *view.View, src *view.Source, e event.Recorded, state any)) {
+	history.Seeds(t, 5, func(t *testing.T, r *rand.Rand) {
+		log := history.Random(t, r, 300).Events()
+		for _, v := range view.All() {
+			states := map[string]any{}
+			for _, e := range log {
+				src, ok := v.Source(e.Stream)
+				if !ok {
+					continue
+				}
+				state, known := states[e.Stream]
+				if !known {
+					var err error
+					if state, err = src.Load(nil); err != nil {
+						t.Fatal(err)
+					}
+				}
+				decoded, err := src.Decode(e)
+				if err != nil {
+					t.Fatal(err)
+				}
+				states[e.Stream] = src.Fold(state, decoded)
+				show(t, v, src, e, states[e.Stream])
+			}
+		}
+	})
+}
+
+// TestStatesSurvive: a state that was saved and loaded is the same, and yields the same rows and the same shared part.
+func TestStatesSurvive(t *testing.T) {
+	eachState(t, func(t *testing.T, v *view.View, src *view.Source, e event.Recorded, state any) {
+		data, err := src.Save(state)
+		if err != nil {
+			t.Fatal(err)
+		}
+		loaded, err := src.Load(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(loaded, state) {
+			t.Fatalf("%s, %s@%d\nsaved  %+v\nloaded %+v", v.Name, e.Stream, e.Revision, state, loaded)
+		}
+		want, got := src.Rows(e.Stream, state, e.Revision), src.Rows(e.Stream, loaded, e.Revision)
+		if describe(want) != describe(got) {
+			t.Fatalf("%s, %s@%d\nrows before %s\nrows after  %s", v.Name, e.Stream, e.Revision, describe(want), describe(got))
+		}
+		if want, got := src.Shared(e.Stream, state).Bytes(), src.Shared(e.Stream, loaded).Bytes(); string(want) != string(got) {
+			t.Fatalf("%s, %s@%d shares %s before and %s after", v.Name, e.Stream, e.Revision, want, got)
+		}
+	})
+}
+
+func describe(rows []row.Row) string {
+	text := ""
+	for _, r := range rows {
+		text += fmt.Sprintf("%s part %s sums %v key %q item %s refs %v; ", r.Doc, r.Part.Bytes(), r.Sums, r.Key, row.JSON(r.Item), r.Refs)
+	}
+	return text
+}
+
+// TestRows: a stream yields at most one row a document, within the bounds that package row names.
+func TestRows(t *testing.T) {
+	eachState(t, func(t *testing.T, v *view.View, src *view.Source, e event.Recorded, state any) {
+		docs := map[string]bool{}
+		for _, r := range src.Rows(e.Stream, state, e.Revision) {
+			if docs[r.Doc] || r.Doc == "" || r.Doc[0] == '~' {
+				t.Fatalf("%s, %s@%d yields two rows for %q, or one for a name that is not free", v.Name, e.Stream, e.Revision, r.Doc)
+			}
+			docs[r.Doc] = true
+			for _, c := range r.Key {
+				if c < ' ' {
+					t.Fatalf("%s: key %q", v.Name, r.Key)
+				}
+			}
+			for _, ref := range r.Refs {
+				if to, ok := v.Source(ref); !ok || !to.Shares() {
+					t.Fatalf("%s refers to %s, which shares nothing", v.Name, ref)
+				}
+			}
+		}
+	})
+}
+
+// TestFoldLeavesStates: folding does not change the state it starts from, which caches rely on.
+func TestFoldLeavesStates(t *testing.T) {
+	type kept struct {
+		state any
+		saved string
+	}
+	var all []kept
+	eachState(t, func(t *testing.T, _ *view.View, src *view.Source, _ event.Recorded, state any) {
+		data, err := src.Save(state)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, k := range all[max(0, len(all)-50):] {
+			if now := row.JSON(k.state); string(now) != k.saved {
+				t.Fatalf("a state became %s, and was %s", now, k.saved)
+			}
+		}
+		all = append(all, kept{state, string(data)})
+	})
+}
+
+func TestNames(t *testing.T) {
+	seen := map[string]bool{}
+	for _, v := range view.All() {
+		if got, ok := view.Named(v.Name); !ok || got != v || seen[v.Name] || v.Version < 1 {
+			t.Errorf("view %q version %d is found as %v", v.Name, v.Version, got)
+		}
+		seen[v.Name] = true
+		if _, ok := v.Source("elsewhere-1"); ok {
+			t.Errorf("%s reads streams of elsewhere", v.Name)
+		}
+	}
+	if _, ok := view.Named("none"); ok {
+		t.Error("there is a view named none")
+	}
+	all := view.Categories(view.All())
+	slices.Sort(all)
+	if want := []string{"member", "order", "product"}; !slices.Equal(all, want) {
+		t.Errorf("the views read %v, want %v", all, want)
+	}
+}
+
+func TestFoldRefuses(t *testing.T) {
+	h := &history.History{}
+	h.AddRaw("order-1", "order.teleported.v1", []byte("{}"))
+	if _, err := view.Fold(view.Orders, h.Events()); err == nil {
+		t.Error("an event of no known type was folded")
+	}
+	if got, err := view.Fold(view.Products, record(t, []step{mina})); err != nil || len(got.Documents) > 0 {
+		t.Errorf("a stream that does not feed the view: %v, %v", got, err)
+	}
+}

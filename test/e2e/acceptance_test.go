@@ -1,0 +1,231 @@
+package e2e_test
+
+import (
+	"encoding/json"
+	"net/url"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"jangbu/domain/event"
+	"jangbu/test/servers"
+)
+
+const demo = "../testdata/shop"
+
+// folders are the orders to import: our own, which are always there, and Northwind's.
+func folders() []struct {
+	name string
+	dir  func(testing.TB) string
+} {
+	return []struct {
+		name string
+		dir  func(testing.TB) string
+	}{
+		{"demo", func(testing.TB) string { return demo }},
+		{"northwind", servers.Northwind},
+	}
+}
+
+func TestAcceptance(t *testing.T) {
+	for _, v := range variants() {
+		for _, f := range folders() {
+			t.Run(v.name+"/"+f.name, func(t *testing.T) {
+				if f.name != "demo" && (v.name == "dev in this process" || testing.Short()) {
+					t.Skip("skipped: long, and the other ways to run show as much")
+				}
+				t.Parallel()
+				dir := f.dir(t)
+				accept(t, v.open(t), dir)
+			})
+		}
+	}
+}
+
+// accept is the acceptance test: what is imported is what the views say, and importing it again changes nothing.
+func accept(t *testing.T, s *shop, dir string) {
+	s.importFolder(t, dir)
+	s.awaitLanded(t, s.readLog(t))
+	want := newOracle(t, dir)
+	s.wantExpectedFiles(t, dir)
+	s.wantOracle(t, want)
+	before := s.wantFold(t)
+	s.wantEntityTags(t, before)
+	s.wantNotFound(t)
+
+	head, lines := s.head(t), s.views(t)
+	s.importFolder(t, dir)
+	if again := s.head(t); again != head {
+		t.Errorf("the second import moved the head of the log from %s to %s", head, again)
+	}
+	s.wantViews(t, before)
+	if again := s.views(t); !reflect.DeepEqual(again, lines) {
+		t.Errorf("after the second import the views are %v, were %v", again, lines)
+	}
+	for name, l := range lines {
+		if l.Generation != 1 || l.Building != 0 || l.LagEvents != 0 {
+			t.Errorf("view %s: %+v", name, l)
+		}
+	}
+}
+
+// head is where the log ends, but for the checkpoints that the relay keeps in it.
+func (s *shop) head(t *testing.T) event.Position {
+	t.Helper()
+	var at event.Position
+	for e, err := range s.store.ReadAll(t.Context(), event.Position{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if event.Category(e.Stream) != "relay" {
+			at = e.Position
+		}
+	}
+	return at
+}
+
+// wantExpectedFiles compares every order and member with the folder's expected answers.
+func (s *shop) wantExpectedFiles(t *testing.T, dir string) {
+	t.Helper()
+	for _, r := range readCSV(t, dir, "expected", "orders.csv") {
+		var d orderDoc
+		s.get(t, "/orders/"+r["order_id"]).into(t, &d)
+		var names []string
+		for _, l := range d.Lines {
+			names = append(names, l.Name)
+		}
+		if d.Member.Name != r["member_name"] || int64(len(d.Lines)) != whole(t, r["lines"]) || d.Units != whole(t, r["units"]) ||
+			d.Subtotal != whole(t, r["subtotal_cents"]) || d.ShippingFee != whole(t, r["shipping_cents"]) ||
+			d.Total != whole(t, r["total_cents"]) || d.Status != statusOf(r["status"]) || strings.Join(names, "; ") != r["products"] {
+			t.Errorf("order %+v\nwant %v", d, r)
+		}
+	}
+	for _, r := range readCSV(t, dir, "expected", "members.csv") {
+		var d memberDoc
+		s.get(t, "/members/"+r["member_id"]).into(t, &d)
+		if d.Name != r["name"] || d.Orders != whole(t, r["orders"]) || d.Spent != whole(t, r["spent_cents"]) ||
+			text(d.FirstOrderOn) != r["first_order_on"] || text(d.LastOrderOn) != r["last_order_on"] {
+			t.Errorf("member %+v\nwant %v", d, r)
+		}
+	}
+}
+
+// statusOf is what the views call a status of the files. Those call an order that was not shipped confirmed; an order is
+// confirmed by fulfilment, and until the shop has that, it stays placed.
+func statusOf(s string) string {
+	if s == "confirmed" {
+		return "placed"
+	}
+	return s
+}
+
+func text(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+// wantOracle compares everything the query API serves with what the CSV files say.
+func (s *shop) wantOracle(t *testing.T, want *oracle) {
+	t.Helper()
+	for id, d := range want.orders {
+		wantJSON(t, s, "/orders/"+id, *d)
+	}
+	for id, d := range want.members {
+		wantJSON(t, s, "/members/"+id, *d)
+	}
+	for id, d := range want.products {
+		wantJSON(t, s, "/products/"+id, *d)
+	}
+	wantJSON(t, s, "/sales/months", map[string][]monthItem{"items": want.months})
+	wantJSON(t, s, "/sales/categories", map[string][]categoryItem{"items": want.categories})
+	wantJSON(t, s, "/sales/countries", map[string][]countryItem{"items": want.countries})
+	for id, list := range want.lists {
+		for _, limit := range []int{1, 3, 200} {
+			s.wantPages(t, "/members/"+id+"/orders", limit, list)
+		}
+	}
+}
+
+// wantJSON requires a body to hold exactly these fields.
+func wantJSON[T any](t *testing.T, s *shop, path string, want T) {
+	t.Helper()
+	a := s.get(t, path)
+	decoder := json.NewDecoder(strings.NewReader(a.body))
+	decoder.DisallowUnknownFields()
+	var got T
+	if err := decoder.Decode(&got); err != nil || a.status != 200 {
+		t.Fatalf("GET %s: %v in %s", path, err, a)
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("GET %s: %s\nwant %+v", path, a, want)
+	}
+	if got := a.header.Get("Content-Type"); got != "application/json" {
+		t.Errorf("GET %s: Content-Type %q", path, got)
+	}
+}
+
+// wantPages pages through a list: full pages, each where the one before ended, and a last one that says so.
+func (s *shop) wantPages(t *testing.T, path string, limit int, want []listItem) {
+	t.Helper()
+	pages, err := s.pages(path, limit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []listItem
+	for i, page := range pages {
+		if full := len(page) == limit; !full && i < len(pages)-1 || len(page) > limit || len(page) == 0 && i > 0 {
+			t.Errorf("GET %s: page %d of %d has %d items of %d", path, i, len(pages), len(page), limit)
+		}
+		for _, raw := range page {
+			var item listItem
+			if err := json.Unmarshal(raw, &item); err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, item)
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("GET %s by %d:\n got %+v\nwant %+v", path, limit, got, want)
+	}
+}
+
+// wantEntityTags asks for things again with the tag they had.
+func (s *shop) wantEntityTags(t *testing.T, known expectation) {
+	t.Helper()
+	tags := map[string]string{}
+	for path, body := range known {
+		a := s.get(t, path)
+		tag := a.header.Get("ETag")
+		if other, seen := tags[tag]; tag == "" || seen && other != a.body {
+			t.Errorf("GET %s: ETag %q, which is also that of %s", path, tag, other)
+		}
+		tags[tag] = a.body
+		if a := s.get(t, path, `If-None-Match: "another", W/`+tag); a.status != 304 || a.body != "" || a.header.Get("ETag") != tag {
+			t.Errorf("GET %s with its ETag: %s, ETag %s", path, a, a.header.Get("ETag"))
+		}
+		if a := s.get(t, path, `If-None-Match: "another"`); a.status != 200 {
+			t.Errorf("GET %s with another ETag: %s instead of %s", path, a, body)
+		}
+		if len(tags) > 200 {
+			return
+		}
+	}
+}
+
+func (s *shop) wantNotFound(t *testing.T) {
+	t.Helper()
+	for path, code := range map[string]string{
+		"/orders/none":         "order-not-found",
+		"/members/none":        "member-not-found",
+		"/members/none/orders": "member-not-found",
+		"/products/none":       "product-not-found",
+		"/orders/" + url.PathEscape("한빛 서점"): "order-not-found",
+		"/sales/weeks": "route-not-found",
+		"/":            "route-not-found",
+	} {
+		s.get(t, path).wantProblem(t, 404, code)
+	}
+}

@@ -1,0 +1,176 @@
+package e2e_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"jangbu/domain/event"
+	"jangbu/infra/readmodel"
+	"jangbu/query/view"
+	"jangbu/test/servers"
+	"jangbu/test/shopgen"
+)
+
+// kill -9 of everything in the middle of an import, more than once: what was acknowledged is there, and importing again
+// completes it.
+func TestKillDuringImport(t *testing.T) {
+	for _, f := range folders() {
+		t.Run(f.name, func(t *testing.T) {
+			if testing.Short() && f.name != "demo" {
+				t.Skip("skipped: long")
+			}
+			t.Parallel()
+			dir, data := f.dir(t), t.TempDir()
+			events := wantedEvents(t, dir)
+			seed := seedOf(t)
+			random := rand.New(rand.NewPCG(seed, 0))
+			for round, from := range []int{0, 60} { // percent of the import that is done when the kill comes, at least
+				s := openDev(t, asProcess, data)
+				after := events * (from + random.IntN(35)) / 100
+				t.Logf("round %d: kill after %d of %d events", round, after, events)
+				running := asProcess(t, "import", dir, "--url", s.command, "--patience", "100ms")
+				s.awaitEvents(t, after)
+				s.programs["dev"].kill(t)
+				if code := running.wait(t); code != 1 || !strings.Contains(running.stderr.String(), "again to resume it") {
+					t.Fatalf("the import ended with %d: %s", code, running.stderr.String())
+				}
+			}
+			s := openDev(t, asProcess, data)
+			s.wantFold(t)
+			s.importFolder(t, dir)
+			s.wantFold(t)
+			s.wantExpectedFiles(t, dir)
+			s.wantOracle(t, newOracle(t, dir))
+		})
+	}
+}
+
+// wantedEvents is how many events the import of a folder comes to, at least.
+func wantedEvents(t *testing.T, dir string) int {
+	t.Helper()
+	n := 0
+	for _, file := range []string{"members.csv", "products.csv", "orders.csv"} {
+		for _, r := range readCSV(t, dir, file) {
+			if n++; r["shipped_on"] != "" {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// awaitEvents waits until the log holds that many of the shop's events.
+func (s *shop) awaitEvents(t *testing.T, n int) {
+	t.Helper()
+	have, at := 0, event.Position{}
+	categories := strings.Join(view.Categories(view.All()), " ")
+	eventually(t, fmt.Sprintf("%d events", n), func() error {
+		for e, err := range s.store.ReadAll(t.Context(), at) {
+			if err != nil {
+				return err
+			}
+			if at = e.Position; strings.Contains(categories, event.Category(e.Stream)) {
+				have++
+			}
+		}
+		if have < n {
+			return fmt.Errorf("%d events", have)
+		}
+		return nil
+	})
+}
+
+// kill -9 of the projector while commands flow, more than once.
+func TestKillProjector(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped: what a killed projector had in its hands comes again after 30 s")
+	}
+	t.Parallel()
+	s := openApart(t, asProcess, t.TempDir(), "")
+	writers := s.writers(t, "kill")
+	for range 3 {
+		from := writers.count.Load()
+		writers.awaitCount(t, from+40)
+		s.programs["projector"].kill(t)
+		writers.awaitCount(t, from+80)
+		s.startProjector(t)
+	}
+	if n := writers.end(t); n < 240 {
+		t.Errorf("only %d rounds of writes", n)
+	}
+	s.wantFold(t)
+}
+
+// kill -9 of a replay: readers see nothing of it, and another replay completes.
+func TestKillReplay(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped: the lease of a killed replay ends after 15 s")
+	}
+	for name, open := range map[string]func(t *testing.T, data string) *shop{
+		"embedded":     func(t *testing.T, data string) *shop { return openDev(t, asProcess, data) },
+		"redis-server": func(t *testing.T, data string) *shop { return openApart(t, asProcess, data, servers.RedisServer(t)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := open(t, filled(t, shopgen.Config{Seed: seedOf(t), Events: 20_000}))
+			log := s.readLog(t)
+			want, _ := fold(t, log, 300)
+			s.wantViews(t, want)
+			readers := s.readers(want, unchanged(want))
+			s.killReplay(t)
+			s.replayOnceFree(t)
+			readers.awaitCount(t, readers.count.Load()+100)
+			readers.end(t)
+			for name, line := range s.views(t) {
+				if line.Generation < 2 || line.Building != 0 {
+					t.Errorf("view %s: %+v", name, line)
+				}
+			}
+			s.wantFold(t)
+		})
+	}
+}
+
+// killReplay starts a replay, and kills it when it has built a part of what is to be built.
+func (s *shop) killReplay(t *testing.T) {
+	t.Helper()
+	model, err := readmodel.Open(s.redis, readmodel.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer model.Close()
+	replay := asProcess(t, "replay", "--all", "--eventstore-url", s.eventstore, "--redis-url", s.redis)
+	eventually(t, "the replay is under way", func() error {
+		registry, err := model.Registry(t.Context(), view.Orders.Name)
+		if err == nil && registry.Built == (event.Position{}) {
+			err = errNotYet
+		}
+		return err
+	})
+	replay.kill(t)
+	registry, err := model.Registry(t.Context(), view.Orders.Name)
+	if err != nil || registry.Building.Number != 2 || registry.Live.Number != 1 {
+		t.Fatalf("the replay was to be killed in the middle, and left %+v, %v", registry, err)
+	}
+}
+
+// replayOnceFree replays, as often as it takes until the lease of the killed replay has ended.
+func (s *shop) replayOnceFree(t *testing.T) {
+	t.Helper()
+	between := time.NewTicker(500 * time.Millisecond)
+	defer between.Stop()
+	for refused := 0; ; refused++ {
+		code, _, stderr := execute(t, "replay", "--all", "--eventstore-url", s.eventstore, "--redis-url", s.redis)
+		if code == 0 {
+			t.Logf("refused %d times before the lease had ended", refused)
+			return
+		}
+		if code != 1 || !strings.Contains(stderr, "another replay of the view is at work") || refused > 100 {
+			t.Fatalf("exit code %d: %s", code, stderr)
+		}
+		<-between.C
+	}
+}

@@ -1,0 +1,156 @@
+package e2e_test
+
+import (
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"strconv"
+	"testing"
+
+	"jangbu/infra/eventstore"
+	"jangbu/test/servers"
+)
+
+// shop is a running jangbu, however it is put together.
+type shop struct {
+	data         string // folder of the event store
+	command      string // where commands are POSTed
+	query        string // where views are read
+	health       []string
+	eventstore   string
+	redis        string
+	aws          string
+	store        *eventstore.Store // a client of the log
+	programs     map[string]*program
+	start        launcher
+	eventstoreOn string // the ports on which stack listens, and listens again when it is restarted
+	awsOn        string
+	redisOn      string
+}
+
+// variant is one way of putting the program together.
+type variant struct {
+	name string
+	open func(t *testing.T) *shop
+}
+
+func variants() []variant {
+	return []variant{
+		{"dev in this process", func(t *testing.T) *shop { return openDev(t, inProcess, t.TempDir()) }},
+		{"dev as a process", func(t *testing.T) *shop { return openDev(t, asProcess, t.TempDir()) }},
+		{"separate processes", func(t *testing.T) *shop { return openApart(t, asProcess, t.TempDir(), "") }},
+		{"redis-server", func(t *testing.T) *shop { return openApart(t, inProcess, t.TempDir(), servers.RedisServer(t)) }},
+		{"redis-cluster", func(t *testing.T) *shop { return openApart(t, inProcess, t.TempDir(), servers.RedisCluster(t)) }},
+	}
+}
+
+// openDev runs everything as one program over a data folder, which may hold events already.
+func openDev(t *testing.T, start launcher, data string) *shop {
+	t.Helper()
+	s := &shop{data: data, programs: map[string]*program{}, start: start}
+	dev := start(t, "dev", "--data", data, "--http", "0", "--eventstore", "0", "--aws", "0", "--redis", "0", "--log-level", "warn")
+	s.programs["dev"] = dev
+	s.eventstore, s.redis, s.aws = dev.line(t, &dev.stderr, "EVENTSTORE_URL="), dev.line(t, &dev.stderr, "REDIS_URL="), dev.line(t, &dev.stderr, "AWS_ENDPOINT_URL=")
+	s.command = dev.ready(t)
+	s.query, s.health = s.command, []string{s.command}
+	s.connect(t)
+	return s
+}
+
+// openApart runs stack, command, projector and query, each a program of its own, all on ports that stay theirs. With a
+// redisURL, that Redis takes the place of the embedded one.
+func openApart(t *testing.T, start launcher, data, redisURL string) *shop {
+	t.Helper()
+	s := &shop{data: data, programs: map[string]*program{}, start: start,
+		eventstoreOn: fixedPort(t), awsOn: fixedPort(t), redisOn: fixedPort(t)}
+	s.startStack(t)
+	stack := s.programs["stack"]
+	s.eventstore, s.redis, s.aws = stack.line(t, &stack.stderr, "EVENTSTORE_URL="), stack.line(t, &stack.stderr, "REDIS_URL="), stack.line(t, &stack.stderr, "AWS_ENDPOINT_URL=")
+	if redisURL != "" {
+		s.redis = redisURL
+	}
+	command := start(t, "command", "--http", "0", "--eventstore-url", s.eventstore, "--log-level", "error")
+	query := start(t, "query", "--http", "0", "--redis-url", s.redis, "--log-level", "error")
+	s.programs["command"], s.programs["query"] = command, query
+	s.startProjector(t)
+	s.command, s.query = command.ready(t), query.ready(t)
+	s.health = []string{s.command, s.query, s.programs["projector"].ready(t)}
+	s.connect(t)
+	return s
+}
+
+func (s *shop) startStack(t *testing.T) {
+	t.Helper()
+	stack := s.start(t, "stack", "--data", s.data, "--eventstore", s.eventstoreOn, "--aws", s.awsOn, "--redis", s.redisOn, "--log-level", "warn")
+	s.programs["stack"] = stack
+	stack.line(t, &stack.stderr, "AWS_ENDPOINT_URL=")
+}
+
+func (s *shop) startProjector(t *testing.T) {
+	t.Helper()
+	s.programs["projector"] = s.start(t, "projector", "--http", "0", "--eventstore-url", s.eventstore, "--redis-url", s.redis,
+		"--aws-endpoint-url", s.aws, "--log-level", "error")
+}
+
+// connect opens a client of the log and waits until the whole shop calls itself ready.
+func (s *shop) connect(t *testing.T) {
+	t.Helper()
+	store, err := eventstore.Open(s.eventstore, eventstore.Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.store = store
+	t.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	s.awaitReady(t)
+}
+
+// awaitReady waits until GET /readyz of every service is 200.
+func (s *shop) awaitReady(t *testing.T) {
+	t.Helper()
+	eventually(t, "every service is ready", func() error {
+		for _, url := range s.health {
+			a, err := tryGet(url, "/readyz")
+			if err == nil && a.status != 200 {
+				err = errors.New(a.String())
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// importFolder imports a folder of CSV files through the API.
+func (s *shop) importFolder(t *testing.T, dir string) {
+	t.Helper()
+	mustExecute(t, "import", dir, "--url", s.command)
+}
+
+// replay runs jangbu replay.
+func (s *shop) replay(t *testing.T, views ...string) {
+	t.Helper()
+	mustExecute(t, append([]string{"replay", "--eventstore-url", s.eventstore, "--redis-url", s.redis}, views...)...)
+}
+
+// fixedPort finds a port below those that the system gives to outgoing connections, so that a server which stops can
+// have it again.
+func fixedPort(t *testing.T) string {
+	t.Helper()
+	for range 1000 {
+		port := strconv.Itoa(20000 + rand.IntN(12000))
+		if l, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
+			if err := l.Close(); err != nil {
+				t.Fatal(err)
+			}
+			return port
+		}
+	}
+	t.Fatal("no free port")
+	return ""
+}

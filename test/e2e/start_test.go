@@ -1,0 +1,102 @@
+package e2e_test
+
+import (
+	"bufio"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"jangbu/test/servers"
+	"jangbu/test/shopgen"
+)
+
+// A shop of 100,000 events (10,000 under the race detector) starts with its views whole from the first answer on: from its
+// log alone, as after a kill; from the snapshot that a clean stop leaves; and from a snapshot that is older than the log.
+// How long each takes, and how much memory, is logged, to be held against 3 s and 400 MB.
+func TestStartWithManyEvents(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped: writes 100,000 events")
+	}
+	filling := time.Now()
+	data := filled(t, shopgen.Config{Seed: 1, Events: manyEvents})
+	t.Logf("written in %.1f s", time.Since(filling).Seconds())
+
+	startWhole(t, "from the log", data).stop(t)
+	snapshot := filepath.Join(data, "views.snapshot")
+	kept, err := os.ReadFile(snapshot)
+	if err != nil {
+		t.Fatalf("a clean stop left no snapshot: %v", err)
+	}
+	dev := startWhole(t, "from a snapshot", data)
+	if _, err := os.Stat(snapshot); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the snapshot is still there after it was used (err %v)", err)
+	}
+	place(t, dev)
+	dev.kill(t)
+	if err := os.WriteFile(snapshot, kept, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	startWhole(t, "from a snapshot older than the log", data).kill(t)
+}
+
+// startWhole starts dev and compares its views, as they are when it says that it is ready, with the fold of the log.
+func startWhole(t *testing.T, how, data string) *program {
+	t.Helper()
+	began := time.Now()
+	dev := asProcess(t, "dev", "--data", data, "--http", "0", "--eventstore", "0", "--aws", "0", "--redis", "0", "--log-level", "warn")
+	url := dev.ready(t)
+	t.Logf("%s: ready in %.2f s, VmRSS %d MB, VmHWM %d MB", how, time.Since(began).Seconds(), memory(t, dev, "VmRSS"), memory(t, dev, "VmHWM"))
+
+	s := &shop{command: url, query: url, health: []string{url}, programs: map[string]*program{"dev": dev},
+		eventstore: dev.line(t, &dev.stderr, "EVENTSTORE_URL="), redis: dev.line(t, &dev.stderr, "REDIS_URL=")}
+	if a := s.get(t, "/sales/months"); a.status != 200 || !strings.Contains(a.body, "2020-01") {
+		t.Errorf("the first answer: %s", a)
+	}
+	s.connect(t)
+	log := s.readLog(t)
+	if len(log) < manyEvents {
+		t.Fatalf("%d events", len(log))
+	}
+	want, documents := fold(t, log, 300)
+	s.wantViews(t, want)
+	for name, line := range s.views(t) {
+		if line.Documents != documents[name] || line.LagEvents != 0 {
+			t.Errorf("view %s: %+v, want %d documents", name, line, documents[name])
+		}
+	}
+	return dev
+}
+
+// place adds a member and waits until it is seen.
+func place(t *testing.T, dev *program) {
+	t.Helper()
+	s := &shop{command: dev.ready(t), query: dev.ready(t)}
+	made := s.post(t, "/members", `{"id":"late","name":"Late"}`)
+	if made.status != 201 {
+		t.Fatalf("a member: %s", made)
+	}
+	servers.Eventually(t, "the member is seen", func() bool { return s.get(t, "/members/late").status == 200 })
+}
+
+// memory reads a figure of /proc/PID/status, in MB.
+func memory(t *testing.T, p *program, name string) int {
+	t.Helper()
+	f, err := os.Open("/proc/" + strconv.Itoa(p.process.Process.Pid) + "/status")
+	if err != nil {
+		t.Logf("no figures of memory: %v", err)
+		return -1
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		if rest, ok := strings.CutPrefix(lines.Text(), name+":"); ok {
+			return int(whole(t, strings.Fields(rest)[0])) / 1024
+		}
+	}
+	t.Fatalf("no %s in %s", name, f.Name())
+	return -1
+}

@@ -1,0 +1,165 @@
+package e2e_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"golang.org/x/sync/errgroup"
+
+	"jangbu/test/shopgen"
+)
+
+// seedOf is a random seed that the test's log tells.
+func seedOf(t *testing.T) uint64 {
+	t.Helper()
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	return seed
+}
+
+// fill appends a made-up shop to the log and waits until the views hold it.
+func (s *shop) fill(t *testing.T, cfg shopgen.Config) {
+	t.Helper()
+	if _, err := shopgen.Fill(t.Context(), s.store, shopgen.Appends(cfg), 32); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// loop is work that goes on beside a test until it is ended.
+type loop struct {
+	stop  context.CancelFunc
+	group errgroup.Group
+	count atomic.Int64
+}
+
+// repeat does something again and again, in several goroutines, until end or its first error.
+func repeat(goroutines int, do func(worker int) error) *loop {
+	ctx, stop := context.WithCancel(context.Background())
+	l := &loop{stop: stop}
+	for worker := range goroutines {
+		l.group.Go(func() error {
+			for ctx.Err() == nil {
+				if err := do(worker); err != nil {
+					return err
+				}
+				l.count.Add(1)
+			}
+			return nil
+		})
+	}
+	return l
+}
+
+// end ends the loop, and returns how often it came round without an error.
+func (l *loop) end(t *testing.T) int64 {
+	t.Helper()
+	l.stop()
+	if err := l.group.Wait(); err != nil {
+		t.Error(err)
+	}
+	return l.count.Load()
+}
+
+// readers read what is expected, over and over, in no order, and give each answer to check.
+func (s *shop) readers(want expectation, check func(path, body string, err error) error) *loop {
+	paths := slices.Sorted(maps.Keys(want))
+	return repeat(4, func(int) error {
+		path := paths[rand.IntN(len(paths))]
+		body, err := s.read(path)
+		return check(path, body, err)
+	})
+}
+
+// unchanged is the check that nothing but the expected body is ever answered.
+func unchanged(want expectation) func(path, body string, err error) error {
+	return func(path, body string, err error) error {
+		if err == nil && body != want[path] {
+			err = fmt.Errorf("GET %s\n got %s\nwant %s", path, body, want[path])
+		}
+		return err
+	}
+}
+
+// served is the check that something is always answered.
+func served(_, _ string, err error) error { return err }
+
+// writers POST commands over and over: members that are registered and renamed, and orders that are placed, shipped and
+// cancelled. While a service is away a command is repeated with its key, as a client does that wants it done.
+type writers struct {
+	*loop
+	mu     sync.Mutex
+	orders []string
+}
+
+func (s *shop) writers(t *testing.T, prefix string) *writers {
+	t.Helper()
+	s.post(t, "/products", fmt.Sprintf(`{"id":"%s-pen","name":"Pen","category":"Pens","price":250,"currency":"USD"}`, prefix)).done(t)
+	s.post(t, "/members", fmt.Sprintf(`{"id":"%s-0","name":"Nobody yet","country":"Norway"}`, prefix)).done(t)
+	w := &writers{}
+	var n atomic.Int64
+	w.loop = repeat(4, func(worker int) error {
+		i := n.Add(1)
+		id := fmt.Sprintf("%s-%d", prefix, i)
+		who := fmt.Sprintf("%s-0", prefix)
+		if i%5 == 0 {
+			who = id
+			if err := s.insist("/members", fmt.Sprintf(`{"id":%q,"name":"Member %d","country":"Norway"}`, id, i), id+"m"); err != nil {
+				return err
+			}
+		}
+		order := fmt.Sprintf(`{"id":%q,"member_id":%q,"lines":[{"product_id":"%s-pen","quantity":%d}]}`, id, who, prefix, 1+i%9)
+		if err := s.insist("/orders", order, id+"o"); err != nil {
+			return err
+		}
+		w.mu.Lock()
+		w.orders = append(w.orders, id)
+		w.mu.Unlock()
+		switch i % 4 {
+		case 0:
+			return s.insist("/orders/"+id+"/cancel", `{"reason":"changed their mind"}`, id+"c")
+		case 1:
+			return s.insist("/members/"+who+"/rename", fmt.Sprintf(`{"name":"Renamed %d"}`, i), id+"r")
+		default:
+			return s.insist("/orders/"+id+"/ship", `{"carrier":"Post"}`, id+"s")
+		}
+	})
+	return w
+}
+
+// insist posts a command until it is answered, and requires success.
+func (s *shop) insist(path, body, key string) error {
+	for try := 0; ; try++ {
+		a, err := tryRequest(http.MethodPost, s.command+path, body, "Idempotency-Key: "+key)
+		away := err != nil || a.status == http.StatusServiceUnavailable
+		switch {
+		case away && try < 10_000:
+			continue
+		case err != nil:
+			return err
+		case a.status != http.StatusOK && a.status != http.StatusCreated:
+			return fmt.Errorf("POST %s: %s", path, a)
+		}
+		return nil
+	}
+}
+
+// awaitCount waits until a loop has come round that often.
+func (l *loop) awaitCount(t *testing.T, n int64) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("%d rounds of background work", n), func() error {
+		if have := l.count.Load(); have < n {
+			return fmt.Errorf("%d rounds", have)
+		}
+		return nil
+	})
+}
+
+var errNotYet = errors.New("not yet")

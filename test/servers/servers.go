@@ -1,0 +1,158 @@
+// Package servers starts the real servers that tests run against, each for one test, on loopback. A server that this
+// machine does not have skips the test by name; with JANGBU_TEST_REQUIRE=1, as in CI, it fails instead.
+package servers
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	goredis "github.com/redis/go-redis/v9"
+)
+
+// Missing skips the test, or fails it where everything is required.
+func Missing(t testing.TB, what string) {
+	t.Helper()
+	if os.Getenv("JANGBU_TEST_REQUIRE") != "" {
+		t.Fatalf("%s is required here (JANGBU_TEST_REQUIRE is set)", what)
+	}
+	t.Skipf("skipped: %s", what)
+}
+
+// Redis is one way to run a Redis; Start returns its URL.
+type Redis struct {
+	Name  string
+	Start func(t testing.TB) (url string)
+}
+
+// Redises lists every kind of Redis that the read model must work on.
+func Redises() []Redis {
+	return []Redis{{"miniredis", MiniRedis}, {"redis-server", RedisServer}, {"redis-cluster", RedisCluster}}
+}
+
+// MiniRedis starts an in-process miniredis.
+func MiniRedis(t testing.TB) string {
+	return "redis://" + miniredis.RunT(t).Addr()
+}
+
+// RedisServer starts a redis-server without persistence.
+func RedisServer(t testing.TB) string {
+	port := FreePort(t)
+	startRedis(t, port)
+	return fmt.Sprintf("redis://127.0.0.1:%d", port)
+}
+
+// RedisCluster starts three redis-servers as a cluster of three primaries.
+func RedisCluster(t testing.TB) string {
+	ports := make([]int, 3)
+	for i := range ports {
+		ports[i] = clusterPort(t)
+		startRedis(t, ports[i], "--cluster-enabled", "yes", "--cluster-node-timeout", "5000")
+	}
+	const slots = 16384
+	clients := make([]*goredis.Client, len(ports))
+	for i, port := range ports {
+		clients[i] = goredis.NewClient(&goredis.Options{Addr: fmt.Sprintf("127.0.0.1:%d", port)})
+		defer clients[i].Close()
+		must(t, clients[i].ClusterAddSlotsRange(t.Context(), i*slots/3, (i+1)*slots/3-1).Err())
+		must(t, clients[i].Do(t.Context(), "CLUSTER", "SET-CONFIG-EPOCH", i+1).Err())
+	}
+	for _, port := range ports[1:] {
+		must(t, clients[0].ClusterMeet(t.Context(), "127.0.0.1", fmt.Sprint(port)).Err())
+	}
+	Eventually(t, "the cluster agrees on its slots", func() bool {
+		for _, c := range clients {
+			info, err := c.ClusterInfo(t.Context()).Result()
+			if err != nil || !strings.Contains(info, "cluster_state:ok") || !strings.Contains(info, "cluster_known_nodes:3") {
+				return false
+			}
+		}
+		return true
+	})
+	return fmt.Sprintf("redis+cluster://127.0.0.1:%d", ports[0])
+}
+
+func startRedis(t testing.TB, port int, args ...string) {
+	t.Helper()
+	binary, err := exec.LookPath("redis-server")
+	if err != nil {
+		Missing(t, "redis-server is not installed (apt-get install redis-server)")
+	}
+	dir := t.TempDir()
+	args = append([]string{"--port", fmt.Sprint(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", dir}, args...)
+	cmd := exec.Command(binary, args...)
+	must(t, cmd.Start())
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	client := goredis.NewClient(&goredis.Options{Addr: fmt.Sprintf("127.0.0.1:%d", port)})
+	defer client.Close()
+	Eventually(t, "redis-server answers", func() bool { return client.Ping(t.Context()).Err() == nil })
+}
+
+// FreePort returns a TCP port that nobody listens on.
+func FreePort(t testing.TB) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// clusterPort leaves room for the cluster bus, which is 10000 above.
+func clusterPort(t testing.TB) int {
+	t.Helper()
+	for range 1000 {
+		if port := FreePort(t); port < 55000 {
+			return port
+		}
+	}
+	t.Fatal("no free port below 55000")
+	return 0
+}
+
+// Northwind returns the folder of real orders, which is not part of this repository.
+func Northwind(t testing.TB) string {
+	t.Helper()
+	dir := os.Getenv("JANGBU_TEST_NORTHWIND")
+	if dir == "" {
+		_, here, _, _ := runtime.Caller(0)
+		dir = filepath.Join(filepath.Dir(here), "..", "..", "..", "shared", "data", "northwind")
+	}
+	if _, err := os.Stat(dir); err != nil {
+		t.Skipf("skipped: the Northwind data is not at %s (set JANGBU_TEST_NORTHWIND to its folder)", dir)
+	}
+	return dir
+}
+
+// Eventually waits until a condition holds, and fails the test if it never does.
+func Eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	for !holds() {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			t.Fatalf("never happened: %s", what)
+		}
+	}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
