@@ -35,7 +35,7 @@ type counter struct {
 
 func newCounter(t *testing.T) *counter {
 	store := openModel(t, servers.MiniRedis(t))
-	c := &counter{T: t, log: &history.History{}, model: newFaultyModel(store), queue: newFakeQueue(rand.Uint64()), live: row.Generation{View: view.Orders.Name, Number: 1}}
+	c := &counter{T: t, log: &history.History{}, model: newFaultyModel(store), queue: newFakeQueue(rand.Uint64())}
 	c.consumer = &Consumer{
 		view: view.Orders, queue: c.queue, model: c.model, log: c.log, logger: slog.New(slog.DiscardHandler), visibility: time.Minute,
 		report:  func(_ string, err error) { c.mu.Lock(); defer c.mu.Unlock(); c.reports = append(c.reports, err) },
@@ -49,6 +49,11 @@ func (c *counter) goLive() {
 	if err := newReplay(c.model.store, c.log).Run(c.Context(), []*view.View{view.Orders}); err != nil {
 		c.Fatal(err)
 	}
+	registry, err := c.model.store.Registry(c.Context(), view.Orders.Name)
+	if err != nil {
+		c.Fatal(err)
+	}
+	c.live = registry.Live
 }
 
 // run starts the consumer; it stops with the test.

@@ -23,19 +23,41 @@ type Rows interface {
 }
 
 // Registry knows which generations a view has. Its changes are atomic and seen by every later read. Building one is
-// for the holder of a lease, named by a token: Begin takes it (row.ErrBusy while another holds it), every further step
-// renews it, or is row.ErrLost when it has passed to another.
+// for the holder of a lease, named by a token: Begin and Revive take it (row.ErrBusy while another holds it), every further
+// step renews it, or is row.ErrLost when it has passed to another. Advance, Built, OpenBuild, Switch, and SaveStates of Rows,
+// rest on what was written before them: they are row.ErrRestarted when Redis may have lost that.
 type Registry interface {
 	Registry(ctx context.Context, view string) (row.Registry, error)
 	Advance(ctx context.Context, g row.Generation, at event.Recorded) error
-	Healed(ctx context.Context, g row.Generation, n int64) error
+	Swept(ctx context.Context, g row.Generation, healed int64, silent bool) error
 	Begin(ctx context.Context, view string, version int, token string) (row.Build, error)
+	Revive(ctx context.Context, view string, version int, token string) (row.Build, error)
 	Renew(ctx context.Context, g row.Generation, token string) error
 	Built(ctx context.Context, g row.Generation, token string, to event.Position) error
 	OpenBuild(ctx context.Context, g row.Generation, token string) error
 	Switch(ctx context.Context, g row.Generation, token string) error
 	Leave(ctx context.Context, g row.Generation, token string) error
+	Abandon(ctx context.Context, g row.Generation, token string) error
+	Forget(ctx context.Context, g row.Generation) error
+	Intact(ctx context.Context, g row.Generation) error
 	DropGarbage(ctx context.Context, view string) error
+}
+
+// Parking keeps the streams that a view's code failed on, a generation, and the events that an operator chose to leave out
+// of a view for good.
+type Parking interface {
+	Park(ctx context.Context, g row.Generation, parked []row.Parked) error
+	Unpark(ctx context.Context, g row.Generation, streams []string) error
+	ParkedIn(ctx context.Context, g row.Generation) ([]row.Parked, error)
+	Skip(ctx context.Context, view, stream string, revision int64) error
+	Skipped(ctx context.Context, view, stream string, revision int64) (bool, error)
+}
+
+// Contents reads a generation as a whole, in batches and in no order. A body is nil where readers find nothing.
+type Contents interface {
+	Contents(ctx context.Context, g row.Generation, composed bool) iter.Seq2[[]row.Content, error]
+	Bodies(ctx context.Context, g row.Generation, composed bool, docs []string) ([][]byte, error)
+	Sources(ctx context.Context, g row.Generation, doc string) ([]string, error)
 }
 
 // Leases elects one holder a name, for a term that the holder renews.
@@ -48,6 +70,8 @@ type Leases interface {
 type Model interface {
 	Rows
 	Registry
+	Parking
+	Contents
 	Leases
 }
 

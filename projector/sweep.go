@@ -173,7 +173,7 @@ func (s *Sweep) checkView(ctx context.Context, b *sweeping, arrivals []arrival) 
 		return err
 	}
 	s.logger.Info("landed events from the log that no message had brought yet", "view", b.view.Name, "events", healed)
-	return s.model.Healed(ctx, b.gen, healed)
+	return s.model.Swept(ctx, b.gen, healed, false)
 }
 
 // Lag is how far a view is behind the log.

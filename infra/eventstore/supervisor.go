@@ -18,6 +18,9 @@ const (
 	// as away.
 	grace = 500 * time.Millisecond
 
+	// hopeless is how many attempts must fail before the store counts as away. One may have died of what killed the connection before it.
+	hopeless = 2
+
 	// redialMin and redialMax bound the pause between attempts to connect. The longest, with its jitter, keeps recovery
 	// within a second of the store's return. An attempt without an answer does not hold up the next.
 	redialMin = 20 * time.Millisecond
@@ -165,8 +168,8 @@ func (s *supervisor) run(ctx context.Context) {
 	}
 }
 
-// dial makes attempts until one succeeds, and returns nil only when ctx ends. When the first has failed, or the grace has passed, it
-// says that the store is away. An attempt cannot be stopped, only left behind: it ends by the gossip timeout.
+// dial makes attempts until one succeeds, and returns nil only when ctx ends. When hopeless attempts have failed, or the grace has
+// passed, it says that the store is away. An attempt cannot be stopped, only left behind: it ends by the gossip timeout.
 func (s *supervisor) dial(ctx context.Context) *link {
 	type outcome struct {
 		link *link
@@ -176,7 +179,7 @@ func (s *supervisor) dial(ctx context.Context) *link {
 	defer abandon()
 	outcomes := make(chan outcome)
 	pause := newBackoff(redialMin, redialMax)
-	waiting := 0
+	waiting, failed := 0, 0
 	next := time.NewTimer(0)
 	defer next.Stop()
 	hope := time.AfterFunc(grace, func() { s.despair(attempts, errStalled) })
@@ -207,7 +210,9 @@ func (s *supervisor) dial(ctx context.Context) *link {
 				return o.link
 			}
 			s.log.Debug("event store does not answer", "error", o.err)
-			s.despair(attempts, o.err)
+			if failed++; failed >= hopeless {
+				s.despair(attempts, o.err)
+			}
 		}
 	}
 }

@@ -3,8 +3,10 @@ package readmodel
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"time"
+
+	"github.com/google/uuid"
+	"github.com/redis/go-redis/v9"
 
 	"jangbu/domain/event"
 	"jangbu/query/row"
@@ -17,58 +19,128 @@ const defaultLease = 15 * time.Second
 // what another left behind for the same version of the view's code. While another builder holds the lease it is
 // row.ErrBusy.
 func (s *Store) Begin(ctx context.Context, view string, version int, token string) (row.Build, error) {
-	answer, err := beginScript.Run(ctx, s.client, []string{s.registryKey(view)}, version, token, s.lease.Milliseconds()).Int64Slice()
+	b, err := s.begin(ctx, view, version, token, "")
 	if err != nil {
-		return row.Build{}, fmt.Errorf("begin a generation of %s: %w", view, classify(err))
+		return row.Build{}, fmt.Errorf("begin a generation of %s: %w", view, err)
 	}
-	if answer[0] == 0 {
-		return row.Build{}, fmt.Errorf("begin a generation of %s: %w (its lease ends in %s)", view, row.ErrBusy, time.Duration(answer[1])*time.Millisecond)
+	return b, nil
+}
+
+// Revive takes the lease as Begin does, and makes the previous generation the build, open, and built up to its verified
+// position: from where it stopped being live. It is row.ErrNoPrevious when there is none that this version of the view's
+// code can go on with.
+func (s *Store) Revive(ctx context.Context, view string, version int, token string) (row.Build, error) {
+	r, err := s.Registry(ctx, view)
+	if err != nil {
+		return row.Build{}, err
+	}
+	previous, of := r.Previous, r.PreviousVersion
+	if r.Building.Number > 0 && previous.Number == 0 {
+		previous, of = r.Building, r.BuildingVersion // a revival that was interrupted
+	}
+	switch {
+	case previous.Number == 0:
+		return row.Build{}, fmt.Errorf("view %s: %w", view, row.ErrNoPrevious)
+	case of != version:
+		return row.Build{}, fmt.Errorf("view %s: %w: generation %d was built by version %d of its code, this jangbu has version %d",
+			view, row.ErrNoPrevious, previous.Number, of, version)
+	}
+	b, err := s.begin(ctx, view, version, token, name(previous))
+	if err != nil {
+		return row.Build{}, fmt.Errorf("take up generation %d of %s again: %w", previous.Number, view, err)
+	}
+	return b, nil
+}
+
+func (s *Store) begin(ctx context.Context, view string, version int, token, previous string) (row.Build, error) {
+	nodes, err := s.nodes(ctx)
+	if err != nil {
+		return row.Build{}, err
+	}
+	answer, err := beginScript.Run(ctx, s.client, []string{s.registryKey(view)},
+		version, token, s.lease.Milliseconds(), uuid.NewString()[:8], nodes, previous).Slice()
+	if err != nil {
+		return row.Build{}, classify(err)
+	}
+	if answer[0] == "" {
+		ms, _ := answer[1].(int64)
+		if ms < 0 {
+			return row.Build{}, row.ErrNoPrevious
+		}
+		return row.Build{}, fmt.Errorf("%w (its lease ends in %s)", row.ErrBusy, time.Duration(ms)*time.Millisecond)
 	}
 	registry, err := s.Registry(ctx, view)
 	if err != nil {
 		return row.Build{}, err
 	}
-	return row.Build{
-		Generation: row.Generation{View: view, Number: answer[0]},
-		Fresh:      answer[1] == 1,
-		Open:       answer[2] == 1,
-		Built:      registry.Built,
-	}, nil
+	if name(registry.Building) != answer[0] {
+		return row.Build{}, row.ErrLost
+	}
+	return row.Build{Generation: registry.Building, Fresh: answer[1] == int64(1), Open: answer[2] == int64(1), Built: registry.Built}, nil
 }
 
 // Built notes that everything up to a position has landed in the build, and renews the lease.
 func (s *Store) Built(ctx context.Context, g row.Generation, token string, to event.Position) error {
-	return s.step(ctx, g, token, "built", to.String())
-}
-
-// Renew renews the lease on a build.
-func (s *Store) Renew(ctx context.Context, g row.Generation, token string) error {
-	return s.step(ctx, g, token, "built", "")
+	return s.fencedStep(ctx, g, token, "built", to.String())
 }
 
 // OpenBuild makes consumers write to the build from now on, and ends the right of a Builder to it.
 func (s *Store) OpenBuild(ctx context.Context, g row.Generation, token string) error {
-	return s.step(ctx, g, token, "open", "")
+	return s.fencedStep(ctx, g, token, "open", "")
 }
 
 // Switch makes the build the live generation, in one step; queries follow within 250 ms. What was live becomes the
-// previous one, and the one before that is garbage. Repeating it changes nothing.
+// previous one, and the one before that is left to DropGarbage. Repeating it changes nothing.
 func (s *Store) Switch(ctx context.Context, g row.Generation, token string) error {
-	return s.step(ctx, g, token, "switch", "")
+	nodes, err := s.markBuckets(ctx, g)
+	if err != nil {
+		return fmt.Errorf("switch %s: %w", g, err)
+	}
+	return s.fencedStep(ctx, g, token, "switch", nodes)
+}
+
+// Renew renews the lease on a build.
+func (s *Store) Renew(ctx context.Context, g row.Generation, token string) error {
+	return s.step(ctx, g, token, "renew")
 }
 
 // Leave gives the lease back, so that another may resume the build at once.
 func (s *Store) Leave(ctx context.Context, g row.Generation, token string) error {
-	return s.step(ctx, g, token, "leave", "")
+	return s.step(ctx, g, token, "leave")
 }
 
-func (s *Store) step(ctx context.Context, g row.Generation, token, step, argument string) error {
-	ok, err := stepScript.Run(ctx, s.client, []string{s.registryKey(g.View)}, token, s.lease.Milliseconds(), strconv.FormatInt(g.Number, 10), step, argument).Bool()
+// Abandon gives the lease back, and leaves the build to DropGarbage.
+func (s *Store) Abandon(ctx context.Context, g row.Generation, token string) error {
+	return s.step(ctx, g, token, "abandon")
+}
+
+// step takes a step that rests on nothing written before.
+func (s *Store) step(ctx context.Context, g row.Generation, token, step string) error {
+	ok, err := stepScript.Run(ctx, s.client, []string{s.registryKey(g.View)}, s.stepArgs(g, token, step, "")...).Bool()
+	return stepped(g, step, ok, classify(err))
+}
+
+func (s *Store) fencedStep(ctx context.Context, g row.Generation, token, step, argument string) error {
+	cmds, err := s.claim(ctx, g, func(p redis.Pipeliner, f *fence) {
+		p.EvalSha(ctx, f.step.Hash(), []string{s.registryKey(g.View)}, s.stepArgs(g, token, step, argument)...)
+	})
 	if err != nil {
-		return fmt.Errorf("%s %s: %w", step, g, classify(err))
+		return stepped(g, step, false, err)
 	}
-	if !ok {
-		return fmt.Errorf("%s %s: %w", step, g, row.ErrLost)
+	ok, err := cmds[0].(*redis.Cmd).Bool()
+	return stepped(g, step, ok, err)
+}
+
+func (s *Store) stepArgs(g row.Generation, token, step, argument string) []any {
+	return []any{token, s.lease.Milliseconds(), name(g), step, argument}
+}
+
+func stepped(g row.Generation, step string, ok bool, err error) error {
+	if err == nil && !ok {
+		err = row.ErrLost
+	}
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", step, g, err)
 	}
 	return nil
 }

@@ -226,14 +226,17 @@ func (b *Builder) Compose(ctx context.Context, g row.Generation, docs []row.Docu
 
 // SaveStates keeps state records.
 func (b *Builder) SaveStates(ctx context.Context, g row.Generation, states []row.State) error {
+	now := " " + strconv.FormatInt(b.now().UnixMilli(), 10) + "\n"
 	byBucket := map[string][]any{}
 	for _, st := range states {
 		k := bucket(st.Stream)
-		byBucket[k] = append(byBucket[k], st.Stream, strconv.FormatInt(st.Revision, 10)+"\n"+string(st.Data))
+		byBucket[k] = append(byBucket[k], st.Stream, strconv.FormatInt(st.Revision, 10)+now+string(st.Data))
 	}
-	_, err := b.pipeline(ctx, func(p redis.Pipeliner) {
-		for k, fields := range byBucket {
-			p.HSet(ctx, b.tag(g, k)+"s", fields...)
+	_, err := b.claim(ctx, g, func(p redis.Pipeliner, f *fence) {
+		for k, args := range byBucket {
+			for chunk := range slices.Chunk(args, 2*maxRecords) {
+				p.EvalSha(ctx, f.save.Hash(), []string{b.tag(g, k) + "s"}, chunk...)
+			}
 		}
 	})
 	if err != nil {

@@ -245,12 +245,19 @@ func decodeState(stream string, stored any) (row.State, error) {
 	if !ok {
 		return st, nil
 	}
-	revision, data, ok := strings.Cut(text, "\n")
-	n, err := strconv.ParseInt(revision, 10, 64)
-	if !ok || err != nil {
+	header, data, ok := strings.Cut(text, "\n")
+	saved := strings.Fields(header)
+	if !ok || len(saved) < 2 || len(saved)%2 != 0 {
 		return st, fmt.Errorf("state record of %s is damaged: %q", stream, text)
 	}
-	st.Revision, st.Data = n, []byte(data)
+	for pair := range slices.Chunk(saved, 2) {
+		revision, err := strconv.ParseInt(pair[0], 10, 64)
+		if err != nil {
+			return st, fmt.Errorf("state record of %s is damaged: %q", stream, text)
+		}
+		st.Saved = append(st.Saved, row.SavedAt{Revision: revision, Time: millis(pair[1])})
+	}
+	st.Revision, st.Data = st.Saved[0].Revision, []byte(data)
 	return st, nil
 }
 
@@ -262,10 +269,10 @@ func (s *Store) SaveStates(ctx context.Context, g row.Generation, states []row.S
 		b := bucket(st.Stream)
 		byBucket[b] = append(byBucket[b], st.Stream, st.Revision, st.Data)
 	}
-	_, err := s.pipeline(ctx, func(p redis.Pipeliner) {
+	_, err := s.claim(ctx, g, func(p redis.Pipeliner, f *fence) {
 		for b, args := range byBucket {
 			for chunk := range slices.Chunk(args, 3*maxRecords) {
-				p.EvalSha(ctx, statesScript.Hash(), []string{s.tag(g, b) + "s"}, chunk...)
+				p.EvalSha(ctx, f.states.Hash(), []string{s.tag(g, b) + "s"}, chunk...)
 			}
 		}
 	})

@@ -37,7 +37,7 @@ func (s *Store) Live(ctx context.Context, view string, fresh bool) (row.Generati
 	if err != nil && !errors.Is(err, redis.Nil) {
 		return row.Generation{}, fmt.Errorf("read live generation of %s: %w", view, classify(err))
 	}
-	g := generation(view, number)
+	g := generation(view, number, "")
 	s.mu.Lock()
 	s.live[view] = livePointer{generation: g, read: now}
 	s.mu.Unlock()

@@ -3,9 +3,10 @@ package readmodel
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -20,13 +21,21 @@ func (s *Store) Registry(ctx context.Context, view string) (row.Registry, error)
 	if err != nil {
 		return row.Registry{}, fmt.Errorf("read registry of %s: %w", view, classify(err))
 	}
+	f, err := s.present(ctx)
+	if err != nil {
+		return row.Registry{}, fmt.Errorf("read registry of %s: %w", view, err)
+	}
 	r := row.Registry{
-		Live:     generation(view, fields["live"]),
-		Building: generation(view, fields["building"]),
-		Previous: generation(view, fields["previous"]),
+		Live:     generation(view, fields["live"], f.name),
+		Building: generation(view, fields["building"], f.name),
+		Previous: generation(view, fields["previous"], f.name),
+		Moved:    millis(fields["moved:"+fields["live"]]),
+		Silent:   millis(fields["silent:"+fields["live"]]),
 	}
 	_, r.Open = fields["open:"+fields["building"]]
 	r.Version, _ = strconv.Atoi(fields["version:"+fields["live"]])
+	r.BuildingVersion, _ = strconv.Atoi(fields["version:"+fields["building"]])
+	r.PreviousVersion, _ = strconv.Atoi(fields["version:"+fields["previous"]])
 	if r.Built, err = event.ParsePosition(fields["built:"+fields["building"]]); err != nil {
 		return row.Registry{}, fmt.Errorf("read registry of %s: %w", view, err)
 	}
@@ -35,9 +44,23 @@ func (s *Store) Registry(ctx context.Context, view string) (row.Registry, error)
 	return r, nil
 }
 
-func generation(view, number string) row.Generation {
+// name is what a generation is called in keys.
+func name(g row.Generation) string {
+	number := strconv.FormatInt(g.Number, 10)
+	if g.Salt == "" {
+		return number
+	}
+	return number + "-" + g.Salt
+}
+
+// generation reads what name wrote.
+func generation(view, name, fence string) row.Generation {
+	number, salt, _ := strings.Cut(name, "-")
 	n, _ := strconv.ParseInt(number, 10, 64)
-	return row.Generation{View: view, Number: n}
+	if n == 0 {
+		return row.Generation{View: view}
+	}
+	return row.Generation{View: view, Number: n, Salt: salt, Fence: fence}
 }
 
 func parseAt(s string) (event.Position, time.Time) {
@@ -49,62 +72,105 @@ func parseAt(s string) (event.Position, time.Time) {
 	return p, time.UnixMilli(ms).UTC()
 }
 
+// millis reads a time, zero if there is none.
+func millis(s string) time.Time {
+	ms, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}
+
 // Advance moves the verified position of a generation forwards, never back: everything up to that event has landed.
 func (s *Store) Advance(ctx context.Context, g row.Generation, at event.Recorded) error {
-	err := advanceScript.Run(ctx, s.client, []string{s.registryKey(g.View)}, "at:"+strconv.FormatInt(g.Number, 10),
-		at.Position.Commit, at.Position.Prepare, at.Time.UnixMilli()).Err()
+	_, err := s.claim(ctx, g, func(p redis.Pipeliner, f *fence) {
+		p.EvalSha(ctx, f.advance.Hash(), []string{s.registryKey(g.View)}, name(g), at.Position.Commit, at.Position.Prepare, at.Time.UnixMilli())
+	})
 	if err != nil {
-		return fmt.Errorf("note position of %s: %w", g, classify(err))
+		return fmt.Errorf("note position of %s: %w", g, err)
 	}
 	return nil
 }
 
-// Healed counts events that a sweep had to land in a generation because no message had brought them.
-func (s *Store) Healed(ctx context.Context, g row.Generation, n int64) error {
-	err := s.client.HIncrBy(ctx, s.registryKey(g.View), "healed:"+strconv.FormatInt(g.Number, 10), n).Err()
+// Swept counts events that a sweep had to land in a generation because no message had brought them, and notes whether
+// messages still come.
+func (s *Store) Swept(ctx context.Context, g row.Generation, healed int64, silent bool) error {
+	registry := s.registryKey(g.View)
+	_, err := s.pipeline(ctx, func(p redis.Pipeliner) {
+		if healed > 0 {
+			p.HIncrBy(ctx, registry, "healed:"+name(g), healed)
+		}
+		if silent {
+			p.HSetNX(ctx, registry, "silent:"+name(g), s.now().UnixMilli())
+		} else {
+			p.HDel(ctx, registry, "silent:"+name(g))
+		}
+	})
 	if err != nil {
-		return fmt.Errorf("count healed events of %s: %w", g, classify(err))
+		return fmt.Errorf("note a sweep of %s: %w", g, err)
 	}
 	return nil
 }
 
-// DropGarbage removes generations that nobody reads any more, in small steps. It may be interrupted and repeated.
+// Forget takes a live generation away, of which a part is gone: queries find none until another is built. Nothing happens if
+// another is live.
+func (s *Store) Forget(ctx context.Context, g row.Generation) error {
+	if err := forgetScript.Run(ctx, s.client, []string{s.registryKey(g.View)}, name(g)).Err(); err != nil {
+		return fmt.Errorf("forget %s: %w", g, classify(err))
+	}
+	return nil
+}
+
+// DropGarbage removes every generation that nobody reads any more, in small steps, with what a slow worker may have written to it
+// after it was dropped. It may be interrupted and repeated.
 //
 // Switches may follow each other fast: what has just become garbage may have been live less than liveFor ago. So it
 // waits until every pointer to it has run out; else a query would find a generation half removed, and call it whole.
 func (s *Store) DropGarbage(ctx context.Context, view string) error {
-	fields, err := s.client.HKeys(ctx, s.registryKey(view)).Result()
+	fields, err := s.client.HGetAll(ctx, s.registryKey(view)).Result()
 	if err != nil {
 		return fmt.Errorf("read registry of %s: %w", view, classify(err))
 	}
-	waited := false
-	for _, field := range fields {
-		number, ok := strings.CutPrefix(field, "garbage:")
-		if !ok {
-			continue
+	last, _ := strconv.ParseInt(fields["last"], 10, 64)
+	used := map[string]bool{fields["live"]: true, fields["building"]: true, fields["previous"]: true}
+	garbage := func(name string) bool { return !used[name] && generation(view, name, "").Number <= last }
+	var dropped []string
+	for field := range fields {
+		if _, name, ok := strings.Cut(field, ":"); ok && garbage(name) {
+			dropped = append(dropped, field)
 		}
-		if !waited {
-			select {
-			case <-time.After(2 * liveFor):
-				waited = true
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}
-		unlink := func(c redis.Cmdable, keys []string) error {
-			pipe := c.Pipeline()
-			for _, k := range keys {
+	}
+	if len(dropped) == 0 {
+		return nil
+	}
+	select {
+	case <-time.After(2 * liveFor):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	prefix := s.namespace + ":{" + view + "."
+	err = s.scan(ctx, prefix+"*", func(c redis.Cmdable, keys []string) error {
+		pipe := c.Pipeline()
+		for _, k := range keys {
+			name, _, _ := strings.Cut(strings.TrimPrefix(k, prefix), ".")
+			if garbage(name) {
 				pipe.Unlink(ctx, k)
 			}
-			_, err := pipe.Exec(ctx)
-			return err
 		}
-		if err := s.scan(ctx, s.namespace+":{"+view+"."+number+".*", unlink); err != nil {
-			return fmt.Errorf("drop generation %s of %s: %w", number, view, classify(err))
-		}
-		if err := s.client.HDel(ctx, s.registryKey(view), field, "version:"+number, "built:"+number, "at:"+number, "open:"+number, "healed:"+number).Err(); err != nil {
-			return fmt.Errorf("drop generation %s of %s: %w", number, view, classify(err))
-		}
+		_, err := pipe.Exec(ctx)
+		return err
+	})
+	if err == nil {
+		_, err = s.pipeline(ctx, func(p redis.Pipeliner) {
+			p.HDel(ctx, s.registryKey(view), dropped...)
+			for _, field := range dropped {
+				_, name, _ := strings.Cut(field, ":")
+				p.Del(ctx, s.parkedKey(row.Generation{View: view}, name))
+			}
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("drop former generations of %s: %w", view, classify(err))
 	}
 	return nil
 }
@@ -115,38 +181,58 @@ func (s *Store) Documents(ctx context.Context, g row.Generation, composed bool) 
 	if composed {
 		kind = "j"
 	}
-	var n atomic.Int64
+	var n int64
 	err := s.scan(ctx, s.tag(g, "*")+kind+":*", func(_ redis.Cmdable, keys []string) error {
-		n.Add(int64(len(keys)))
+		n += int64(len(keys))
 		return nil
 	})
 	if err != nil {
 		return 0, fmt.Errorf("count documents of %s: %w", g, classify(err))
 	}
-	return n.Load(), nil
+	return n, nil
 }
 
-// scan walks the keys that match on every primary. Within one primary each is called with batches in turn.
+// scan walks the keys that match on every primary, in batches.
 func (s *Store) scan(ctx context.Context, match string, each func(redis.Cmdable, []string) error) error {
-	walk := func(ctx context.Context, c redis.Cmdable) error {
+	primaries, err := s.primaries(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range primaries {
 		var cursor uint64
 		for {
-			keys, next, err := c.Scan(ctx, cursor, match, 1000).Result()
+			keys, next, err := c.Scan(ctx, cursor, match, scanBatch).Result()
 			if err != nil {
 				return err
 			}
-			if len(keys) > 0 {
-				if err := each(c, keys); err != nil {
+			for batch := range slices.Chunk(keys, scanBatch) { // some servers answer with all at once
+				if err := each(c, batch); err != nil {
 					return err
 				}
 			}
 			if cursor = next; cursor == 0 {
-				return nil
+				break
 			}
 		}
 	}
-	if cluster, ok := s.client.(*redis.ClusterClient); ok {
-		return cluster.ForEachMaster(ctx, func(ctx context.Context, c *redis.Client) error { return walk(ctx, c) })
+	return nil
+}
+
+const scanBatch = 1000
+
+// primaries gives a client for each server that takes writes.
+func (s *Store) primaries(ctx context.Context) ([]redis.Cmdable, error) {
+	cluster, ok := s.client.(*redis.ClusterClient)
+	if !ok {
+		return []redis.Cmdable{s.client}, nil
 	}
-	return walk(ctx, s.client)
+	var mu sync.Mutex
+	var all []redis.Cmdable
+	err := cluster.ForEachMaster(ctx, func(_ context.Context, c *redis.Client) error {
+		mu.Lock()
+		defer mu.Unlock()
+		all = append(all, c)
+		return nil
+	})
+	return all, err
 }

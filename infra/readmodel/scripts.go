@@ -15,10 +15,14 @@ var (
 	composeLua string
 	//go:embed states.lua
 	statesLua string
+	//go:embed save.lua
+	saveLua string
 	//go:embed begin.lua
 	beginLua string
 	//go:embed step.lua
 	stepLua string
+	//go:embed forget.lua
+	forgetLua string
 	//go:embed lease.lua
 	leaseLua string
 	//go:embed advance.lua
@@ -28,11 +32,10 @@ var (
 var (
 	landScript    = redis.NewScript(documentLua + landLua)
 	composeScript = redis.NewScript(documentLua + composeLua)
-	statesScript  = redis.NewScript(statesLua)
 	beginScript   = redis.NewScript(beginLua)
 	stepScript    = redis.NewScript(stepLua)
+	forgetScript  = redis.NewScript(forgetLua)
 	leaseScript   = redis.NewScript(leaseLua)
-	advanceScript = redis.NewScript(advanceLua)
 
-	scripts = []*redis.Script{landScript, composeScript, statesScript, beginScript, stepScript, leaseScript, advanceScript}
+	scripts = []*redis.Script{landScript, composeScript, beginScript, stepScript, forgetScript, leaseScript}
 )

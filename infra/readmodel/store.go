@@ -18,7 +18,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -50,6 +49,9 @@ type Store struct {
 
 	mu   sync.Mutex
 	live map[string]livePointer // by view
+
+	fencing sync.Mutex
+	fence   *fence // nil until it is needed, and after a restart of Redis
 }
 
 // Open parses rawURL and returns a Store; it makes no connection yet. redis:// and rediss:// name a single server,
@@ -136,7 +138,7 @@ func bucket(name string) string {
 }
 
 func (s *Store) tag(g row.Generation, bucket string) string {
-	return s.namespace + ":{" + g.View + "." + strconv.FormatInt(g.Number, 10) + "." + bucket + "}:"
+	return s.namespace + ":{" + g.View + "." + name(g) + "." + bucket + "}:"
 }
 
 // key names one of the keys of a document; see document.lua for the kinds. Kind b holds the documents that refer to a
@@ -163,7 +165,7 @@ func (s *Store) pipeline(ctx context.Context, build func(redis.Pipeliner)) ([]re
 		if attempt > 0 || !scriptMissing(cmds) {
 			return nil, classify(err)
 		}
-		if err := s.loadScripts(ctx); err != nil {
+		if err := s.load(ctx, scripts...); err != nil {
 			return nil, err
 		}
 	}
@@ -187,18 +189,18 @@ func scriptMissing(cmds []redis.Cmder) bool {
 	return false
 }
 
-// loadScripts puts every script on every primary.
-func (s *Store) loadScripts(ctx context.Context) error {
-	load := func(ctx context.Context, c redis.Scripter) error {
+// load puts scripts on every primary.
+func (s *Store) load(ctx context.Context, scripts ...*redis.Script) error {
+	primaries, err := s.primaries(ctx)
+	if err != nil {
+		return classify(err)
+	}
+	for _, c := range primaries {
 		for _, script := range scripts {
 			if err := script.Load(ctx, c).Err(); err != nil {
-				return err
+				return classify(err)
 			}
 		}
-		return nil
 	}
-	if cluster, ok := s.client.(*redis.ClusterClient); ok {
-		return classify(cluster.ForEachMaster(ctx, func(ctx context.Context, c *redis.Client) error { return load(ctx, c) }))
-	}
-	return classify(load(ctx, s.client))
+	return nil
 }

@@ -73,7 +73,9 @@ func JSON(v any) []byte {
 // Generation names one complete build of one view.
 type Generation struct {
 	View   string
-	Number int64 // from 1; 0 means there is none
+	Number int64  // from 1; 0 means there is none
+	Salt   string // tells it from a namesake, where numbers began anew because Redis was emptied
+	Fence  string // names the run of Redis in which the registry gave it out; "" where only reading matters
 }
 
 func (g Generation) String() string { return fmt.Sprintf("%s.%d", g.View, g.Number) }
@@ -85,11 +87,44 @@ type Registry struct {
 	Building Generation
 	Open     bool
 	Previous Generation
-	Version  int            // of the view's code that built Live
-	Built    event.Position // how far the replay into Building has come: everything up to here has landed
-	At       event.Position // the verified position of Live: everything up to here has landed
-	AtTime   time.Time      // when the event there was recorded
-	Healed   int64          // events that a sweep had to land in Live
+
+	Version, BuildingVersion, PreviousVersion int // of the view's code that built each
+
+	Built  event.Position // how far the replay into Building has come: everything up to here has landed
+	At     event.Position // the verified position of Live: everything up to here has landed, or is parked
+	AtTime time.Time      // when the event there was recorded
+	Moved  time.Time      // when At last moved
+	Healed int64          // events that a sweep had to land in Live
+	Silent time.Time      // since when a sweep has had to land all there was; zero while messages come
+}
+
+// Writable lists the generations that take events from a view's code of that version: the one being built first, once it
+// is open, so that the live one never holds what its successor lacks.
+func (r Registry) Writable(version int) []Generation {
+	var all []Generation
+	if r.Building.Number > 0 && r.Open && r.BuildingVersion == version {
+		all = append(all, r.Building)
+	}
+	if r.Live.Number > 0 && r.Version == version {
+		all = append(all, r.Live)
+	}
+	return all
+}
+
+// Parked is a stream that a view's code failed on. What comes before Revision has landed; it and what follows wait.
+type Parked struct {
+	Stream   string
+	Revision int64
+	Type     string // of the event at Revision
+	Reason   string
+	Since    time.Time
+}
+
+// Content is a document as readers find it. The Body of a list is its items, a line each; of a long list their number and
+// a hash.
+type Content struct {
+	Doc  string
+	Body []byte
 }
 
 // Build is a generation that its holder may build.
@@ -105,6 +140,19 @@ var ErrBusy = fmt.Errorf("another replay of the view is at work: %w", event.ErrU
 
 // ErrLost says that a build was taken over by another process, or that Redis lost it.
 var ErrLost = errors.New("the build is no longer this replay's: another has taken it over, or Redis lost it; replay again")
+
+// ErrNoPrevious says that a view has no previous generation to go back to.
+var ErrNoPrevious = errors.New("there is no previous generation to go back to")
+
+// ErrRestarted says that Redis was restarted, or failed over, since the registry gave out a generation. What was written
+// just before may be lost, so nothing may be claimed that rests on it: read the registry and do the work again.
+var ErrRestarted = fmt.Errorf("redis was restarted meanwhile: %w", event.ErrUnavailable)
+
+// ErrHalf says that a part of a generation is gone; ErrDoubt, that a part of it may have lost what was written last.
+var (
+	ErrHalf  = errors.New("a part of the generation is gone")
+	ErrDoubt = errors.New("a part of the generation may have lost its last writes")
+)
 
 // Landing is rows on their way to one document.
 type Landing struct {
@@ -135,6 +183,13 @@ type State struct {
 	Stream   string
 	Revision int64  // event.NoStream when nothing has
 	Data     []byte // JSON of the folded state
+	Saved    []SavedAt
+}
+
+// SavedAt is when a state was saved at a revision. A State read back has the last few, the newest first.
+type SavedAt struct {
+	Revision int64
+	Time     time.Time
 }
 
 // ErrCursor says that a page was asked for after something that no page has ended with.

@@ -63,6 +63,16 @@ func Run(t *testing.T, url string) {
 		{"builder equals store", builderEqualsStore},
 		{"connection cut half-way", cutOff},
 		{"scripts come back", scriptsFlushed},
+		{"no claim outlives a restart", claims},
+		{"a namesake is another generation", namesakes},
+		{"rollback", revive},
+		{"rollback that was interrupted", reviveInterrupted},
+		{"abandon and forget", abandonAndForget},
+		{"silence", silence},
+		{"parked streams", parkedStreams},
+		{"contents of documents", contentsComposed},
+		{"contents of lists", contentsLists},
+		{"times of saving", savedTimes},
 		{"cancelled context", cancelled},
 	}
 	for _, test := range tests {

@@ -1,0 +1,146 @@
+package modeltest
+
+import (
+	"errors"
+	"time"
+
+	"jangbu/domain/event"
+	"jangbu/infra/readmodel"
+	"jangbu/query/row"
+)
+
+func revive(s *suite) {
+	if _, err := s.m.Revive(s.ctx, view, 1, "x"); !errors.Is(err, row.ErrNoPrevious) {
+		s.Errorf("a rollback before anything was live: %v", err)
+	}
+	first := s.live()
+	if _, err := s.m.Revive(s.ctx, view, 1, "x"); !errors.Is(err, row.ErrNoPrevious) {
+		s.Errorf("a rollback before anything was replaced: %v", err)
+	}
+	at := event.Position{Commit: 5, Prepare: 4}
+	s.must(s.m.Advance(s.ctx, first, event.Recorded{Position: at, Time: time.UnixMilli(9)}))
+	second := s.live()
+	if _, err := s.m.Revive(s.ctx, view, 2, "x"); !errors.Is(err, row.ErrNoPrevious) {
+		s.Errorf("a rollback to what other code built: %v", err)
+	}
+	b, err := s.m.Revive(s.ctx, view, 1, "x")
+	s.must(err)
+	if b.Generation != first || b.Fresh || !b.Open || b.Built != at {
+		s.Errorf("revived %+v", b)
+	}
+	if r := s.registry(); r.Live != second || r.Building != first || !r.Open || r.Previous.Number != 0 || r.BuildingVersion != 1 {
+		s.Errorf("registry: %+v", r)
+	}
+	if _, err := s.m.Revive(s.ctx, view, 1, "y"); !errors.Is(err, row.ErrBusy) {
+		s.Errorf("two at once: %v", err)
+	}
+	s.must(s.m.Switch(s.ctx, b.Generation, "x"))
+	if r := s.registry(); r.Live != first || r.Previous != second || r.Building.Number != 0 || r.At != at {
+		s.Errorf("registry: %+v", r)
+	}
+	b, err = s.m.Revive(s.ctx, view, 1, "x") // and forwards again
+	s.must(err)
+	s.must(s.m.Switch(s.ctx, b.Generation, "x"))
+	if r := s.registry(); r.Live != second || r.Previous != first {
+		s.Errorf("registry: %+v", r)
+	}
+}
+
+func reviveInterrupted(s *suite) {
+	first, second := s.live(), s.live()
+	b, err := s.m.Revive(s.ctx, view, 1, "x")
+	s.must(err)
+	s.must(s.m.Leave(s.ctx, b.Generation, "x"))
+	again, err := s.m.Revive(s.ctx, view, 1, "y")
+	s.must(err)
+	if again.Generation != first || !again.Open {
+		s.Errorf("resumed %+v", again)
+	}
+	s.must(s.m.Leave(s.ctx, b.Generation, "y"))
+	replayed := s.begin(s.m, 1, "z") // who replays wants to read the log, not what it is to replace
+	if replayed.Number <= second.Number || !replayed.Fresh || replayed.Open {
+		s.Errorf("after a rollback that was left, a replay began %+v", replayed)
+	}
+}
+
+func abandonAndForget(s *suite) {
+	live := s.live()
+	b := s.begin(s.m, 1, "x")
+	if err := s.m.Abandon(s.ctx, b.Generation, "y"); !errors.Is(err, row.ErrLost) {
+		s.Errorf("abandoned by another: %v", err)
+	}
+	s.must(s.m.Abandon(s.ctx, b.Generation, "x"))
+	if next := s.begin(s.m, 1, "y"); next.Number == b.Number || !next.Fresh {
+		s.Errorf("after an abandoned build: %+v", next)
+	}
+	s.must(s.m.Intact(s.ctx, live))
+	s.must(s.m.Forget(s.ctx, b.Generation))
+	if r := s.registry(); r.Live != live {
+		s.Errorf("what is not live was forgotten: %+v", r)
+	}
+	s.must(s.m.Forget(s.ctx, live))
+	if r := s.registry(); r.Live.Number != 0 || r.Previous.Number != 0 || r.Building.Number == 0 {
+		s.Errorf("registry: %+v", r)
+	}
+}
+
+func silence(s *suite) {
+	now := time.UnixMilli(5000)
+	m := s.open(readmodel.Config{Now: func() time.Time { return now }})
+	g := s.live()
+	for range 2 {
+		s.must(m.Swept(s.ctx, g, 3, true))
+		if r := s.registry(); !r.Silent.Equal(time.UnixMilli(5000)) {
+			s.Errorf("silent since %s", r.Silent)
+		}
+		now = now.Add(time.Second)
+	}
+	s.must(m.Swept(s.ctx, g, 0, false))
+	if r := s.registry(); !r.Silent.IsZero() || r.Healed != 6 {
+		s.Errorf("registry: %+v", r)
+	}
+}
+
+func parkedStreams(s *suite) {
+	g := s.live()
+	one := row.Parked{Stream: "a-1", Revision: 3, Type: "a.b.v1", Reason: "no \"sense\"", Since: time.UnixMilli(1000).UTC()}
+	two := row.Parked{Stream: "a-2", Revision: 1, Type: "a.b.v1", Reason: "none", Since: time.UnixMilli(2000).UTC()}
+	s.must(s.m.Park(s.ctx, g, []row.Parked{two, one}))
+	later := one
+	later.Since = time.UnixMilli(9000)
+	s.must(s.m.Park(s.ctx, g, []row.Parked{later}))
+	s.expectParked(g, one, two)
+	later.Revision = 4 // it got further
+	s.must(s.m.Park(s.ctx, g, []row.Parked{later}))
+	later.Since = later.Since.UTC()
+	s.expectParked(g, two, later)
+	s.must(s.m.Unpark(s.ctx, g, []string{"a-1", "a-7"}))
+	s.expectParked(g, two)
+
+	next := s.live()
+	s.expectParked(next)
+	s.live()
+	s.must(s.m.DropGarbage(s.ctx, view))
+	s.expectParked(g)
+
+	s.must(s.m.Skip(s.ctx, view, "a-1", 3))
+	for revision, want := range map[int64]bool{2: false, 3: true} {
+		if skipped, err := s.m.Skipped(s.ctx, view, "a-1", revision); err != nil || skipped != want {
+			s.Errorf("a-1@%d is skipped: %v, %v", revision, skipped, err)
+		}
+	}
+}
+
+func (s *suite) expectParked(g row.Generation, want ...row.Parked) {
+	s.Helper()
+	parked, err := s.m.ParkedIn(s.ctx, g)
+	s.must(err)
+	if len(parked) != len(want) {
+		s.Fatalf("parked: %+v, want %+v", parked, want)
+	}
+	for i := range want {
+		if parked[i] != want[i] {
+			s.Errorf("parked: %+v, want %+v", parked[i], want[i])
+		}
+	}
+}

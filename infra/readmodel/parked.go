@@ -1,0 +1,92 @@
+package readmodel
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/redis/go-redis/v9"
+
+	"jangbu/query/row"
+)
+
+func (s *Store) parkedKey(g row.Generation, name string) string {
+	return s.namespace + ":{" + g.View + "}:parked:" + name
+}
+
+func (s *Store) skippedKey(view string) string { return s.namespace + ":{" + view + "}:skipped" }
+
+// Park notes streams that the view's code failed on. Of a stream that is parked already, at the same event, the time stays.
+func (s *Store) Park(ctx context.Context, g row.Generation, parked []row.Parked) error {
+	held, err := s.ParkedIn(ctx, g)
+	if err != nil {
+		return err
+	}
+	_, err = s.pipeline(ctx, func(p redis.Pipeliner) {
+		for _, one := range parked {
+			for _, h := range held {
+				if h.Stream == one.Stream && h.Revision == one.Revision {
+					one.Since = h.Since
+				}
+			}
+			p.HSet(ctx, s.parkedKey(g, name(g)), one.Stream, row.JSON(one))
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("park streams in %s: %w", g, err)
+	}
+	return nil
+}
+
+// Unpark takes streams off the list; the caller lands them.
+func (s *Store) Unpark(ctx context.Context, g row.Generation, streams []string) error {
+	if len(streams) == 0 {
+		return nil
+	}
+	if err := s.client.HDel(ctx, s.parkedKey(g, name(g)), streams...).Err(); err != nil {
+		return fmt.Errorf("take streams off the parked list of %s: %w", g, classify(err))
+	}
+	return nil
+}
+
+// ParkedIn lists what is parked in a generation, in order of time.
+func (s *Store) ParkedIn(ctx context.Context, g row.Generation) ([]row.Parked, error) {
+	fields, err := s.client.HGetAll(ctx, s.parkedKey(g, name(g))).Result()
+	if err != nil {
+		return nil, fmt.Errorf("read what is parked in %s: %w", g, classify(err))
+	}
+	parked := make([]row.Parked, 0, len(fields))
+	for stream, stored := range fields {
+		var one row.Parked
+		if err := json.Unmarshal([]byte(stored), &one); err != nil {
+			return nil, fmt.Errorf("the note that %s is parked in %s is damaged: %w", stream, g, err)
+		}
+		parked = append(parked, one)
+	}
+	slices.SortFunc(parked, func(a, b row.Parked) int { return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.Stream, b.Stream)) })
+	return parked, nil
+}
+
+// Skip leaves an event out of a view, in this generation and all to come.
+func (s *Store) Skip(ctx context.Context, view, stream string, revision int64) error {
+	if err := s.client.HSet(ctx, s.skippedKey(view), skipped(stream, revision), 1).Err(); err != nil {
+		return fmt.Errorf("skip %s@%d in %s: %w", stream, revision, view, classify(err))
+	}
+	return nil
+}
+
+// Skipped reports whether an event was left out of a view.
+func (s *Store) Skipped(ctx context.Context, view, stream string, revision int64) (bool, error) {
+	found, err := s.client.HExists(ctx, s.skippedKey(view), skipped(stream, revision)).Result()
+	if err != nil {
+		return false, fmt.Errorf("see whether %s@%d is skipped in %s: %w", stream, revision, view, classify(err))
+	}
+	return found, nil
+}
+
+func skipped(stream string, revision int64) string {
+	return stream + "@" + strconv.FormatInt(revision, 10)
+}

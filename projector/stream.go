@@ -1,0 +1,61 @@
+package projector
+
+import (
+	"context"
+	"fmt"
+
+	"jangbu/domain/event"
+	"jangbu/query/row"
+	"jangbu/query/view"
+)
+
+// Land lands all of one stream from the log, for an operator: in every generation that takes events from the view's code
+// as it is here, of which there must be one. Where that code fails, the stream stays parked, or is parked anew, which is
+// no error; where it does not, the stream is parked no longer. A stream without events changes nothing.
+func Land(ctx context.Context, model Model, log StreamReader, v *view.View, stream string) error {
+	registry, err := model.Registry(ctx, v.Name)
+	if err != nil {
+		return err
+	}
+	generations := registry.Writable(v.Version)
+	switch {
+	case len(generations) > 0:
+	case registry.Live.Number == 0:
+		return fmt.Errorf("view %s: %w", v.Name, errNoGeneration)
+	default:
+		return fmt.Errorf("view %s was built by version %d of its code, this program has version %d: use that release, or run jangbu replay %s",
+			v.Name, registry.Version, v.Version, v.Name)
+	}
+	for _, g := range generations {
+		if err := NewApplier(v, g, model, log).ensure(ctx, []string{stream}); err != nil {
+			return err
+		}
+		if err := unparkLanded(ctx, model, g, stream); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unparkLanded takes a stream off the parked list when the event that it stood at has landed. In this order a crash leaves
+// it parked, never forgotten.
+func unparkLanded(ctx context.Context, model Model, g row.Generation, stream string) error {
+	parked, err := model.ParkedIn(ctx, g)
+	if err != nil {
+		return err
+	}
+	states, err := model.States(ctx, g, []string{stream})
+	if err != nil {
+		return err
+	}
+	landed := event.NoStream
+	for _, st := range states {
+		landed = st.Revision
+	}
+	for _, p := range parked {
+		if p.Stream == stream && p.Revision <= landed {
+			return model.Unpark(ctx, g, []string{stream})
+		}
+	}
+	return nil
+}
