@@ -45,7 +45,12 @@ type grammar struct {
 	Provision provisionMode `cmd:"" group:"work" help:"Create the topic, queues, subscriptions and dead-letter queues."`
 	Import    importMode    `cmd:"" group:"work" help:"Post a folder of CSV files through the API."`
 	Replay    replayMode    `cmd:"" group:"work" help:"Rebuild views from the log without a pause."`
-	Views     viewsMode     `cmd:"" group:"work" help:"Show each view: generation, documents, position, lag."`
+	Rollback  rollbackMode  `cmd:"" group:"work" help:"Go back to the generation of a view that was live before."`
+	Audit     auditMode     `cmd:"" group:"work" help:"Compare a view with what the log folds to."`
+	Views     viewsMode     `cmd:"" group:"work" help:"Show how each view is doing: position, lag, queue, what is wrong."`
+	Parked    parkedMode    `cmd:"" group:"work" help:"Deal with events that a view's code cannot land."`
+	DLQ       dlqMode       `cmd:"" group:"work" name:"dlq" help:"Deal with messages in a view's dead-letter queue."`
+	Trace     traceMode     `cmd:"" group:"work" help:"Show where the events of a stream have got to."`
 	Store     storeMode     `cmd:"" group:"work" help:"Look after an event store: check, back up, move, count."`
 	Health    healthMode    `cmd:"" group:"work" help:"Ask a service whether it is ready."`
 	Version   versionMode   `cmd:"" group:"work" help:"Print the version."`
@@ -153,8 +158,10 @@ func codeOf(err error) int {
 	return exitFailed
 }
 
-// sayError prints an error as one line, however many errors it joins.
-func sayError(w io.Writer, err error) {
-	text := strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
-	fmt.Fprintf(w, "jangbu: %s\n", text)
+// sayError prints an error as one line.
+func sayError(w io.Writer, err error) { fmt.Fprintf(w, "jangbu: %s\n", oneLine(err)) }
+
+// oneLine is an error as one line, however many errors it joins.
+func oneLine(err error) string {
+	return strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
 }

@@ -105,20 +105,27 @@ func wantOneLine(t *testing.T, stderr string, parts ...string) {
 	}
 }
 
+// modes lists every mode, and the modes within modes.
 func modes() []*kong.Node {
-	return newParser(&grammar{}, io.Discard, io.Discard, func(int) {}).Model.Children
+	all := newParser(&grammar{}, io.Discard, io.Discard, func(int) {}).Model.Children
+	for i := 0; i < len(all); i++ {
+		all = append(all, all[i].Children...)
+	}
+	return all
 }
 
 func TestEveryModeHasHelpWithAnExample(t *testing.T) {
 	var names []string
 	for _, mode := range modes() {
-		names = append(names, mode.Name)
-		code, stdout, stderr := run(t, mode.Name, "--help")
-		if code != 0 || stderr != "" || !strings.Contains(stdout, "Examples:") || !strings.Contains(stdout, "    jangbu "+mode.Name) {
-			t.Errorf("%s --help: code %d, %q, %s", mode.Name, code, stderr, stdout)
+		name := strings.TrimPrefix(mode.FullPath(), "jangbu ")
+		names = append(names, name)
+		code, stdout, stderr := run(t, append(strings.Fields(name), "--help")...)
+		if code != 0 || stderr != "" || !strings.Contains(stdout, "Examples:\n\n") || !strings.Contains(stdout, "    jangbu "+name) {
+			t.Errorf("%s --help: code %d, %q, %s", name, code, stderr, stdout)
 		}
 	}
-	for _, want := range []string{"dev", "stack", "command", "projector", "query", "provision", "import", "replay", "views", "version", "health"} {
+	for _, want := range []string{"dev", "stack", "command", "projector", "query", "provision", "import", "replay", "views", "version", "health",
+		"store backup", "parked list", "parked show", "parked retry", "parked skip", "dlq list", "dlq redrive", "dlq purge", "trace"} {
 		if !slices.Contains(names, want) {
 			t.Errorf("there is no mode %s", want)
 		}

@@ -14,6 +14,7 @@ import (
 	"jangbu/infra/eventstore"
 	"jangbu/infra/readmodel"
 	"jangbu/infra/web"
+	"jangbu/projector"
 	"jangbu/query"
 )
 
@@ -27,7 +28,7 @@ type devMode struct {
 // Help is the detailed help.
 func (devMode) Help() string {
 	return `
-Event store, SNS/SQS, Redis, command, projector and query in one process, POSTs and GETs on one address. When it serves it prints "ready http://HOST:PORT" to stdout. The events are durable, in one file below --data; the rest is rebuilt from them. A clean stop (Ctrl-C, SIGTERM) leaves a snapshot of the views there, with which the next start is faster.
+Event store, SNS/SQS, Redis, command, projector and query in one process, POSTs and GETs on one address. When it serves it prints "ready http://HOST:PORT" to stdout. The events are durable, in one file below --data; the rest is rebuilt from them, and so is a view whose code has changed. A clean stop (Ctrl-C, SIGTERM) leaves a snapshot of the views there, with which the next start is faster.
 
 The variables with which the other modes reach the embedded servers are printed to stderr, one a line.
 
@@ -97,7 +98,7 @@ func (m *devMode) services(a *app, store *eventstore.Store, model *readmodel.Sto
 	health := web.NewHealth(time.Now)
 	health.Probe("eventstore", store.Ping)
 	health.Probe("redis", model.Ping)
-	p := newProjector(a, store, model, b, m.shopFlags, true, m.Workers, health)
+	p := newProjector(a, store, model, b, projector.Config{Topic: m.Topic, Workers: m.Workers, AutoReplay: true}, true, health)
 	return service{
 		health: health,
 		routes: func(e *echo.Echo) {

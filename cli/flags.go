@@ -4,8 +4,11 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"jangbu/query/view"
 )
 
 // The flags that several modes share. A mode embeds those it needs.
@@ -38,6 +41,27 @@ type embeddedFlags struct {
 	Eventstore listenAddr `help:"Address of the embedded event store; port 0 picks a free one." default:"127.0.0.1:2113" env:"JANGBU_EVENTSTORE_LISTEN" placeholder:"ADDR"`
 	AWS        listenAddr `name:"aws" help:"Address of the embedded SNS and SQS." default:"127.0.0.1:4566" env:"JANGBU_AWS_LISTEN" placeholder:"ADDR"`
 	Redis      listenAddr `help:"Address of the embedded Redis." default:"127.0.0.1:6379" env:"JANGBU_REDIS_LISTEN" placeholder:"ADDR"`
+}
+
+// viewArg is the name of a view.
+type viewArg string
+
+// Decode implements kong.MapperValue.
+func (a *viewArg) Decode(ctx *kong.DecodeContext) error {
+	var name string
+	if err := ctx.Scan.PopValueInto("view", &name); err != nil {
+		return err
+	}
+	if _, ok := view.Named(name); !ok {
+		return fmt.Errorf("there is no view %q: choose from %s", name, strings.Join(viewNames(), ", "))
+	}
+	*a = viewArg(name)
+	return nil
+}
+
+func (a viewArg) view() *view.View {
+	v, _ := view.Named(string(a))
+	return v
 }
 
 // listenAddr is host:port; ":port" is every interface, and a bare port is the loopback interface.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"jangbu/infra/web"
+	"jangbu/projector"
 )
 
 type projectorMode struct {
@@ -14,8 +15,9 @@ type projectorMode struct {
 	busFlags
 	shopFlags
 	workerFlags
-	Provision bool       `help:"Create what is missing of topic and queues, now and whenever it is found missing. Turn it off where that right is not given." default:"true" negatable:"" env:"JANGBU_PROVISION"`
-	HTTP      listenAddr `name:"http" help:"Address of /healthz and /readyz; port 0 picks a free one." default:"127.0.0.1:8083" env:"JANGBU_PROJECTOR_HTTP" placeholder:"ADDR"`
+	AutoReplay bool       `help:"Rebuild a view whose code is of a newer version than its live generation, beside it, and switch when it has caught up." env:"JANGBU_AUTO_REPLAY"`
+	Provision  bool       `help:"Create what is missing of topic and queues, now and whenever it is found missing. Turn it off where that right is not given." default:"true" negatable:"" env:"JANGBU_PROVISION"`
+	HTTP       listenAddr `name:"http" help:"Address of /healthz and /readyz; port 0 picks a free one." default:"127.0.0.1:8083" env:"JANGBU_PROJECTOR_HTTP" placeholder:"ADDR"`
 }
 
 // Help is the detailed help.
@@ -23,10 +25,13 @@ func (projectorMode) Help() string {
 	return `
 It relays events from the store to SNS, takes them from the views' queues, and lands them in Redis. Any of the three may be away: it waits and goes on where it stopped. Any number of these services may run at once.
 
+It builds a view that has no generation yet by itself. Where the view's code is of another version than the one that built the live generation, it leaves that alone, and /readyz is red and says which command to run; with --auto-replay it rebuilds it in the background, while queries go on reading the old one. /readyz is red, too, and says since when, for a view that messages bring nothing any more, and for one whose verified position stands still while the log goes on.
+
 Examples:
 
     jangbu projector
     jangbu projector --http :8083 --aws-endpoint-url http://127.0.0.1:4566
+    jangbu projector --auto-replay
     AWS_REGION=eu-central-1 jangbu projector --topic shop          # AWS itself
 `
 }
@@ -51,6 +56,6 @@ func (m *projectorMode) Run(ctx context.Context, a *app) (err error) {
 	health := web.NewHealth(time.Now)
 	health.Probe("eventstore", store.Ping)
 	health.Probe("redis", model.Ping)
-	p := newProjector(a, store, model, b, m.shopFlags, m.Provision, m.Workers, health)
+	p := newProjector(a, store, model, b, projector.Config{Topic: m.Topic, Workers: m.Workers, AutoReplay: m.AutoReplay}, m.Provision, health)
 	return a.serve(ctx, service{health: health, listener: listener, loops: []func(context.Context) error{p.Run}})
 }

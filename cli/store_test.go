@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/alecthomas/kong"
 	"github.com/google/uuid"
 
 	"jangbu/domain/event"
@@ -159,24 +158,6 @@ func exported(t *testing.T, n int) (s *shopStore, path string) {
 		t.Errorf("it says %q", out)
 	}
 	return s, path
-}
-
-func TestEveryStoreModeHasHelpAndVariables(t *testing.T) {
-	store := modes()[slices.IndexFunc(modes(), func(n *kong.Node) bool { return n.Name == "store" })]
-	if len(store.Children) != 6 {
-		t.Errorf("%d modes", len(store.Children))
-	}
-	for _, mode := range store.Children {
-		code, stdout, stderr := run(t, "store", mode.Name, "--help")
-		if code != 0 || stderr != "" || !strings.Contains(stdout, "Examples:\n\n    jangbu store "+mode.Name) {
-			t.Errorf("%s --help: code %d, %q, %s", mode.Name, code, stderr, stdout)
-		}
-		for _, flag := range mode.Flags {
-			if len(flag.Tag.Envs) != 1 {
-				t.Errorf("%s --%s has no environment variable", mode.Name, flag.Name)
-			}
-		}
-	}
 }
 
 func TestExportIsAllButWhatIsAStoresOwn(t *testing.T) {

@@ -1,119 +1,179 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"jangbu/cli/term"
-	"jangbu/domain/event"
-	"jangbu/infra/eventstore"
-	"jangbu/infra/readmodel"
-	"jangbu/projector"
-	"jangbu/query/view"
 )
 
 type viewsMode struct {
 	storeFlags
 	redisFlags
+	busFlags
 	shopFlags
-	JSON bool `name:"json" help:"Print JSON, for a script." env:"JANGBU_JSON"`
+	Watch bool `help:"Look again each second until interrupted." env:"JANGBU_VIEWS_WATCH"`
+	JSON  bool `name:"json" help:"Print JSON, for a script." env:"JANGBU_JSON"`
 }
 
 // Help is the detailed help.
 func (viewsMode) Help() string {
 	return `
-A table with a line a view: its live generation, how many documents it has, up to which position of the log it is verified to hold everything, how many events the sweep had to land because their messages were lost, and how many later events have not landed yet.
+A line a view:
+
+GENERATION, VERSION: its live generation, and the version of the view's code that built it. DOCUMENTS: how many it has. VERIFIED UP TO: the position of the log up to which it is known to hold everything.
+
+LAG, OLDEST: how many later events have not landed yet, and the age of the oldest of them. It is reckoned from the log, since SQS tells the age of its oldest message to CloudWatch alone.
+
+QUEUE: messages that wait, and that a projector holds. DEAD: those in the dead-letter queue. Both are "-", with a note on stderr, when SQS does not answer.
+
+PARKED: streams with an event that the view's code cannot land (jangbu parked list). HEALED: events that no message had brought and the sweep landed from the log.
+
+STATUS: ok, or what is wrong. Building: a GET answers 503 until the first generation is whole. Silent: messages bring the view nothing any more; see that its queue is subscribed (jangbu provision) and that a projector runs. Stalled: the log goes on, and the verified position has not for 30 seconds. Version 1, code 2: the live generation was built by other code than this (jangbu replay). That a part of the generation is gone, or may be: a node of the Redis Cluster lost data, and a projector builds the view anew.
+
+The exit code is 0 whatever the status is, unless the event store or Redis cannot be read: for a check, ask jangbu health of a projector.
 
 Examples:
 
     jangbu views
+    jangbu views --watch --aws-endpoint-url http://127.0.0.1:4566
+    jangbu views --json | jq -r '.[] | select(.status != "ok") | .view'
     jangbu views --redis-url redis://cache:6379 --eventstore-url 'esdb://store:2113?tls=false'
 `
 }
 
-// viewStatus is a line of the table.
-type viewStatus struct {
-	View       string  `json:"view"`
-	Generation int64   `json:"generation"` // 0: not built yet
-	Version    int     `json:"version"`    // of the view's code that built it
-	Building   int64   `json:"building,omitempty"`
-	Documents  int64   `json:"documents"`
-	Position   string  `json:"position"`   // verified: everything up to here has landed
-	Healed     int64   `json:"healed"`     // events that no message had brought
-	LagEvents  int64   `json:"lag_events"` // recorded after the position and not landed, counted up to maxLag
-	LagSeconds float64 `json:"lag_seconds"`
-}
+const watchInterval = time.Second
 
-// maxLag bounds how far lag is counted.
-const maxLag = 10000
-
-// Run prints the table.
+// Run prints the views, or goes on printing them until ctx ends.
 func (m *viewsMode) Run(ctx context.Context, a *app) (err error) {
 	store, model, closeBoth, err := openBoth(a, m.storeFlags, m.redisFlags, m.shopFlags)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeBoth()) }()
-	var all []viewStatus
-	for _, v := range view.All() {
-		s, err := statusOf(ctx, v, store, model)
-		if err != nil {
-			return fmt.Errorf("%w; see that Redis runs at --redis-url and the event store at --eventstore-url", err)
-		}
-		all = append(all, s)
+	o := &observer{store: store, model: model, limit: maxLag}
+	b, noBus := m.busFlags.open(ctx, m.shopFlags)
+	if noBus == nil {
+		defer b.Close()
+		o.queue = b.Queue
 	}
+	if m.Watch {
+		return m.watch(ctx, a, o, noBus)
+	}
+	all, note, err := m.look(ctx, o, noBus)
+	if err != nil {
+		return err
+	}
+	if note != "" {
+		fmt.Fprintln(a.stderr, note)
+	}
+	return m.print(a, all, "")
+}
+
+// look looks once, and words what goes wrong.
+func (m *viewsMode) look(ctx context.Context, o *observer, noBus error) (all []viewStatus, note string, err error) {
+	all, missing, err := o.look(ctx)
+	if err != nil {
+		return nil, "", fmt.Errorf("%w; see that Redis runs at --redis-url and the event store at --eventstore-url", err)
+	}
+	if noBus != nil {
+		missing = noBus
+	} else if missing != nil {
+		missing = busAway(missing)
+	}
+	if missing != nil {
+		note = "no figures of the queues: " + oneLine(missing)
+	}
+	return all, note, nil
+}
+
+// watch looks each second. On a terminal it draws over what it drew before; elsewhere it prints block after block. That
+// something cannot be read is shown in the place of the table, and passes.
+func (m *viewsMode) watch(ctx context.Context, a *app, o *observer, noBus error) error {
+	o.limit = watchLag
+	ticker := time.NewTicker(watchInterval)
+	defer ticker.Stop()
+	said := ""
+	for {
+		all, note, err := m.look(ctx, o, noBus)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			note = "jangbu: " + oneLine(err)
+		}
+		if m.JSON {
+			if note != said && note != "" {
+				fmt.Fprintln(a.stderr, note)
+			}
+			said, note = note, ""
+		}
+		if err == nil || !m.JSON {
+			if err := m.print(a, all, note); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// print writes one look, in one piece.
+func (m *viewsMode) print(a *app, all []viewStatus, note string) error {
 	if m.JSON {
 		return json.NewEncoder(a.stdout).Encode(all)
 	}
-	table := term.NewTable("VIEW", "GENERATION>", "DOCUMENTS>", "VERIFIED UP TO>", "HEALED>", "LAG>", "BEHIND>")
-	for _, s := range all {
-		table.Row(s.cells()...)
+	terminal := isTerminal(a.stdout)
+	var block bytes.Buffer
+	if all != nil {
+		table := term.NewTable(headings...)
+		for _, s := range all {
+			table.Row(s.cells()...)
+		}
+		if _, err := table.WriteTo(&block); err != nil {
+			return err
+		}
 	}
-	_, err = table.WriteTo(a.stdout)
+	text := block.String()
+	if terminal {
+		text = redden(text, func(line int) bool { return line > 0 && all[line-1].Status != statusOK })
+	}
+	if note != "" {
+		text += note + "\n"
+	}
+	if m.Watch {
+		text = frame(text, terminal)
+	}
+	_, err := fmt.Fprint(a.stdout, text)
 	return err
 }
 
-func statusOf(ctx context.Context, v *view.View, store *eventstore.Store, model *readmodel.Store) (viewStatus, error) {
-	registry, err := model.Registry(ctx, v.Name)
-	if err != nil {
-		return viewStatus{}, err
-	}
-	s := viewStatus{
-		View: v.Name, Generation: registry.Live.Number, Version: registry.Version, Building: registry.Building.Number,
-		Position: registry.At.String(), Healed: registry.Healed,
-	}
-	if registry.Live.Number > 0 {
-		if s.Documents, err = model.Documents(ctx, registry.Live, v.Compose != nil); err != nil {
-			return viewStatus{}, err
+// redden writes some of the lines in red.
+func redden(text string, which func(line int) bool) string {
+	var out strings.Builder
+	n := 0
+	for line := range strings.Lines(text) {
+		if which(n) {
+			line = "\x1b[31m" + strings.TrimSuffix(line, "\n") + "\x1b[0m\n"
 		}
+		out.WriteString(line)
+		n++
 	}
-	lag, err := projector.LagOf(ctx, store, model, v, registry, maxLag)
-	if err != nil && !errors.Is(err, event.ErrStreamNotFound) {
-		return viewStatus{}, err
-	}
-	s.LagEvents = lag.Events
-	if !lag.Since.IsZero() {
-		s.LagSeconds = time.Since(lag.Since).Seconds()
-	}
-	return s, nil
+	return out.String()
 }
 
-func (s viewStatus) cells() []string {
-	generation, lag, behind := fmt.Sprint(s.Generation), term.Count(s.LagEvents), "-"
-	if s.Generation == 0 {
-		generation = "none yet"
+// frame draws over the whole of a terminal, without wrapping lines; elsewhere it ends a block with an empty line.
+func frame(text string, terminal bool) string {
+	if !terminal {
+		return text + "\n"
 	}
-	if s.Building > 0 {
-		generation += fmt.Sprintf(" (building %d)", s.Building)
-	}
-	if s.LagEvents >= maxLag {
-		lag = term.Count(maxLag) + "+"
-	}
-	if s.LagEvents > 0 {
-		behind = term.Duration(time.Duration(s.LagSeconds * float64(time.Second)))
-	}
-	return []string{s.View, generation, term.Count(s.Documents), s.Position, term.Count(s.Healed), lag, behind}
+	return "\x1b[?7l\x1b[H" + strings.ReplaceAll(text, "\n", "\x1b[K\n") + "\x1b[J\x1b[?7h"
 }

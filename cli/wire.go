@@ -74,14 +74,13 @@ const (
 	sweep       = "sweep"
 )
 
-// newProjector wires a projector over its three dependencies, and its loops to the health page.
-func newProjector(a *app, store *eventstore.Store, model *readmodel.Store, b *bus.Bus, name shopFlags, provision bool, workers int, health *web.Health) *projector.Service {
-	cfg := projector.Config{
-		Topic: name.Topic, Workers: workers, Builder: builder(model), Report: health.Set, Logger: a.log,
-	}
+// newProjector wires a projector over its three dependencies, and its loops to the health page. The caller's part of the
+// configuration is what flags say.
+func newProjector(a *app, store *eventstore.Store, model *readmodel.Store, b *bus.Bus, cfg projector.Config, provision bool, health *web.Health) *projector.Service {
+	cfg.Builder, cfg.Report, cfg.Logger = builder(model), health.Set, a.log
 	health.Expect("relay", sweep, generations)
 	for _, v := range view.All() {
-		health.Expect("queue " + v.Name)
+		health.Expect("queue "+v.Name, "view "+v.Name)
 	}
 	if provision {
 		health.Expect("provision")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
@@ -28,6 +29,9 @@ import (
 //     happened once.
 //
 // A saved revision therefore means: landed, composed, and free of ghosts.
+//
+// Where the view's code fails on an event, by an error or a panic, what comes before the event lands and the stream is parked
+// there; other streams go on. So an error of the Applier never comes from an event, but from what it depends on.
 type Applier struct {
 	view  *view.View
 	gen   row.Generation
@@ -35,6 +39,7 @@ type Applier struct {
 	log   StreamReader
 	cache *lru.Cache[string, cachedState] // of states, perhaps older than the saved ones; nil: they are always loaded
 	alone bool                            // only this Applier has ever written to the generation, and in the order of the log
+	now   func() time.Time
 }
 
 // cachedState is the state of a stream at a revision.
@@ -45,7 +50,7 @@ type cachedState struct {
 
 // NewApplier returns an Applier, for one goroutine.
 func NewApplier(v *view.View, g row.Generation, rows Rows, log StreamReader) *Applier {
-	return &Applier{view: v, gen: g, rows: rows, log: log}
+	return &Applier{view: v, gen: g, rows: rows, log: log, now: time.Now}
 }
 
 // arrival is an event on its way into a view, decoded already where someone else had to.
@@ -66,10 +71,15 @@ type change struct {
 	changed bool            // some event changed what the stream contributes; else the rows that have landed are those of `to`, too
 	touched map[string]bool // documents that some revision from `from` on contributed to
 	alone   bool            // revisions within a batch have landed nowhere
+	healed  bool            // some of it was read from the store
+	parked  *row.Parked     // where the view's code failed
+
+	rows   []row.Row // that the state at `to` yields
+	shared row.Part
 }
 
-// Apply lands events. When it returns nil all of them have landed. Events of streams that do not feed the view are
-// passed over.
+// Apply lands events. When it returns nil all of them have landed, or their streams are parked. Events of streams that do
+// not feed the view are passed over.
 func (a *Applier) Apply(ctx context.Context, events []event.Recorded) error {
 	arrivals := make([]arrival, len(events))
 	for i, e := range events {
@@ -85,11 +95,16 @@ func (a *Applier) apply(ctx context.Context, arrivals []arrival) (landed int64, 
 	if err != nil || len(changes) == 0 {
 		return 0, err
 	}
-	for _, c := range changes {
-		landed += c.to - c.from
-	}
-	if err := a.land(ctx, changes); err != nil {
+	failed, err := a.land(ctx, changes)
+	if err != nil {
 		return 0, err
+	}
+	for _, c := range changes {
+		if reason, ok := failed[c.stream]; ok && c.to > c.from {
+			c.parked = &row.Parked{Stream: c.stream, Revision: c.from + 1, Reason: reason.Error()}
+			c.to = c.from
+		}
+		landed += c.to - c.from
 	}
 	return landed, a.save(ctx, changes)
 }
@@ -116,10 +131,12 @@ func (a *Applier) fold(ctx context.Context, arrivals []arrival) ([]*change, erro
 		events := byStream[stream]
 		slices.SortStableFunc(events, func(x, y arrival) int { return int(x.Revision - y.Revision) })
 		c := bases[i]
-		if err := a.foldStream(ctx, c, events); err != nil {
-			return nil, err
+		if c.parked == nil {
+			if err := a.foldStream(ctx, c, events); err != nil {
+				return nil, err
+			}
 		}
-		if c.to > c.from {
+		if c.to > c.from || c.parked != nil {
 			changes = append(changes, c)
 		}
 	}
@@ -141,8 +158,7 @@ func (a *Applier) bases(ctx context.Context, streams []string, events map[string
 				continue
 			}
 			if slices.ContainsFunc(events[stream], func(e arrival) bool { return e.Revision == 0 }) {
-				var err error
-				if bases[i].state, err = source.Load(nil); err != nil {
+				if err := bases[i].load(nil); err != nil {
 					return nil, err
 				}
 				continue
@@ -159,32 +175,54 @@ func (a *Applier) bases(ctx context.Context, streams []string, events map[string
 	}
 	for k, st := range states {
 		b := bases[at[k]]
-		if b.state, err = b.source.Load(st.Data); err != nil {
-			return nil, fmt.Errorf("state of %s in %s: %w", st.Stream, a.gen, err)
-		}
 		b.from, b.to = st.Revision, st.Revision
+		if err := b.load(st.Data); err != nil {
+			b.parked = &row.Parked{Stream: b.stream, Revision: b.to + 1, Reason: fmt.Sprintf("its state in %s: %v", a.gen, err)}
+		}
 	}
 	return bases, nil
 }
 
-// foldStream folds events, sorted by revision, and fills a gap from the store.
+// foldStream folds events, sorted by revision, as far as the view's code can.
 func (a *Applier) foldStream(ctx context.Context, c *change, events []arrival) error {
+	base := *c
+	if err := a.foldEvents(ctx, c, events, false); err != nil {
+		return err
+	}
+	if c.parked == nil && c.yield() == nil {
+		return nil
+	}
+	*c = base // find out which event it was; not every state on the way was asked for its rows
+	if err := a.foldEvents(ctx, c, events, true); err != nil {
+		return err
+	}
+	return c.yield()
+}
+
+// foldEvents fills a gap from the store.
+func (a *Applier) foldEvents(ctx context.Context, c *change, events []arrival, strict bool) error {
 	for _, e := range events {
-		if e.Revision <= c.to {
+		switch {
+		case c.parked != nil:
+			return nil
+		case e.Revision <= c.to:
 			continue
-		}
-		if e.Revision == c.to+1 && !e.hollow() {
-			if err := c.fold(e); err != nil {
+		case e.Revision == c.to+1 && !e.hollow():
+			if err := a.foldOrPark(ctx, c, e, strict); err != nil {
 				return err
 			}
 			continue
 		}
+		c.healed = true
 		for healed, err := range a.log.ReadStream(ctx, c.stream, c.to+1) {
 			if err != nil {
 				return fmt.Errorf("heal %s from revision %d: %w", c.stream, c.to+1, err)
 			}
-			if err := c.fold(arrival{Recorded: healed}); err != nil {
+			if err := a.foldOrPark(ctx, c, arrival{Recorded: healed}, strict); err != nil {
 				return err
+			}
+			if c.parked != nil {
+				return nil
 			}
 		}
 		if c.to < e.Revision {
@@ -194,10 +232,57 @@ func (a *Applier) foldStream(ctx context.Context, c *change, events []arrival) e
 	return nil
 }
 
+// foldOrPark adds one event, or passes over it if an operator said so, or parks the stream before it.
+func (a *Applier) foldOrPark(ctx context.Context, c *change, e arrival, strict bool) error {
+	before := *c
+	failure := c.fold(e)
+	if failure == nil && strict {
+		failure = c.yield()
+	}
+	if failure == nil {
+		return nil
+	}
+	c.state, c.to, c.rows, c.shared = before.state, before.to, before.rows, before.shared
+	skipped, err := a.rows.Skipped(ctx, a.view.Name, c.stream, e.Revision)
+	switch {
+	case err != nil:
+		return err
+	case skipped:
+		c.to, c.changed = e.Revision, true // its rows may tell the revision
+		return nil
+	}
+	c.parked = &row.Parked{Stream: c.stream, Revision: e.Revision, Type: e.Type, Reason: failure.Error()}
+	return nil
+}
+
+// guard makes an error of a panic in a view's code.
+func guard(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("the view's code panics: %v", p)
+	}
+}
+
+func (c *change) load(data []byte) (err error) {
+	defer guard(&err)
+	c.state, err = c.source.Load(data)
+	return err
+}
+
+// yield computes what the state contributes.
+func (c *change) yield() (err error) {
+	defer guard(&err)
+	if !c.changed {
+		return nil
+	}
+	c.rows = c.source.Rows(c.stream, c.state, c.to)
+	c.shared = c.source.Shared(c.stream, c.state)
+	return nil
+}
+
 // fold adds one event, and remembers which documents the states before and after it contribute to.
-func (c *change) fold(e arrival) error {
+func (c *change) fold(e arrival) (err error) {
+	defer guard(&err)
 	if e.decoded == nil {
-		var err error
 		if e.decoded, err = c.source.Decode(e.Recorded); err != nil {
 			return err
 		}
@@ -220,24 +305,42 @@ func (c *change) fold(e arrival) error {
 	return nil
 }
 
+// save does step 6. What is parked is noted before anything claims to have been dealt with.
 func (a *Applier) save(ctx context.Context, changes []*change) error {
-	states := make([]row.State, len(changes))
-	for i, c := range changes {
+	var states []row.State
+	var saved []*change
+	var parked []row.Parked
+	var unparked []string
+	for _, c := range changes {
+		if c.parked != nil {
+			c.parked.Since = a.now()
+			parked = append(parked, *c.parked)
+		} else if c.healed {
+			unparked = append(unparked, c.stream)
+		}
+		if c.to == c.from {
+			continue
+		}
 		data, err := c.source.Save(c.state)
 		if err != nil {
 			return fmt.Errorf("state of %s: %w", c.stream, err)
 		}
-		states[i] = row.State{Stream: c.stream, Revision: c.to, Data: data}
+		states, saved = append(states, row.State{Stream: c.stream, Revision: c.to, Data: data}), append(saved, c)
+	}
+	if len(parked) > 0 {
+		if err := a.rows.Park(ctx, a.gen, parked); err != nil {
+			return err
+		}
 	}
 	if err := a.rows.SaveStates(ctx, a.gen, states); err != nil {
 		return err
 	}
 	if a.cache != nil {
-		for _, c := range changes {
+		for _, c := range saved {
 			a.cache.Add(c.stream, cachedState{state: c.state, revision: c.to})
 		}
 	}
-	return nil
+	return a.rows.Unpark(ctx, a.gen, unparked)
 }
 
 // ensure lands whole streams from the store, so that what refers to them finds their shared parts.

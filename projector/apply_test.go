@@ -127,7 +127,7 @@ func TestReplayEqualsFold(t *testing.T) {
 			m := openModel(t, redis.Start(t))
 			h := history.Random(t, rand.New(rand.NewPCG(1, 2)), 1500)
 			for want := range int64(3) {
-				if err := newReplay(m, h).Run(t.Context(), view.All()); err != nil {
+				if _, err := newReplay(m, h).Run(t.Context(), view.All()); err != nil {
 					t.Fatal(err)
 				}
 				for _, v := range view.All() {

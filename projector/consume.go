@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -29,6 +30,8 @@ type Consumer struct {
 	report  Report
 	missing func() // called when the queue may not exist
 
+	heard atomic.Int64 // when the registry was last told that messages come, Unix ms
+
 	visibility time.Duration // how long the queue hides what it has handed out; renewed at a third of it
 }
 
@@ -37,10 +40,29 @@ const (
 	batchMax    = 100
 	receiveWait = 20 * time.Second
 	visibility  = 30 * time.Second
+
+	awaitInterval = 200 * time.Millisecond
+	hearInterval  = time.Second
 )
 
-// errNoGeneration: the view has not been built yet. It passes, like an outage.
-var errNoGeneration = fmt.Errorf("view has no generation yet: %w", event.ErrUnavailable)
+// errNoGeneration: the view has not been built yet. It passes, like an outage. errOthers: another version of its code has built
+// it, and what comes is for that.
+var (
+	errNoGeneration = fmt.Errorf("it is being built: %w", event.ErrUnavailable)
+	errOthers       = errors.New("another version of its code built what is live")
+)
+
+// writable gives the generations that a view's code may write to; there is at least one, or an error.
+func writable(v *view.View, r row.Registry) ([]row.Generation, error) {
+	all := r.Writable(v.Version)
+	switch {
+	case len(all) > 0:
+		return all, nil
+	case r.Live.Number == 0:
+		return nil, errNoGeneration
+	}
+	return nil, errOthers
+}
 
 // Run consumes with that many workers until ctx ends, and returns nil.
 func (c *Consumer) Run(ctx context.Context, workers int) error {
@@ -59,7 +81,7 @@ func (c *Consumer) loop() string { return "queue " + c.view.Name }
 func (c *Consumer) work(ctx context.Context) {
 	var retry backoff
 	var wait time.Duration // at first none, so as to know at once whether the queue is there
-	for ctx.Err() == nil {
+	for c.awaitGeneration(ctx) {
 		deliveries, err := c.receive(ctx, wait)
 		if err != nil {
 			if ctx.Err() != nil {
@@ -76,6 +98,26 @@ func (c *Consumer) work(ctx context.Context) {
 		c.report(c.loop(), nil)
 		if len(deliveries) > 0 {
 			c.handle(ctx, deliveries)
+		}
+	}
+}
+
+// awaitGeneration waits until there is a generation to write to; false when ctx ended first. Until then messages stay in the
+// queue, for projectors of another version, too.
+func (c *Consumer) awaitGeneration(ctx context.Context) bool {
+	for {
+		registry, err := c.model.Registry(ctx, c.view.Name)
+		if err == nil {
+			_, err = writable(c.view, registry)
+		}
+		if err == nil {
+			return ctx.Err() == nil
+		}
+		if ctx.Err() == nil {
+			c.report(c.loop(), err)
+		}
+		if sleep(ctx, awaitInterval) != nil {
+			return false
 		}
 	}
 }
@@ -117,7 +159,7 @@ func (c *Consumer) handle(ctx context.Context, deliveries []event.Delivery) {
 }
 
 // landWithPatience returns the deliveries that have landed: all, or those that do not fail by themselves, or none when
-// ctx ended during an outage.
+// ctx ended during an outage, or they are for others.
 func (c *Consumer) landWithPatience(ctx context.Context, deliveries []event.Delivery) []event.Delivery {
 	var retry backoff
 	for len(deliveries) > 0 {
@@ -125,11 +167,13 @@ func (c *Consumer) landWithPatience(ctx context.Context, deliveries []event.Deli
 		if err == nil {
 			return deliveries
 		}
-		if !errors.Is(err, event.ErrUnavailable) && ctx.Err() == nil {
-			return c.landEach(ctx, deliveries, err)
-		}
 		c.report(c.loop(), err)
-		if errors.Is(err, errNoGeneration) {
+		switch {
+		case errors.Is(err, errOthers):
+			return nil // they come again, perhaps to others
+		case !errors.Is(err, event.ErrUnavailable) && ctx.Err() == nil:
+			return c.landEach(ctx, deliveries, err)
+		case errors.Is(err, errNoGeneration):
 			retry.reset() // a build ends at some moment, not less likely soon for having taken long
 		}
 		if !retry.wait(ctx) {
@@ -169,23 +213,28 @@ func (c *Consumer) land(ctx context.Context, deliveries []event.Delivery) error 
 	for i, d := range deliveries {
 		events[i] = d.Event
 	}
-	some := false
-	if !registry.Open {
-		registry.Building = row.Generation{}
+	c.hear(ctx, registry)
+	generations, err := writable(c.view, registry)
+	if err != nil {
+		return err
 	}
-	for _, g := range []row.Generation{registry.Building, registry.Live} {
-		if g.Number == 0 {
-			continue
-		}
-		some = true
+	for _, g := range generations {
 		if err := NewApplier(c.view, g, c.model, c.log).Apply(ctx, events); err != nil {
 			return err
 		}
 	}
-	if !some {
-		return errNoGeneration
-	}
 	return nil
+}
+
+// hear tells the registry once a while that messages come.
+func (c *Consumer) hear(ctx context.Context, registry row.Registry) {
+	last, now := c.heard.Load(), time.Now().UnixMilli()
+	if now-last < hearInterval.Milliseconds() && registry.Silent.IsZero() || !c.heard.CompareAndSwap(last, now) {
+		return
+	}
+	if err := c.model.Heard(ctx, registry.Live); err != nil && ctx.Err() == nil {
+		c.report(c.loop(), err) // the next batch tells it
+	}
 }
 
 // keepHidden renews the deliveries' visibility timeout until stop is called.

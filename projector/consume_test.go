@@ -46,9 +46,15 @@ func newCounter(t *testing.T) *counter {
 
 func (c *counter) goLive() {
 	c.Helper()
-	if err := newReplay(c.model.store, c.log).Run(c.Context(), []*view.View{view.Orders}); err != nil {
+	if _, err := newReplay(c.model.store, c.log).Run(c.Context(), []*view.View{view.Orders}); err != nil {
 		c.Fatal(err)
 	}
+	c.refresh()
+}
+
+// refresh asks which generation is live.
+func (c *counter) refresh() {
+	c.Helper()
 	registry, err := c.model.store.Registry(c.Context(), view.Orders.Name)
 	if err != nil {
 		c.Fatal(err)
@@ -133,6 +139,7 @@ func TestConsumerFaultyQueue(t *testing.T) {
 
 func TestConsumerMissesItsQueue(t *testing.T) {
 	c := newCounter(t)
+	c.goLive()
 	c.queue.receiveFails = 1000
 	c.run(1)
 	servers.Eventually(t, "the consumer asks for its queue", func() bool { c.mu.Lock(); defer c.mu.Unlock(); return c.missed > 1 })
@@ -182,24 +189,15 @@ func TestConsumerPoison(t *testing.T) {
 	c.goLive()
 	c.order("0")
 	good := []event.Recorded{c.order("1"), c.order("2")}
-	poison := map[string]event.Recorded{
-		"of no known type": c.log.AddRaw("order-p1", "order.teleported.v1", []byte(`{}`)),
-		"not JSON":         c.log.AddRaw("order-p2", "order.placed.v1", []byte(`{"lines":`)),
-		"lost in the log":  {Stream: "order-p3", Revision: 4, Type: "order.shipped.v1", Data: []byte(`{}`)},
-	}
-	for _, e := range poison {
-		c.queue.sendEvents(e)
-	}
+	c.queue.sendEvents(event.Recorded{Stream: "order-p", Revision: 4, Type: "order.shipped.v1", Data: []byte(`{}`)}) // not in the log
 	c.queue.sendEvents(good...)
 	c.queue.send(event.Delivery{Err: errors.New("no CloudEvent at all")})
 	c.run(1)
-	servers.Eventually(t, "the good ones land", func() bool {
-		return c.queue.left() == len(poison)+1 && len(c.queue.hidings()) == len(poison)
-	})
+	servers.Eventually(t, "the good ones land", func() bool { return c.queue.left() == 2 && len(c.queue.hidings()) == 1 })
 	c.queue.comeBack()
-	servers.Eventually(t, "the others fail again", func() bool { return len(c.queue.hidings()) == 2*len(poison) })
+	servers.Eventually(t, "the other fails again", func() bool { return len(c.queue.hidings()) == 2 })
 	for i, h := range c.queue.hidings() {
-		if want := time.Duration(2<<(i/len(poison))) * time.Second; len(h.receipts) != 1 || h.d != want {
+		if want := time.Duration(2<<i) * time.Second; len(h.receipts) != 1 || h.d != want {
 			t.Errorf("hidden %d: %d messages for %s, want one for %s", i, len(h.receipts), h.d, want)
 		}
 	}
@@ -216,7 +214,11 @@ func TestConsumerKeepsHidden(t *testing.T) {
 	c.goLive()
 	c.consumer.visibility = 30 * time.Millisecond
 	release := make(chan struct{})
-	c.model.atCall = func(int64) { <-release } // the model takes its time
+	c.model.atCall = func(int64) {
+		if c.queue.handedOut() {
+			<-release // the model takes its time
+		}
+	}
 	c.queue.sendEvents(c.order("1"))
 	c.run(1)
 	servers.Eventually(t, "the message is kept hidden", func() bool { return len(c.queue.hidings()) >= 3 })

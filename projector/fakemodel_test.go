@@ -106,6 +106,26 @@ func (m faultyRows) SaveStates(ctx context.Context, g row.Generation, states []r
 	return m.do(func() error { return m.Rows.SaveStates(ctx, g, states) })
 }
 
+func (m faultyRows) Park(ctx context.Context, g row.Generation, parked []row.Parked) error {
+	return m.do(func() error { return m.Rows.Park(ctx, g, parked) })
+}
+
+func (m faultyRows) Unpark(ctx context.Context, g row.Generation, streams []string) error {
+	return m.do(func() error { return m.Rows.Unpark(ctx, g, streams) })
+}
+
+func (m faultyRows) ParkedIn(ctx context.Context, g row.Generation) ([]row.Parked, error) {
+	return through(m.faults, func() ([]row.Parked, error) { return m.Rows.ParkedIn(ctx, g) })
+}
+
+func (m faultyRows) Skip(ctx context.Context, view, stream string, revision int64) error {
+	return m.do(func() error { return m.Rows.Skip(ctx, view, stream, revision) })
+}
+
+func (m faultyRows) Skipped(ctx context.Context, view, stream string, revision int64) (bool, error) {
+	return through(m.faults, func() (bool, error) { return m.Rows.Skipped(ctx, view, stream, revision) })
+}
+
 // faultyModel is a Model over a link that fails.
 type faultyModel struct {
 	faultyRows

@@ -68,6 +68,18 @@ func (q *fakeQueue) wake() {
 
 func (q *fakeQueue) fails(inAThousand int) bool { return q.random.IntN(1000) < inAThousand }
 
+// handedOut reports whether somebody works on a message.
+func (q *fakeQueue) handedOut() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, m := range q.messages {
+		if m.hidden {
+			return true
+		}
+	}
+	return false
+}
+
 func (q *fakeQueue) Receive(ctx context.Context, most int, wait time.Duration) ([]event.Delivery, error) {
 	timeout := time.NewTimer(wait)
 	defer timeout.Stop()

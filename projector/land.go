@@ -43,16 +43,17 @@ func (l *landings) composed(compose bool) []row.Landing {
 	return l.list
 }
 
-// land does steps 2 to 5 of an Applier.
-func (a *Applier) land(ctx context.Context, changes []*change) error {
+// land does steps 2 to 5 of an Applier. It returns, by stream, why documents with a row of it cannot be composed.
+func (a *Applier) land(ctx context.Context, changes []*change) (failed map[string]error, err error) {
+	failed = map[string]error{}
 	var shared, rows landings
 	refs := map[string][]string{} // referred stream -> documents
 	var renewed []string          // streams whose shared part changed
 	for _, c := range changes {
-		if !c.changed {
+		if !c.changed || c.to == c.from {
 			continue
 		}
-		for _, r := range c.source.Rows(c.stream, c.state, c.to) {
+		for _, r := range c.rows {
 			rows.add(r.Doc, row.Sourced{Source: c.stream, Revision: c.to, Row: &r})
 			delete(c.touched, r.Doc)
 			for _, ref := range r.Refs {
@@ -63,8 +64,7 @@ func (a *Applier) land(ctx context.Context, changes []*change) error {
 			rows.add(doc, row.Sourced{Source: c.stream, Revision: c.to})
 		}
 		if c.source.Shares() {
-			part := c.source.Shared(c.stream, c.state)
-			shared.add(row.Shared(c.stream), row.Sourced{Source: c.stream, Revision: c.to, Row: &row.Row{Part: part}})
+			shared.add(row.Shared(c.stream), row.Sourced{Source: c.stream, Revision: c.to, Row: &row.Row{Part: c.shared}})
 			if !a.alone || c.from != event.NoStream { // in the order of the log, nothing refers to what is new
 				renewed = append(renewed, c.stream)
 			}
@@ -72,16 +72,16 @@ func (a *Applier) land(ctx context.Context, changes []*change) error {
 	}
 	if len(shared.list) > 0 {
 		if _, err := a.rows.Land(ctx, a.gen, shared.list); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if err := a.join(ctx, refs, &rows); err != nil {
-		return err
+		return nil, err
 	}
-	if err := a.landAndCompose(ctx, &rows); err != nil {
-		return err
+	if err := a.landAndCompose(ctx, &rows, failed); err != nil {
+		return nil, err
 	}
-	return a.spread(ctx, renewed)
+	return failed, a.spread(ctx, renewed, failed)
 }
 
 // join notes the references, then adds the shared parts that the documents refer to. A part nobody has landed yet is
@@ -117,7 +117,7 @@ func (a *Applier) join(ctx context.Context, refs map[string][]string, rows *land
 
 // spread lands the shared parts that changed in the documents that refer to them. It reads the referrers after the
 // shared parts have landed, and the parts again, since a newer one may have landed meanwhile.
-func (a *Applier) spread(ctx context.Context, renewed []string) error {
+func (a *Applier) spread(ctx context.Context, renewed []string, failed map[string]error) error {
 	if len(renewed) == 0 {
 		return nil
 	}
@@ -134,7 +134,7 @@ func (a *Applier) spread(ctx context.Context, renewed []string) error {
 			for _, doc := range docs {
 				rows.add(doc, parts[stream])
 			}
-			if err := a.landAndCompose(ctx, &rows); err != nil {
+			if err := a.landAndCompose(ctx, &rows, failed); err != nil {
 				return err
 			}
 		}
@@ -142,8 +142,9 @@ func (a *Applier) spread(ctx context.Context, renewed []string) error {
 	return nil
 }
 
-// landAndCompose lands rows and composes until every document is composed at least of what was landed here.
-func (a *Applier) landAndCompose(ctx context.Context, rows *landings) error {
+// landAndCompose lands rows and composes until every document is composed at least of what was landed here. A document that
+// the view cannot compose stays as it was, and is the failure of every stream that landed a row in it here.
+func (a *Applier) landAndCompose(ctx context.Context, rows *landings, failed map[string]error) error {
 	if len(rows.list) == 0 {
 		return nil
 	}
@@ -152,15 +153,29 @@ func (a *Applier) landAndCompose(ctx context.Context, rows *landings) error {
 		return err
 	}
 	for len(docs) > 0 {
-		compositions := make([][]byte, len(docs))
-		for i, d := range docs {
-			if compositions[i], err = a.view.Compose(d); err != nil {
-				return fmt.Errorf("compose %s/%s: %w", a.gen, d.Doc, err)
+		var composed []row.Document
+		var compositions [][]byte
+		for _, d := range docs {
+			body, err := a.compose(d)
+			if err != nil {
+				for _, r := range rows.list[rows.docs[d.Doc]].Rows {
+					failed[r.Source] = fmt.Errorf("compose document %s: %w", d.Doc, err)
+				}
+				continue
 			}
+			composed, compositions = append(composed, d), append(compositions, body)
 		}
-		if docs, err = a.rows.Compose(ctx, a.gen, docs, compositions); err != nil {
+		if len(composed) == 0 {
+			return nil
+		}
+		if docs, err = a.rows.Compose(ctx, a.gen, composed, compositions); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (a *Applier) compose(d row.Document) (body []byte, err error) {
+	defer guard(&err)
+	return a.view.Compose(d)
 }

@@ -36,3 +36,22 @@ func (p *patience) wait(ctx context.Context, err error) error {
 	}
 	return nil
 }
+
+// insist repeats a step while what it needs is away, as long as patience lasts. A step that rests on what a restart of Redis
+// may have lost is not repeated: all of the job is.
+func (r *Replay) insist(ctx context.Context, b *build, step func() error) error {
+	patience := r.newPatience()
+	for {
+		err := step()
+		if err == nil {
+			return nil
+		}
+		r.tell(b, err)
+		if errors.Is(err, row.ErrRestarted) {
+			return err
+		}
+		if err := patience.wait(ctx, err); err != nil {
+			return err
+		}
+	}
+}

@@ -20,6 +20,7 @@ type Rows interface {
 	Land(ctx context.Context, g row.Generation, landings []row.Landing) ([]row.Document, error)
 	Compose(ctx context.Context, g row.Generation, docs []row.Document, compositions [][]byte) ([]row.Document, error)
 	SaveStates(ctx context.Context, g row.Generation, states []row.State) error
+	Parking
 }
 
 // Registry knows which generations a view has. Its changes are atomic and seen by every later read. Building one is
@@ -29,6 +30,7 @@ type Rows interface {
 type Registry interface {
 	Registry(ctx context.Context, view string) (row.Registry, error)
 	Advance(ctx context.Context, g row.Generation, at event.Recorded) error
+	Heard(ctx context.Context, g row.Generation) error
 	Swept(ctx context.Context, g row.Generation, healed int64, silent bool) error
 	Begin(ctx context.Context, view string, version int, token string) (row.Build, error)
 	Revive(ctx context.Context, view string, version int, token string) (row.Build, error)
@@ -44,7 +46,7 @@ type Registry interface {
 }
 
 // Parking keeps the streams that a view's code failed on, a generation, and the events that an operator chose to leave out
-// of a view for good.
+// of a view, in all generations, as long as its code fails on them.
 type Parking interface {
 	Park(ctx context.Context, g row.Generation, parked []row.Parked) error
 	Unpark(ctx context.Context, g row.Generation, streams []string) error
@@ -70,7 +72,6 @@ type Leases interface {
 type Model interface {
 	Rows
 	Registry
-	Parking
 	Contents
 	Leases
 }

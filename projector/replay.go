@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
 	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
 
 	"jangbu/domain/event"
 	"jangbu/query/row"
@@ -21,34 +23,48 @@ import (
 //	build      read the log from its start to its present end; only this replay writes, which makes it fast
 //	catch up   open the generation to consumers, who write to it from now on, before the live one; then read the log
 //	           from where build left off to what is now its end
+//	verify     compare it with the live generation, document by document; what differs for good is drift, and ends here
 //	switch     one pointer moves; queries follow
 //	drop       what nobody reads any more is removed
 //
 // An event is either in the log before the opening, and so is read by build or catch up; or a consumer receives it after
 // the opening, and lands it in the new generation before the live one. So at the switch the new generation holds all
-// that the live one does, and a query never sees the past.
+// that the live one does, and a query never sees the past. (A message that was lost meanwhile a sweep may have landed in the
+// live generation alone; so the log is read to its end once more right before the switch, well within a sweep's margin.)
 //
 // A replay that is interrupted lets its lease go, and the next one resumes from its checkpoint. One that is killed leaves
 // a lease behind: until it ends the next replay is row.ErrBusy; after that it resumes if the generation was open, and starts
-// a new one if not.
+// a new one if not. When Redis is restarted meanwhile, the replay itself goes on from what Redis still knows to be built.
 // A replay only reads the event store, and publishes nothing.
 type Replay struct {
-	model Model
-	log   Log
-	cfg   ReplayConfig
-	token string
+	model   Model
+	log     Log
+	cfg     ReplayConfig
+	token   string
+	limiter *rate.Limiter // nil: none
+	slots   chan struct{} // one for each view that works
+	chunks  atomic.Int64  // landed
 
 	chunkEvents int // of the log, that land and are noted as built at once
 	cacheStates int // of streams, that each view's applier remembers
 	renewEvery  time.Duration
+	settleFor   time.Duration // how long documents may differ under traffic without one of them coming to agree
+	maxSuspects int           // documents that may differ before they are settled
+	now         func() time.Time
+	sleep       func(context.Context, time.Duration) error
 }
 
 // ReplayConfig is what a Replay may be told. Zero fields get the defaults named here.
 type ReplayConfig struct {
-	Builder  func(row.Build) Rows // how to write what nobody else writes to; default: as consumers do
-	Patience time.Duration        // how long to go on without progress when a dependency is away; default a minute
-	Progress func(Progress)       // called from several goroutines; must not block; default: nothing
-	NewID    func() uuid.UUID     // default uuid.New
+	Builder    func(row.Build) Rows // how to write what nobody else writes to; default: as consumers do
+	Patience   time.Duration        // how long to go on without progress when a dependency is away; default a minute
+	Workers    int                  // views that land or verify at once; default: the number of CPUs
+	Rate       float64              // most events read from the log in a second; default: no limit
+	NoSwitch   bool                 // leave the verified generation open, for a later replay to switch to
+	AllowDrift bool                 // switch whatever the verification finds
+	Restart    bool                 // discard what an interrupted replay left, and build from the start
+	Progress   func(Progress)       // called from several goroutines; must not block; default: nothing
+	NewID      func() uuid.UUID     // default uuid.New
 }
 
 // Progress tells how far the replay of one view has come.
@@ -58,6 +74,7 @@ type Progress struct {
 	Phase      Phase
 	Events     int64          // read in this run
 	At         event.Position // how far in the log
+	Verified   int64          // documents compared
 	Note       error          // why nothing moves just now, or nil
 }
 
@@ -68,18 +85,33 @@ type Phase string
 const (
 	PhaseBuild   Phase = "build"
 	PhaseCatchUp Phase = "catch up"
+	PhaseVerify  Phase = "verify"
 	PhaseSwitch  Phase = "switch"
 	PhaseDone    Phase = "done"
 )
+
+// Result is what came of one view.
+type Result struct {
+	View       string
+	Generation int64
+	Events     int64  // read in this run
+	Verified   int64  // documents compared with the live generation
+	Unverified string // why none were, or ""
+	Drift      *ErrDrift
+	Switched   bool
+	Parked     int // streams that the view's code failed on
+}
 
 const (
 	chunkEvents = 16384
 	chunkBytes  = 16 << 20
 	cacheStates = 20000
 	renewLease  = 3 * time.Second
+	settleFor   = 10 * time.Second
+	maxSuspects = 10000
 )
 
-// NewReplay returns a Replay, for one Run.
+// NewReplay returns a Replay, for one Run, Rollback or Audit.
 func NewReplay(model Model, log Log, cfg ReplayConfig) *Replay {
 	if cfg.Builder == nil {
 		cfg.Builder = func(row.Build) Rows { return model }
@@ -87,20 +119,32 @@ func NewReplay(model Model, log Log, cfg ReplayConfig) *Replay {
 	if cfg.Patience == 0 {
 		cfg.Patience = time.Minute
 	}
+	if cfg.Workers == 0 {
+		cfg.Workers = runtime.NumCPU()
+	}
 	if cfg.Progress == nil {
 		cfg.Progress = func(Progress) {}
 	}
 	if cfg.NewID == nil {
 		cfg.NewID = uuid.New
 	}
-	return &Replay{model: model, log: log, cfg: cfg, token: cfg.NewID().String(), chunkEvents: chunkEvents, cacheStates: cacheStates, renewEvery: renewLease}
+	r := &Replay{
+		model: model, log: log, cfg: cfg, token: cfg.NewID().String(), slots: make(chan struct{}, cfg.Workers),
+		chunkEvents: chunkEvents, cacheStates: cacheStates, renewEvery: renewLease, settleFor: settleFor, maxSuspects: maxSuspects,
+		now: time.Now, sleep: sleep,
+	}
+	if cfg.Rate > 0 {
+		r.limiter = rate.NewLimiter(rate.Limit(cfg.Rate), 1)
+	}
+	return r
 }
 
-// chunk is a stretch of the log: what of it concerns any of the views, and where it ends.
-type chunk struct {
-	arrivals []arrival
-	events   int64
-	end      event.Position
+// job is what sets a replay, a rollback and an audit apart.
+type job struct {
+	begin    func(ctx context.Context, view string, version int, token string) (row.Build, error)
+	verify   bool
+	switches func(*ErrDrift) bool // whether a build becomes live, by what its verification found
+	abandon  bool                 // drop what does not; else it is left open
 }
 
 // build is the replay of one view.
@@ -110,24 +154,70 @@ type build struct {
 	phase   Phase
 	applier *Applier
 	at      event.Position
-	events  int64
-	chunks  chan chunk // of the pass under way
+	level   event.Position // up to here every writable generation holds the log
+	chunks  chan chunk     // of the pass under way
+	result  Result
+	begun   bool
+	done    bool
 
-	switching atomic.Bool
+	ending atomic.Bool // the lease is given up on purpose
 }
 
 // Run replays views, reading the log for all of them at once. It returns when all are switched, or on the first error;
-// another Run resumes. While another process replays one of the views, it is row.ErrBusy.
-func (r *Replay) Run(ctx context.Context, views []*view.View) (err error) {
+// another Run resumes. Views are verified and switched each for itself: those that drifted are left as *ErrDrift says, joined
+// into the error. While another process replays one of the views, it is row.ErrBusy. The results hold what has been done,
+// also beside an error.
+func (r *Replay) Run(ctx context.Context, views []*view.View) ([]Result, error) {
+	return r.run(ctx, views, job{
+		begin: r.model.Begin, verify: true,
+		switches: func(drift *ErrDrift) bool { return !r.cfg.NoSwitch && (drift == nil || r.cfg.AllowDrift) },
+	})
+}
+
+// run does a job, again from its beginning when Redis was restarted meanwhile.
+func (r *Replay) run(ctx context.Context, views []*view.View, j job) ([]Result, error) {
+	builds := make([]*build, len(views))
+	for i, v := range views {
+		builds[i] = &build{view: v, result: Result{View: v.Name}}
+	}
+	patience := r.newPatience()
+	var err error
+	for {
+		landed := r.chunks.Load()
+		if err = r.attempt(ctx, builds, j); !errors.Is(err, row.ErrRestarted) {
+			break
+		}
+		if r.chunks.Load() > landed {
+			patience.renew()
+		}
+		if patience.wait(ctx, err) != nil {
+			break
+		}
+	}
+	errs := []error{err}
+	results := make([]Result, len(builds))
+	for i, b := range builds {
+		results[i] = b.result
+		if drift := b.result.Drift; err == nil && drift != nil && !b.result.Switched && !r.cfg.AllowDrift {
+			errs = append(errs, drift)
+		}
+	}
+	return results, errors.Join(errs...)
+}
+
+// attempt does what is left to do of a job.
+func (r *Replay) attempt(ctx context.Context, all []*build, j job) (err error) {
 	var builds []*build
 	defer func() {
-		if err != nil {
+		if !errors.Is(err, row.ErrRestarted) {
 			r.leave(ctx, builds)
 		}
 	}()
-	for _, v := range views {
-		b, err := r.begin(ctx, v)
-		if err != nil {
+	for _, b := range all {
+		if b.done {
+			continue
+		}
+		if err := r.begin(ctx, b, j); err != nil {
 			return err
 		}
 		builds = append(builds, b)
@@ -146,16 +236,16 @@ func (r *Replay) Run(ctx context.Context, views []*view.View) (err error) {
 	if err := r.pass(ctx, builds); err != nil {
 		return cause(ctx, err)
 	}
+	g, running := errgroup.WithContext(ctx)
 	for _, b := range builds {
-		if err := r.switchTo(ctx, b); err != nil {
-			return cause(ctx, err)
-		}
+		g.Go(func() error {
+			if err := r.finish(running, b, j); err != nil {
+				return fmt.Errorf("replay %s: %w", b.view.Name, err)
+			}
+			return nil
+		})
 	}
-	var drops errgroup.Group // each waits until no reader can be left in what it removes
-	for _, b := range builds {
-		drops.Go(func() error { return r.drop(ctx, b) })
-	}
-	return drops.Wait()
+	return cause(ctx, g.Wait())
 }
 
 // cause says why ctx ended, where that is what stopped the work.
@@ -166,27 +256,36 @@ func cause(ctx context.Context, err error) error {
 	return err
 }
 
-func (r *Replay) begin(ctx context.Context, v *view.View) (*build, error) {
-	b := &build{view: v, phase: PhaseBuild}
+func (r *Replay) begin(ctx context.Context, b *build, j job) error {
+	b.phase = PhaseBuild
+	b.ending.Store(false)
 	err := r.insist(ctx, b, func() (err error) {
-		b.Build, err = r.model.Begin(ctx, v.Name, v.Version, r.token)
+		if b.Build, err = j.begin(ctx, b.view.Name, b.view.Version, r.token); err != nil || !r.cfg.Restart || b.begun || b.Fresh {
+			return err
+		}
+		if err := r.model.Abandon(ctx, b.Generation, r.token); err != nil {
+			return err
+		}
+		b.Build, err = j.begin(ctx, b.view.Name, b.view.Version, r.token)
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	started := b.Build
-	b.at, b.phase = started.Built, PhaseCatchUp
+	b.begun, b.at, b.result.Generation = true, b.Built, b.Number
 	var rows Rows = r.model
-	if !started.Open {
-		b.phase, rows = PhaseBuild, r.cfg.Builder(started)
+	if b.Open {
+		b.phase = PhaseCatchUp
+	} else {
+		rows = r.cfg.Builder(started)
 	}
-	if b.applier, err = r.applier(v, started.Generation, rows); err != nil {
-		return nil, err
+	if b.applier, err = r.applier(b.view, b.Generation, rows); err != nil {
+		return err
 	}
 	b.applier.alone = started.Fresh
 	r.tell(b, nil)
-	return b, nil
+	return nil
 }
 
 func (r *Replay) applier(v *view.View, g row.Generation, rows Rows) (*Applier, error) {
@@ -210,19 +309,61 @@ func (r *Replay) open(ctx context.Context, b *build) error {
 	return err
 }
 
+// finish takes a build that has caught up to its end: verified, then live, dropped, or left open.
+func (r *Replay) finish(ctx context.Context, b *build, j job) error {
+	b.applier = nil // and what it remembers
+	if err := r.insist(ctx, b, func() error { return r.beginLevel(ctx, b) }); err != nil {
+		return err
+	}
+	if j.verify {
+		b.phase = PhaseVerify
+		if err := r.working(ctx, func() error { return r.verify(ctx, b) }); err != nil {
+			return err
+		}
+	}
+	err := r.insist(ctx, b, func() error {
+		parked, err := r.model.ParkedIn(ctx, b.Generation)
+		b.result.Parked = len(parked)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	switch {
+	case j.switches(b.result.Drift):
+		err = r.switchTo(ctx, b)
+	case j.abandon:
+		b.ending.Store(true)
+		err = r.insist(ctx, b, func() error { return r.model.Abandon(ctx, b.Generation, r.token) })
+	default:
+		b.done = true
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	b.done = true
+	return r.drop(ctx, b)
+}
+
 func (r *Replay) switchTo(ctx context.Context, b *build) error {
 	b.phase = PhaseSwitch
-	b.switching.Store(true)
-	if err := r.insist(ctx, b, func() error { return r.model.Switch(ctx, b.Generation, r.token) }); err != nil {
-		return fmt.Errorf("replay %s: %w", b.view.Name, err)
+	r.tell(b, nil)
+	if _, err := r.bringLevel(ctx, b); err != nil {
+		return err
 	}
+	b.ending.Store(true)
+	if err := r.insist(ctx, b, func() error { return r.model.Switch(ctx, b.Generation, r.token) }); err != nil {
+		return err
+	}
+	b.result.Switched = true
 	return nil
 }
 
-// drop removes what the switch has made superfluous.
+// drop removes what the job has made superfluous.
 func (r *Replay) drop(ctx context.Context, b *build) error {
 	if err := r.insist(ctx, b, func() error { return r.model.DropGarbage(ctx, b.view.Name) }); err != nil {
-		return fmt.Errorf("replay %s: the new generation is live, but old ones could not be removed: %w", b.view.Name, err)
+		return fmt.Errorf("it is done, but what nobody reads any more could not be removed: %w", err)
 	}
 	b.phase = PhaseDone
 	r.tell(b, nil)
@@ -230,7 +371,20 @@ func (r *Replay) drop(ctx context.Context, b *build) error {
 }
 
 func (r *Replay) tell(b *build, note error) {
-	r.cfg.Progress(Progress{View: b.view.Name, Generation: b.Number, Phase: b.phase, Events: b.events, At: b.at, Note: note})
+	r.cfg.Progress(Progress{
+		View: b.view.Name, Generation: b.Number, Phase: b.phase, Events: b.result.Events, At: b.at, Verified: b.result.Verified, Note: note,
+	})
+}
+
+// working runs f as one of the views that work at once.
+func (r *Replay) working(ctx context.Context, f func() error) error {
+	select {
+	case r.slots <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-r.slots }()
+	return f()
 }
 
 // renew keeps the leases; when one is lost, all the work stops.
@@ -244,8 +398,8 @@ func (r *Replay) renew(ctx context.Context, builds []*build, cancel context.Canc
 			return
 		}
 		for _, b := range builds {
-			// The switch ends the lease, and says itself whether it had been lost before.
-			if err := r.model.Renew(ctx, b.Generation, r.token); errors.Is(err, row.ErrLost) && !b.switching.Load() {
+			// What ends the lease says itself whether it had been lost before.
+			if err := r.model.Renew(ctx, b.Generation, r.token); errors.Is(err, row.ErrLost) && !b.ending.Load() {
 				cancel(err)
 				return
 			}
@@ -259,154 +413,5 @@ func (r *Replay) leave(ctx context.Context, builds []*build) {
 	defer cancel()
 	for _, b := range builds {
 		_ = r.model.Leave(ctx, b.Generation, r.token) // else it ends by itself
-	}
-}
-
-// pass reads the log once for all builds, from where each stands to the log's present end.
-func (r *Replay) pass(ctx context.Context, builds []*build) error {
-	for _, b := range builds {
-		b.chunks = make(chan chunk, 1)
-	}
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return r.read(ctx, builds) })
-	for _, b := range builds {
-		g.Go(func() error { return r.land(ctx, b) })
-	}
-	return g.Wait()
-}
-
-// read cuts the log into chunks for all builds, from the earliest checkpoint among them to the end of the log. Events
-// are decoded here, once for all views.
-func (r *Replay) read(ctx context.Context, builds []*build) error {
-	defer func() {
-		for _, b := range builds {
-			close(b.chunks)
-		}
-	}()
-	from := builds[0].at
-	for _, b := range builds {
-		if b.at.Compare(from) < 0 {
-			from = b.at
-		}
-	}
-	var c chunk
-	size := 0
-	send := func() error {
-		for _, b := range builds {
-			select {
-			case b.chunks <- c:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}
-		c, size = chunk{end: c.end}, 0
-		return nil
-	}
-	for e, err := range r.readAll(ctx, from) {
-		if err != nil {
-			return err
-		}
-		c.end = e.Position
-		c.events++
-		if a, wanted, err := decode(builds, e); err != nil {
-			return err
-		} else if wanted {
-			c.arrivals = append(c.arrivals, a)
-			size += len(e.Data)
-		}
-		if c.events >= int64(r.chunkEvents) || size >= chunkBytes {
-			if err := send(); err != nil {
-				return err
-			}
-		}
-	}
-	if c.events > 0 {
-		return send()
-	}
-	return ctx.Err()
-}
-
-func decode(builds []*build, e event.Recorded) (arrival, bool, error) {
-	for _, b := range builds {
-		if source, ok := b.view.Source(e.Stream); ok {
-			decoded, err := source.Decode(e)
-			return arrival{Recorded: e, decoded: decoded}, true, err
-		}
-	}
-	return arrival{}, false, nil
-}
-
-// readAll reads on after interruptions, from the last event it saw.
-func (r *Replay) readAll(ctx context.Context, after event.Position) func(func(event.Recorded, error) bool) {
-	return func(yield func(event.Recorded, error) bool) {
-		patience := r.newPatience()
-		for {
-			var failed error
-			for e, err := range r.log.ReadAll(ctx, after) {
-				if err != nil {
-					failed = err
-					break
-				}
-				patience.renew()
-				after = e.Position
-				if !yield(e, nil) {
-					return
-				}
-			}
-			if failed == nil {
-				return
-			}
-			if err := patience.wait(ctx, failed); err != nil {
-				yield(event.Recorded{}, fmt.Errorf("read the log: %w", err))
-				return
-			}
-		}
-	}
-}
-
-// land lands the chunks of a pass in one build.
-func (r *Replay) land(ctx context.Context, b *build) error {
-	for c := range b.chunks {
-		if c.end.Compare(b.at) > 0 {
-			if err := r.insist(ctx, b, func() error { return r.landChunk(ctx, b, c) }); err != nil {
-				return fmt.Errorf("replay %s: %w", b.view.Name, err)
-			}
-		}
-		b.events += c.events
-		r.tell(b, nil)
-	}
-	return ctx.Err()
-}
-
-func (r *Replay) landChunk(ctx context.Context, b *build, c chunk) error {
-	fresh := c.arrivals
-	for len(fresh) > 0 && fresh[0].Position.Compare(b.at) <= 0 {
-		fresh = fresh[1:]
-	}
-	if _, err := b.applier.apply(ctx, fresh); err != nil {
-		return err
-	}
-	if err := r.model.Built(ctx, b.Generation, r.token, c.end); err != nil {
-		return err
-	}
-	b.at = c.end
-	if len(fresh) > 0 {
-		return r.model.Advance(ctx, b.Generation, fresh[len(fresh)-1].Recorded)
-	}
-	return nil
-}
-
-// insist repeats a step while what it needs is away, as long as patience lasts.
-func (r *Replay) insist(ctx context.Context, b *build, step func() error) error {
-	patience := r.newPatience()
-	for {
-		err := step()
-		if err == nil {
-			return nil
-		}
-		r.tell(b, err)
-		if err := patience.wait(ctx, err); err != nil {
-			return err
-		}
 	}
 }

@@ -117,34 +117,70 @@ func (s *shop) consume(ctx context.Context, running *sync.WaitGroup) {
 	}
 }
 
-// replay runs one replay of some views as luck has it: whole, interrupted, killed, or two at once.
+// work is what a Replay may be for.
+type work func(context.Context, *Replay) error
+
+// replay replays some views, or audits or rolls back one, as luck has it: whole, interrupted, killed, or two at once.
 func (s *shop) replay(r *rand.Rand) {
-	var views []*view.View
-	for _, v := range view.All() {
-		if r.IntN(3) > 0 {
-			views = append(views, v)
-		}
-	}
-	if len(views) == 0 {
-		return
-	}
-	switch r.IntN(4) {
+	do := s.work(r)
+	switch r.IntN(5) {
 	case 0:
-		s.replayWhole(views)
+		s.whole(do)
 	case 1:
-		s.replayInterrupted(views, 1+r.Int64N(300))
-	case 2:
-		s.replayKilled(views, 1+r.Int64N(300))
-	case 3:
+		s.interrupted(do, 1+r.Int64N(500))
+	case 2, 3:
+		for range 1 + r.IntN(3) { // whoever resumes may be killed in turn
+			s.killed(do, 1+r.Int64N(500))
+		}
+	case 4:
 		var both sync.WaitGroup
 		for range 2 {
 			both.Go(func() {
-				if err := s.newReplay(newFaultyModel(s.store)).Run(s.Context(), views); err != nil && !errors.Is(err, row.ErrBusy) {
+				if err := do(s.Context(), s.newReplay(newFaultyModel(s.store))); err != nil && !errors.Is(err, row.ErrBusy) {
 					s.Errorf("one of two replays at once: %v", err)
 				}
 			})
 		}
 		both.Wait()
+	}
+}
+
+func (s *shop) work(r *rand.Rand) work {
+	v := view.All()[r.IntN(len(view.All()))]
+	switch r.IntN(4) {
+	case 0:
+		return func(ctx context.Context, replay *Replay) error {
+			_, err := replay.Audit(ctx, v, true)
+			return err
+		}
+	case 1:
+		return func(ctx context.Context, replay *Replay) error {
+			_, err := replay.Rollback(ctx, v)
+			if errors.Is(err, row.ErrNoPrevious) {
+				return nil
+			}
+			return err
+		}
+	}
+	views := []*view.View{v}
+	for _, other := range view.All() {
+		if other != v && r.IntN(3) > 0 {
+			views = append(views, other)
+		}
+	}
+	return replayOf(views)
+}
+
+// replayOf replays views, and demands that each was verified, unless there was nothing to verify it with.
+func replayOf(views []*view.View) work {
+	return func(ctx context.Context, replay *Replay) error {
+		results, err := replay.Run(ctx, views)
+		for _, r := range results {
+			if err == nil && (!r.Switched || r.Unverified == "" && r.Verified == 0) {
+				return fmt.Errorf("a replay that was not verified: %+v", r)
+			}
+		}
+		return err
 	}
 }
 
@@ -186,11 +222,11 @@ func (s *shop) busyUntil(g row.Generation) {
 	servers.Eventually(s, "the last order before the switch is consumed", func() bool { return !s.queues[g.View].holds(e.Stream) })
 }
 
-// replayWhole replays; a lease that a killed replay has left behind ends soon.
-func (s *shop) replayWhole(views []*view.View) {
+// whole works to the end; a lease that a killed replay has left behind ends soon.
+func (s *shop) whole(do work) {
 	s.Helper()
 	for {
-		err := s.newReplay(newFaultyModel(s.store)).Run(s.Context(), views)
+		err := do(s.Context(), s.newReplay(newFaultyModel(s.store)))
 		if err == nil {
 			return
 		}
@@ -200,7 +236,7 @@ func (s *shop) replayWhole(views []*view.View) {
 	}
 }
 
-func (s *shop) replayInterrupted(views []*view.View, atCall int64) {
+func (s *shop) interrupted(do work, atCall int64) {
 	s.Helper()
 	ctx, cancel := context.WithCancel(s.Context())
 	defer cancel()
@@ -210,17 +246,17 @@ func (s *shop) replayInterrupted(views []*view.View, atCall int64) {
 			cancel()
 		}
 	}
-	err := s.newReplay(model).Run(ctx, views)
+	err := do(ctx, s.newReplay(model))
 	if err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, row.ErrBusy) && ctx.Err() == nil {
 		s.Errorf("interrupted replay: %v", err)
 	}
 }
 
-func (s *shop) replayKilled(views []*view.View, afterCalls int64) {
+func (s *shop) killed(do work, afterCalls int64) {
 	s.Helper()
 	model := newFaultyModel(s.open(readmodel.Config{Lease: time.Millisecond}))
 	model.killAfter = afterCalls
-	err := s.newReplay(model).Run(s.Context(), views)
+	err := do(s.Context(), s.newReplay(model))
 	if err != nil && !errors.Is(err, errKilled) && !errors.Is(err, row.ErrBusy) {
 		s.Errorf("killed replay: %v", err)
 	}
@@ -293,7 +329,7 @@ func TestReplaysWhileTheShopIsOpen(t *testing.T) {
 				defer stop()
 				var running sync.WaitGroup
 				s.consume(ctx, &running)
-				s.replayWhole(view.All())
+				s.whole(replayOf(view.All()))
 				running.Go(func() { s.watch(ctx) })
 
 				grown := make(chan struct{})
@@ -309,7 +345,7 @@ func TestReplaysWhileTheShopIsOpen(t *testing.T) {
 						s.writing.Unlock()
 					}
 				}()
-				for range 6 {
+				for range 8 {
 					s.replay(r)
 				}
 				close(s.pace)
@@ -317,7 +353,7 @@ func TestReplaysWhileTheShopIsOpen(t *testing.T) {
 				s.settled()
 				s.check()
 				s.pace = make(chan struct{}, 1)
-				s.replayWhole(view.All())
+				s.whole(replayOf(view.All()))
 				s.settled()
 				s.check()
 				stop()

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -58,7 +57,7 @@ func (s *site) replayOf(model faultyModel, log Log) *Replay {
 func (s *site) again(log Log) {
 	s.Helper()
 	for {
-		err := s.replayOf(newFaultyModel(s.store), log).Run(s.Context(), s.views)
+		_, err := s.replayOf(newFaultyModel(s.store), log).Run(s.Context(), s.views)
 		if err == nil {
 			return
 		}
@@ -113,7 +112,7 @@ func TestReplayInterrupted(t *testing.T) {
 					cancel()
 				}
 			}
-			if err := r.Run(ctx, s.views); !errors.Is(err, context.Canceled) {
+			if _, err := r.Run(ctx, s.views); !errors.Is(err, context.Canceled) {
 				t.Fatalf("interrupted replay: %v", err)
 			}
 			before := s.registry(view.Orders)
@@ -154,7 +153,7 @@ func TestReplayKilled(t *testing.T) {
 					}
 				}
 			}
-			if err := r.Run(t.Context(), s.views); !errors.Is(err, errKilled) {
+			if _, err := r.Run(t.Context(), s.views); !errors.Is(err, errKilled) {
 				t.Fatalf("killed replay: %v", err)
 			}
 			left := s.registry(view.Orders)
@@ -175,7 +174,7 @@ func TestReplayPatience(t *testing.T) {
 	model, log := newFaultyModel(s.store), &faults{}
 	model.outages.Store(30)
 	log.outages.Store(10)
-	if err := s.replayOf(model, faultyLog{s.log, log}).Run(t.Context(), s.views); err != nil {
+	if _, err := s.replayOf(model, faultyLog{s.log, log}).Run(t.Context(), s.views); err != nil {
 		t.Fatal(err)
 	}
 	s.check()
@@ -193,7 +192,7 @@ func TestReplayPatience(t *testing.T) {
 				cut(model.faults, log)
 			}
 		}
-		err := r.Run(t.Context(), s.views)
+		_, err := r.Run(t.Context(), s.views)
 		if !errors.Is(err, event.ErrUnavailable) || errors.Is(err, row.ErrBusy) {
 			t.Errorf("%s away for good: %v", name, err)
 		}
@@ -237,7 +236,7 @@ func TestReplayLost(t *testing.T) {
 					<-ctx.Done() // the renewal alone can tell
 				}}
 			}
-			if err := r.Run(t.Context(), s.views); !errors.Is(err, row.ErrLost) {
+			if _, err := r.Run(t.Context(), s.views); !errors.Is(err, row.ErrLost) {
 				t.Errorf("replay: %v", err)
 			}
 			if now := s.registry(view.Orders); now.Building != other.Generation || now.Live.Number != 0 {
@@ -282,7 +281,7 @@ func TestReplayRenewsToTheEnd(t *testing.T) {
 	}
 	r := s.replay(model)
 	r.renewEvery = time.Millisecond
-	if err := r.Run(t.Context(), s.views); err != nil {
+	if _, err := r.Run(t.Context(), s.views); err != nil {
 		t.Fatal(err)
 	}
 	go func() { // lets the last renewal end
@@ -299,11 +298,11 @@ func TestReplayBusy(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.views = []*view.View{view.Orders, view.Members}
-	if err := s.replay(newFaultyModel(s.store)).Run(t.Context(), s.views); !errors.Is(err, row.ErrBusy) {
+	if _, err := s.replay(newFaultyModel(s.store)).Run(t.Context(), s.views); !errors.Is(err, row.ErrBusy) {
 		t.Fatalf("replay of a view that another builds: %v", err)
 	}
 	s.views = []*view.View{view.Orders}
-	if err := s.replay(newFaultyModel(s.store)).Run(t.Context(), s.views); err != nil {
+	if _, err := s.replay(newFaultyModel(s.store)).Run(t.Context(), s.views); err != nil {
 		t.Errorf("replay of the other view: %v", err)
 	}
 	s.check()
@@ -313,21 +312,6 @@ func TestReplayOfNothing(t *testing.T) {
 	s := newSite(t, 0)
 	s.again(s.log)
 	s.check()
-}
-
-// TestReplayRefusesWhatItCannotRead: an event that no code understands ends the replay, named, and the live view stays.
-func TestReplayRefusesWhatItCannotRead(t *testing.T) {
-	s := newSite(t, 30)
-	s.again(s.log)
-	live := s.registry(view.Orders).Live
-	bad := s.log.AddRaw("order-x", "order.teleported.v1", []byte("{}"))
-	err := s.replay(newFaultyModel(s.store)).Run(t.Context(), s.views)
-	if !errors.Is(err, event.ErrUnknownType) || !strings.Contains(err.Error(), name(bad)) {
-		t.Errorf("replay: %v", err)
-	}
-	if now := s.registry(view.Orders); now.Live != live {
-		t.Errorf("%s is live, not %s", now.Live, live)
-	}
 }
 
 // TestReplayNewVersion: a generation that other code began is not gone on with.

@@ -13,6 +13,8 @@ package projector
 
 import (
 	"context"
+	"fmt"
+	"hash/fnv"
 	"log/slog"
 	"time"
 
@@ -32,14 +34,15 @@ type Store interface {
 
 // Config is what a Service may be told. Zero fields get the defaults named here.
 type Config struct {
-	Topic     string                          // names the relay's checkpoint; default "jangbu"
-	Views     []*view.View                    // default view.All()
-	Workers   int                             // of each view's queue; default 4
-	Provision func(ctx context.Context) error // creates missing topic and queues; nil: somebody else does
-	Builder   func(row.Build) Rows            // see ReplayConfig
-	Report    Report                          // default: nothing
-	Logger    *slog.Logger                    // default slog.Default()
-	NewID     func() uuid.UUID                // default uuid.New
+	Topic      string                          // names the relay's checkpoint; default "jangbu"
+	Views      []*view.View                    // default view.All()
+	Workers    int                             // of each view's queue; default 4
+	Provision  func(ctx context.Context) error // creates missing topic and queues; nil: somebody else does
+	Builder    func(row.Build) Rows            // see ReplayConfig
+	AutoReplay bool                            // rebuild a view whose live generation an older version of its code built
+	Report     Report                          // default: nothing
+	Logger     *slog.Logger                    // default slog.Default()
+	NewID      func() uuid.UUID                // default uuid.New
 }
 
 // Service runs a consumer a view, what keeps every view built, and, while it is elected among all that run, a relay and a
@@ -92,7 +95,7 @@ func (s *Service) Run(ctx context.Context) error {
 		})
 	})
 	sweep := &Sweep{log: s.store, head: s.store, model: s.model, views: s.cfg.Views, report: s.cfg.Report, logger: s.cfg.Logger}
-	g.Go(func() error { return s.elected(ctx, "sweep", sweep.Run) })
+	g.Go(func() error { return s.elected(ctx, "sweep-"+fleet(s.cfg.Views), sweep.Run) })
 	for _, v := range s.cfg.Views {
 		c := &Consumer{
 			view: v, queue: s.queue(v.Name), model: s.model, log: s.store,
@@ -101,8 +104,19 @@ func (s *Service) Run(ctx context.Context) error {
 		}
 		g.Go(func() error { return c.Run(ctx, s.cfg.Workers) })
 	}
-	g.Go(func() error { return s.keepBuilt(ctx) })
+	watch := &watch{store: s.store, model: s.model, cfg: s.cfg, now: time.Now, standing: map[string]standing{}}
+	g.Go(func() error { return watch.Run(ctx) })
 	return g.Wait()
+}
+
+// fleet names the projectors that have the same versions of the views' code, of which one sweeps: what another version
+// built is not theirs to write to.
+func fleet(views []*view.View) string {
+	h := fnv.New32a()
+	for _, v := range views {
+		fmt.Fprintf(h, "%s %d\n", v.Name, v.Version)
+	}
+	return fmt.Sprintf("%08x", h.Sum32())
 }
 
 // provision creates what the bus lacks, at the start and whenever a consumer misses its queue.
@@ -132,40 +146,4 @@ func (s *Service) reprovision() {
 	case s.kick <- struct{}{}:
 	default:
 	}
-}
-
-// keepBuilt builds every view that has no live generation: on a new shop, and when Redis has lost them.
-func (s *Service) keepBuilt(ctx context.Context) error {
-	const interval = time.Second
-	ticker := time.NewTicker(interval)
-	defer ticker.Stop()
-	for {
-		err := s.buildMissing(ctx)
-		if ctx.Err() != nil {
-			return nil
-		}
-		s.cfg.Report("generations", err)
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return nil
-		}
-	}
-}
-
-func (s *Service) buildMissing(ctx context.Context) error {
-	var missing []*view.View
-	for _, v := range s.cfg.Views {
-		registry, err := s.model.Registry(ctx, v.Name)
-		if err != nil {
-			return err
-		}
-		if registry.Live.Number == 0 {
-			missing = append(missing, v)
-		}
-	}
-	if len(missing) == 0 {
-		return nil
-	}
-	return NewReplay(s.model, s.store, ReplayConfig{Builder: s.cfg.Builder, NewID: s.cfg.NewID}).Run(ctx, missing)
 }

@@ -17,14 +17,9 @@ func Land(ctx context.Context, model Model, log StreamReader, v *view.View, stre
 	if err != nil {
 		return err
 	}
-	generations := registry.Writable(v.Version)
-	switch {
-	case len(generations) > 0:
-	case registry.Live.Number == 0:
-		return fmt.Errorf("view %s: %w", v.Name, errNoGeneration)
-	default:
-		return fmt.Errorf("view %s was built by version %d of its code, this program has version %d: use that release, or run jangbu replay %s",
-			v.Name, registry.Version, v.Version, v.Name)
+	generations, err := writable(v, registry)
+	if err != nil {
+		return fmt.Errorf("view %s (version %d of its code): %w; run jangbu replay %s, or use the release that built it", v.Name, v.Version, err, v.Name)
 	}
 	for _, g := range generations {
 		if err := NewApplier(v, g, model, log).ensure(ctx, []string{stream}); err != nil {

@@ -25,6 +25,7 @@ type Sweep struct {
 	logger *slog.Logger
 
 	sightings []sighting
+	started   bool // a round has gone well
 }
 
 // sighting is where the log ended at some moment. Waiting a while after it, rather than comparing clocks with the store,
@@ -39,6 +40,10 @@ const (
 	sweepMargin   = 5 * time.Second
 	sweepRetry    = 5 * time.Second
 	sweepChunk    = 1000
+
+	// silentAfter is how long no message must have come, when a sweep has had to land everything, for the view to count as
+	// silent. A queue with a backlog is late, not silent.
+	silentAfter = 2 * sweepMargin
 )
 
 // Run sweeps until ctx ends, and returns nil.
@@ -66,10 +71,13 @@ func (s *Sweep) Run(ctx context.Context) error {
 
 // sweeping is one view in a round.
 type sweeping struct {
-	view *view.View
-	gen  row.Generation
-	at   event.Position // verified
-	err  error
+	view     *view.View
+	registry row.Registry
+	gen      row.Generation
+	at       event.Position // verified
+	due      int64          // events that feed the view
+	healed   int64          // that had to be landed
+	err      error
 }
 
 // round brings every view's verified position to where the log ended a while ago.
@@ -85,14 +93,15 @@ func (s *Sweep) round(ctx context.Context, now time.Time) error {
 		if err != nil {
 			return err
 		}
-		if registry.Live.Number > 0 && registry.At.Compare(target) < 0 {
-			behind = append(behind, &sweeping{view: v, gen: registry.Live, at: registry.At})
+		if registry.Live.Number > 0 && registry.Version == v.Version && registry.At.Compare(target) < 0 {
+			behind = append(behind, &sweeping{view: v, registry: registry, gen: registry.Live, at: registry.At})
 			if registry.At.Compare(from) < 0 {
 				from = registry.At
 			}
 		}
 	}
 	if len(behind) == 0 {
+		s.started = true
 		return nil
 	}
 	var chunk []event.Recorded
@@ -111,9 +120,27 @@ func (s *Sweep) round(ctx context.Context, now time.Time) error {
 	s.check(ctx, behind, chunk)
 	var errs []error
 	for _, b := range behind {
-		errs = append(errs, b.err)
+		errs = append(errs, b.err, s.note(ctx, b, now))
 	}
-	return errors.Join(errs...)
+	err = errors.Join(errs...)
+	s.started = s.started || err == nil
+	return err
+}
+
+// note keeps count of what had to be healed, and of silence: when all there was had to be, and no message came for some
+// time. The first round does not wait for messages, so it proves no silence.
+func (s *Sweep) note(ctx context.Context, b *sweeping, now time.Time) error {
+	silent := b.due > 0 && b.healed >= b.due && s.started && now.Sub(b.registry.Heard) >= silentAfter
+	if b.healed > 0 {
+		s.logger.Info("landed events from the log that no message had brought yet", "view", b.view.Name, "events", b.healed)
+	}
+	if b.healed == 0 && (b.due == 0 || b.registry.Silent.IsZero()) {
+		return nil
+	}
+	if b.due == 0 || !s.started {
+		silent = !b.registry.Silent.IsZero()
+	}
+	return s.model.Swept(ctx, b.gen, b.healed, silent)
 }
 
 // target is where the log ended sweepMargin ago, as far as that was seen; false if nothing was. At first it is where the
@@ -169,11 +196,16 @@ func (s *Sweep) check(ctx context.Context, behind []*sweeping, chunk []event.Rec
 
 func (s *Sweep) checkView(ctx context.Context, b *sweeping, arrivals []arrival) error {
 	healed, err := NewApplier(b.view, b.gen, s.model, s.log).apply(ctx, arrivals)
-	if err != nil || healed == 0 {
+	if err != nil {
 		return err
 	}
-	s.logger.Info("landed events from the log that no message had brought yet", "view", b.view.Name, "events", healed)
-	return s.model.Swept(ctx, b.gen, healed, false)
+	b.healed += healed
+	for _, a := range arrivals {
+		if _, feeds := b.view.Source(a.Stream); feeds {
+			b.due++
+		}
+	}
+	return nil
 }
 
 // Lag is how far a view is behind the log.

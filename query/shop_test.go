@@ -82,7 +82,7 @@ func (s *shop) order(day int) order.Placed {
 // replay builds every view anew.
 func (s *shop) replay() {
 	s.Helper()
-	if err := projector.NewReplay(s.model, s.log, projector.ReplayConfig{}).Run(s.Context(), view.All()); err != nil {
+	if _, err := projector.NewReplay(s.model, s.log, projector.ReplayConfig{}).Run(s.Context(), view.All()); err != nil {
 		s.Fatal(err)
 	}
 }

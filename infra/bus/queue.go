@@ -37,28 +37,34 @@ func (q *Queue) Name() string { return q.name }
 // its visibility ends. One that is no event comes with Delivery.Err; left alone, it ends in the dead-letter queue.
 // Errors wrap event.ErrUnavailable, ErrNotProvisioned among them when the queue does not exist.
 func (q *Queue) Receive(ctx context.Context, limit int, wait time.Duration) ([]event.Delivery, error) {
-	limit = max(1, min(limit, maxBatch))
-	wait = min(wait, maxWait)
+	messages, err := q.receive(ctx, min(wait, maxWait), &sqs.ReceiveMessageInput{
+		MaxNumberOfMessages:         int32(max(1, min(limit, maxBatch))),
+		MessageSystemAttributeNames: []sqstypes.MessageSystemAttributeName{sqstypes.MessageSystemAttributeNameApproximateReceiveCount},
+	})
+	if err != nil {
+		return nil, err
+	}
+	deliveries := make([]event.Delivery, len(messages))
+	for i, m := range messages {
+		deliveries[i] = deliveryOf(m)
+	}
+	return deliveries, nil
+}
+
+// receive fills in where the request goes and how long it waits.
+func (q *Queue) receive(ctx context.Context, wait time.Duration, in *sqs.ReceiveMessageInput) ([]sqstypes.Message, error) {
 	url, err := q.resolve(ctx)
 	if err != nil {
 		return nil, err
 	}
-	call, cancel := context.WithTimeout(ctx, wait+q.bus.cfg.CallTimeout)
+	in.QueueUrl, in.WaitTimeSeconds = &url, wholeSeconds(wait)
+	ctx, cancel := context.WithTimeout(ctx, wait+q.bus.cfg.CallTimeout)
 	defer cancel()
-	out, err := q.bus.sqs.ReceiveMessage(call, &sqs.ReceiveMessageInput{
-		QueueUrl:                    &url,
-		MaxNumberOfMessages:         int32(limit),
-		WaitTimeSeconds:             wholeSeconds(wait),
-		MessageSystemAttributeNames: []sqstypes.MessageSystemAttributeName{sqstypes.MessageSystemAttributeNameApproximateReceiveCount},
-	})
+	out, err := q.bus.sqs.ReceiveMessage(ctx, in)
 	if err != nil {
 		return nil, q.failed("receive from", url, err)
 	}
-	deliveries := make([]event.Delivery, len(out.Messages))
-	for i, m := range out.Messages {
-		deliveries[i] = deliveryOf(m)
-	}
-	return deliveries, nil
+	return out.Messages, nil
 }
 
 func deliveryOf(m sqstypes.Message) event.Delivery {

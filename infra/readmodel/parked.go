@@ -70,7 +70,7 @@ func (s *Store) ParkedIn(ctx context.Context, g row.Generation) ([]row.Parked, e
 	return parked, nil
 }
 
-// Skip leaves an event out of a view, in this generation and all to come.
+// Skip notes that an event is to be left out of a view where its code fails on it, in this generation and all to come.
 func (s *Store) Skip(ctx context.Context, view, stream string, revision int64) error {
 	if err := s.client.HSet(ctx, s.skippedKey(view), skipped(stream, revision), 1).Err(); err != nil {
 		return fmt.Errorf("skip %s@%d in %s: %w", stream, revision, view, classify(err))

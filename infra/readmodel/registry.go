@@ -30,6 +30,7 @@ func (s *Store) Registry(ctx context.Context, view string) (row.Registry, error)
 		Building: generation(view, fields["building"], f.name),
 		Previous: generation(view, fields["previous"], f.name),
 		Moved:    millis(fields["moved:"+fields["live"]]),
+		Heard:    millis(fields["heard:"+fields["live"]]),
 		Silent:   millis(fields["silent:"+fields["live"]]),
 	}
 	_, r.Open = fields["open:"+fields["building"]]
@@ -92,8 +93,21 @@ func (s *Store) Advance(ctx context.Context, g row.Generation, at event.Recorded
 	return nil
 }
 
-// Swept counts events that a sweep had to land in a generation because no message had brought them, and notes whether
-// messages still come.
+// Heard notes that messages come for a view.
+func (s *Store) Heard(ctx context.Context, g row.Generation) error {
+	registry := s.registryKey(g.View)
+	_, err := s.pipeline(ctx, func(p redis.Pipeliner) {
+		p.HSet(ctx, registry, "heard:"+name(g), s.now().UnixMilli())
+		p.HDel(ctx, registry, "silent:"+name(g))
+	})
+	if err != nil {
+		return fmt.Errorf("note that messages come for %s: %w", g, err)
+	}
+	return nil
+}
+
+// Swept counts events that a sweep had to land in a generation because no message had brought them, and notes whether that
+// was all there was, and so since when the view has been silent.
 func (s *Store) Swept(ctx context.Context, g row.Generation, healed int64, silent bool) error {
 	registry := s.registryKey(g.View)
 	_, err := s.pipeline(ctx, func(p redis.Pipeliner) {
@@ -133,7 +147,10 @@ func (s *Store) DropGarbage(ctx context.Context, view string) error {
 	}
 	last, _ := strconv.ParseInt(fields["last"], 10, 64)
 	used := map[string]bool{fields["live"]: true, fields["building"]: true, fields["previous"]: true}
-	garbage := func(name string) bool { return !used[name] && generation(view, name, "").Number <= last }
+	garbage := func(name string) bool {
+		n := generation(view, name, "").Number
+		return 0 < n && n <= last && !used[name]
+	}
 	var dropped []string
 	for field := range fields {
 		if _, name, ok := strings.Cut(field, ":"); ok && garbage(name) {

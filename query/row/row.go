@@ -95,6 +95,7 @@ type Registry struct {
 	AtTime time.Time      // when the event there was recorded
 	Moved  time.Time      // when At last moved
 	Healed int64          // events that a sweep had to land in Live
+	Heard  time.Time      // when a message last came for the view; about a second behind
 	Silent time.Time      // since when a sweep has had to land all there was; zero while messages come
 }
 

@@ -62,6 +62,10 @@ func Run(t *testing.T, endpoint Endpoint) {
 		{"hiding what is gone is no error", (*suite).hideGone},
 		{"an event received too often is dead", (*suite).deadLetters},
 		{"a message that is no event says so", (*suite).noEvent},
+		{"letters are looked at and left", (*suite).lettersLeft},
+		{"a letter that was dealt with is gone", (*suite).lettersDealtWith},
+		{"many letters are seen once each", (*suite).manyLetters},
+		{"a purged queue is empty", (*suite).purged},
 		{"workers share a queue", (*suite).workers},
 		{"a cancelled receive ends", (*suite).cancelledReceive},
 	}

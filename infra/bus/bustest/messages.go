@@ -187,15 +187,8 @@ func (s *suite) deadLetters(t *testing.T) {
 func (s *suite) noEvent(t *testing.T) {
 	b, q := s.provisioned(t)
 	wantNothing(t, q)
-	client := sqs.New(sqs.Options{BaseEndpoint: &s.endpoint.URL, Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("a", "b", "")})
-	found, err := client.GetQueueUrl(t.Context(), &sqs.GetQueueUrlInput{QueueName: aws.String(q.Name())})
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, body := range []string{"not JSON", `{"specversion":"0.3"}`, `{"specversion":"1.0","id":"` + uuid.NewString() + `"}`} {
-		if _, err := client.SendMessage(t.Context(), &sqs.SendMessageInput{QueueUrl: found.QueueUrl, MessageBody: &body}); err != nil {
-			t.Fatal(err)
-		}
+		s.send(t, q, body)
 		d := receiveOne(t, q)
 		if d.Err == nil || d.Receipt == "" {
 			t.Errorf("%s came as %+v", body, d)
@@ -206,6 +199,19 @@ func (s *suite) noEvent(t *testing.T) {
 	}
 	publish(t, b, order(1))
 	receive(t, q, 1)
+}
+
+// send puts a message into a queue that no Publish would.
+func (s *suite) send(t *testing.T, q *bus.Queue, body string) {
+	t.Helper()
+	client := sqs.New(sqs.Options{BaseEndpoint: &s.endpoint.URL, Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("a", "b", "")})
+	found, err := client.GetQueueUrl(t.Context(), &sqs.GetQueueUrlInput{QueueName: aws.String(q.Name())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.SendMessage(t.Context(), &sqs.SendMessageInput{QueueUrl: found.QueueUrl, MessageBody: &body}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (s *suite) workers(t *testing.T) {

@@ -95,6 +95,11 @@ func silence(s *suite) {
 		}
 		now = now.Add(time.Second)
 	}
+	s.must(m.Heard(s.ctx, g))
+	if r := s.registry(); !r.Silent.IsZero() || !r.Heard.Equal(now) {
+		s.Errorf("registry: %+v", r)
+	}
+	s.must(m.Swept(s.ctx, g, 0, true))
 	s.must(m.Swept(s.ctx, g, 0, false))
 	if r := s.registry(); !r.Silent.IsZero() || r.Healed != 6 {
 		s.Errorf("registry: %+v", r)

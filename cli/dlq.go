@@ -1,0 +1,292 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"jangbu/cli/term"
+	"jangbu/domain/event"
+	"jangbu/infra/bus"
+	"jangbu/infra/eventstore"
+	"jangbu/infra/readmodel"
+	"jangbu/query/view"
+)
+
+// dlqMode is what an operator does about a view's dead-letter queue.
+type dlqMode struct {
+	List    dlqListMode    `cmd:"" help:"Show the messages in a view's dead-letter queue."`
+	Redrive dlqRedriveMode `cmd:"" help:"Land their streams from the log and delete them."`
+	Purge   dlqPurgeMode   `cmd:"" help:"Delete them all."`
+}
+
+// Help is the detailed help.
+func (dlqMode) Help() string {
+	return `
+A message that was received ten times and not dealt with goes to its view's dead-letter queue: mostly one that is no event at all. Nothing is lost with it: what the log has and a view has not, the sweep lands.
+
+Examples:
+
+    jangbu dlq list orders
+    jangbu dlq redrive orders
+    jangbu dlq purge orders
+`
+}
+
+// busAway says what to do about a queue that cannot be reached.
+func busAway(err error) error {
+	if errors.Is(err, bus.ErrNotProvisioned) {
+		return fmt.Errorf("%w; see --topic and --aws-endpoint-url, or create it with jangbu provision", err)
+	}
+	return fmt.Errorf("%w; see that SQS runs at --aws-endpoint-url", err)
+}
+
+type dlqListMode struct {
+	busFlags
+	shopFlags
+	View  viewArg `arg:"" help:"The view."`
+	Limit int     `help:"How many messages to show." default:"100" env:"JANGBU_DLQ_LIMIT" placeholder:"N"`
+	JSON  bool    `name:"json" help:"Print JSON, for a script." env:"JANGBU_JSON"`
+}
+
+// Help is the detailed help.
+func (dlqListMode) Help() string {
+	return `
+A line a message: the event in it, or why it is none and how it begins. Looking takes nothing away, though SQS counts it as a receive. A message that somebody else looks at just now is not shown.
+
+Examples:
+
+    jangbu dlq list orders
+    jangbu dlq list orders --limit 1000 --json
+`
+}
+
+// Validate implements kong.Validatable.
+func (m *dlqListMode) Validate() error {
+	if m.Limit < 1 {
+		return errors.New("--limit must be from 1")
+	}
+	return nil
+}
+
+// deadLetter is a message in a dead-letter queue.
+type deadLetter struct {
+	ID       string    `json:"id"`
+	Stream   string    `json:"stream,omitempty"`
+	Revision int64     `json:"revision"`
+	Type     string    `json:"type,omitempty"`
+	Receives int       `json:"receives"`
+	Sent     time.Time `json:"sent"`
+	Problem  string    `json:"problem,omitempty"` // why it is no event
+	Begins   string    `json:"begins,omitempty"`  // how the body of one that is none begins
+}
+
+const beginsWidth = 40
+
+func deadLetterOf(l bus.Letter) deadLetter {
+	d := deadLetter{ID: l.ID, Stream: l.Event.Stream, Revision: l.Event.Revision, Type: l.Event.Type, Receives: l.Receives, Sent: l.Sent}
+	if l.Err != nil {
+		d.Problem, d.Begins = l.Err.Error(), shortened(l.Body, beginsWidth)
+	}
+	return d
+}
+
+// Run prints the list.
+func (m *dlqListMode) Run(ctx context.Context, a *app) error {
+	b, err := m.open(ctx, m.shopFlags)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	all := []deadLetter{}
+	more := false
+	for letters, err := range b.DeadLetters(string(m.View)).Letters(ctx) {
+		if err != nil {
+			return busAway(err)
+		}
+		for _, l := range letters {
+			all = append(all, deadLetterOf(l))
+		}
+		if more = len(all) >= m.Limit; more {
+			all = all[:m.Limit]
+			break
+		}
+	}
+	if more {
+		fmt.Fprintf(a.stderr, "these are the first %d; see more with --limit\n", m.Limit)
+	}
+	if m.JSON {
+		return json.NewEncoder(a.stdout).Encode(all)
+	}
+	table := term.NewTable("STREAM", "REVISION>", "TYPE", "RECEIVES>", "SENT", "NO EVENT")
+	for _, d := range all {
+		stream, revision, problem := d.Stream, fmt.Sprint(d.Revision), ""
+		if d.Problem != "" {
+			stream, revision, problem = "-", "-", fmt.Sprintf("%q: %s", d.Begins, d.Problem)
+		}
+		table.Row(stream, revision, d.Type, fmt.Sprint(d.Receives), clock(d.Sent, time.Now()), problem)
+	}
+	_, err = table.WriteTo(a.stdout)
+	return err
+}
+
+type dlqRedriveMode struct {
+	storeFlags
+	redisFlags
+	busFlags
+	shopFlags
+	View viewArg `arg:"" help:"The view."`
+	JSON bool    `name:"json" help:"Print JSON, for a script." env:"JANGBU_JSON"`
+}
+
+// Help is the detailed help.
+func (dlqRedriveMode) Help() string {
+	return `
+For each message, its stream is landed in the view from the log; then the message is deleted. A stream whose event the view's code cannot land is parked (jangbu parked list), which deals with the message, too. Messages that are no events stay, and so do those whose event this event store does not have; then the exit code is 1.
+
+Examples:
+
+    jangbu dlq redrive orders
+    jangbu dlq redrive orders --json
+`
+}
+
+// redriven counts messages.
+type redriven struct {
+	View     string `json:"view"`
+	Landed   int    `json:"landed"`     // and deleted
+	Parked   int    `json:"parked"`     // their streams are, and they are deleted
+	NoEvents int    `json:"no_events"`  // they stay
+	NotInLog int    `json:"not_in_log"` // they stay
+}
+
+// Run redrives all that lies there.
+func (m *dlqRedriveMode) Run(ctx context.Context, a *app) (err error) {
+	store, model, closeBoth, err := openBoth(a, m.storeFlags, m.redisFlags, m.shopFlags)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeBoth()) }()
+	b, err := m.busFlags.open(ctx, m.shopFlags)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	r := redriven{View: string(m.View)}
+	failed := m.redrive(ctx, b.DeadLetters(string(m.View)), store, model, &r)
+	if failed == nil && r.NotInLog > 0 {
+		failed = fmt.Errorf("the event store does not have the events of %d messages: see that --eventstore-url is the store that this bus carries, or jangbu dlq purge %s", r.NotInLog, m.View)
+	}
+	return errors.Join(r.print(a, m.JSON), failed)
+}
+
+func (m *dlqRedriveMode) redrive(ctx context.Context, queue *bus.Queue, store *eventstore.Store, model *readmodel.Store, r *redriven) error {
+	for letters, err := range queue.Letters(ctx) {
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return &failure{exitInterrupted, errors.New("interrupted; run the same again")}
+		case err != nil:
+			return busAway(err)
+		}
+		for _, l := range letters {
+			if l.Err != nil {
+				r.NoEvents++
+				continue
+			}
+			count, err := land(ctx, store, model, m.View.view(), l.Event, r)
+			if err != nil {
+				return err
+			}
+			if count == &r.NotInLog {
+				*count++
+				continue
+			}
+			if err := queue.Delete(ctx, []event.Delivery{l.Delivery}); err != nil {
+				return busAway(err)
+			}
+			*count++
+		}
+	}
+	return nil
+}
+
+// land lands an event's stream, and returns what the message counts as.
+func land(ctx context.Context, store *eventstore.Store, model *readmodel.Store, v *view.View, e event.Recorded, r *redriven) (*int, error) {
+	p, err := landFromLog(ctx, store, model, v, e.Stream)
+	if err != nil {
+		return nil, err
+	}
+	if p != nil && p.Revision <= e.Revision {
+		return &r.Parked, nil
+	}
+	registry, err := model.Registry(ctx, v.Name)
+	if err != nil {
+		return nil, redisAway(err)
+	}
+	states, err := model.States(ctx, registry.Live, []string{e.Stream})
+	if err != nil {
+		return nil, redisAway(err)
+	}
+	if states[0].Revision < e.Revision {
+		return &r.NotInLog, nil
+	}
+	return &r.Landed, nil
+}
+
+func (r redriven) print(a *app, asJSON bool) error {
+	if asJSON {
+		return json.NewEncoder(a.stdout).Encode(r)
+	}
+	table := term.NewTable("VIEW", "LANDED>", "PARKED>", "NO EVENTS, LEFT>", "NOT IN THE LOG, LEFT>")
+	table.Row(r.View, fmt.Sprint(r.Landed), fmt.Sprint(r.Parked), fmt.Sprint(r.NoEvents), fmt.Sprint(r.NotInLog))
+	_, err := table.WriteTo(a.stdout)
+	return err
+}
+
+type dlqPurgeMode struct {
+	busFlags
+	shopFlags
+	yesFlags
+	View viewArg `arg:"" help:"The view."`
+	JSON bool    `name:"json" help:"Print JSON, for a script." env:"JANGBU_JSON"`
+}
+
+// Help is the detailed help.
+func (dlqPurgeMode) Help() string {
+	return `
+Deletes every message in the view's dead-letter queue. It cannot be taken back, so it asks. SQS allows it once a minute, and may take a minute for it.
+
+Examples:
+
+    jangbu dlq purge orders
+    jangbu dlq purge orders --yes
+`
+}
+
+// Run purges the queue.
+func (m *dlqPurgeMode) Run(ctx context.Context, a *app) error {
+	b, err := m.open(ctx, m.shopFlags)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	queue := b.DeadLetters(string(m.View))
+	depth, err := queue.Depth(ctx)
+	if err != nil {
+		return busAway(err)
+	}
+	n := depth.Visible + depth.InFlight + depth.Delayed
+	if err := m.confirm(ctx, a, fmt.Sprintf("Delete all messages (now %d) of %s for ever?", n, queue.Name())); err != nil {
+		return err
+	}
+	if err := queue.Purge(ctx); err != nil {
+		return busAway(err)
+	}
+	if m.JSON {
+		return json.NewEncoder(a.stdout).Encode(map[string]any{"view": m.View, "purged": n})
+	}
+	_, err = fmt.Fprintf(a.stdout, "%d messages of %s deleted\n", n, queue.Name())
+	return err
+}

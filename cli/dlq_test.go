@@ -1,0 +1,111 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+)
+
+// message is what the relay would have made of an event.
+func message(stream string, revision int) string {
+	return fmt.Sprintf(`{"specversion":"1.0","id":%q,"type":"order.placed.v1","subject":%q,"revision":"%d","position":"1/1"}`, uuid.New(), stream, revision)
+}
+
+const deadOrders = "jangbu-orders-dlq"
+
+func TestDeadLettersAreListedAndLeft(t *testing.T) {
+	s := newOpsShop(t)
+	s.open(t)
+	s.send(t, deadOrders, message("order-1", 1))
+	s.send(t, deadOrders, "no event\n"+strings.Repeat("장", 100))
+	all, _ := printed[[]deadLetter](t, 0, "dlq", "list", "orders")
+	if len(all) != 2 {
+		t.Fatalf("%+v", all)
+	}
+	for _, d := range all {
+		event := d.Stream == "order-1" && d.Revision == 1 && d.Type == "order.placed.v1" && d.Problem == ""
+		other := strings.HasPrefix(d.Begins, "no event\n장") && len([]rune(d.Begins)) == beginsWidth && d.Problem != ""
+		if event == other || d.ID == "" || d.Sent.IsZero() || d.Receives != 1 {
+			t.Errorf("%+v", d)
+		}
+	}
+	table := mustRun(t, "dlq", "list", "orders")
+	for _, want := range []string{"order-1 ", "order.placed.v1", `"no event\n장`, "read message: "} {
+		if !strings.Contains(table, want) || strings.Count(table, "\n") != 3 {
+			t.Errorf("no %s in\n%s", want, table)
+		}
+	}
+	some, stderr := printed[[]deadLetter](t, 0, "dlq", "list", "orders", "--limit", "1")
+	if len(some) != 1 || !strings.Contains(stderr, "--limit") {
+		t.Errorf("with a limit: %+v, %s", some, stderr)
+	}
+	if q := viewsNow(t)["orders"].Queue; q.Dead != 2 {
+		t.Errorf("after all that the queue has %+v", q)
+	}
+}
+
+func TestDeadLettersAreRedriven(t *testing.T) {
+	s := newOpsShop(t)
+	s.open(t)
+	s.add(t, "order-3", placedOrder()) // which no message brings
+	s.send(t, deadOrders, message("order-3", 0))
+	s.send(t, deadOrders, message("order-1", 1)) // landed long ago
+	s.send(t, deadOrders, "no event")
+	got, _ := printed[redriven](t, 0, "dlq", "redrive", "orders")
+	if want := (redriven{View: "orders", Landed: 2, NoEvents: 1}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	if v := viewsNow(t)["orders"]; v.Documents != 3 || v.Queue.Dead != 1 {
+		t.Errorf("%+v, queue %+v", v, v.Queue)
+	}
+
+	s.send(t, deadOrders, message("order-elsewhere", 0))
+	s.send(t, deadOrders, message("order-1", 7))
+	got, stderr := printed[redriven](t, 1, "dlq", "redrive", "orders")
+	if want := (redriven{View: "orders", NoEvents: 1, NotInLog: 2}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	wantOneLine(t, stderr, "--eventstore-url", "jangbu dlq purge orders")
+	if q := viewsNow(t)["orders"].Queue; q.Dead != 3 {
+		t.Errorf("after that the queue has %+v", q)
+	}
+}
+
+func TestDeadLettersArePurged(t *testing.T) {
+	s := newOpsShop(t)
+	s.open(t)
+	s.send(t, deadOrders, "one")
+	s.send(t, deadOrders, "two")
+	code, stdout, stderr := quiet(t, "dlq", "purge", "orders")
+	if code != 2 || stdout != "" {
+		t.Errorf("without a terminal: code %d, %s", code, stdout)
+	}
+	wantOneLine(t, stderr, "now 2", deadOrders, "--yes")
+	if q := viewsNow(t)["orders"].Queue; q.Dead != 2 {
+		t.Errorf("the queue has %+v", q)
+	}
+	if out := mustRun(t, "dlq", "purge", "orders", "--yes"); out != "2 messages of "+deadOrders+" deleted\n" {
+		t.Error(out)
+	}
+	if q := viewsNow(t)["orders"].Queue; q.Dead != 0 {
+		t.Errorf("the queue has %+v", q)
+	}
+}
+
+func TestDeadLettersOfNobody(t *testing.T) {
+	newOpsShop(t)
+	for _, verb := range []string{"list", "redrive", "purge"} {
+		code, _, stderr := quiet(t, "dlq", verb, "orders")
+		if code != 1 {
+			t.Errorf("%s: code %d", verb, code)
+		}
+		wantOneLine(t, stderr, deadOrders, "jangbu provision")
+		code, _, stderr = quiet(t, "dlq", verb, "sandwiches")
+		if code != 2 {
+			t.Errorf("%s: code %d", verb, code)
+		}
+		wantOneLine(t, stderr, `no view "sandwiches"`, "member-orders")
+	}
+}

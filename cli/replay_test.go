@@ -1,0 +1,188 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"jangbu/domain/order"
+	"jangbu/projector"
+	"jangbu/test/servers"
+)
+
+// corrupt overwrites the composed document of an order in the live generation.
+func corrupt(t *testing.T, doc string, change func(body string) string) {
+	t.Helper()
+	options, err := goredis.ParseURL(os.Getenv("REDIS_URL"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := goredis.NewClient(options)
+	defer client.Close()
+	keys, err := client.Keys(t.Context(), fmt.Sprintf("*{orders.%d-*}:j:%s", viewsNow(t)["orders"].Generation, doc)).Result()
+	if err != nil || len(keys) != 1 {
+		t.Fatalf("keys of the document: %v, %v", keys, err)
+	}
+	body, err := client.Get(t.Context(), keys[0]).Result()
+	if err == nil {
+		err = client.Set(t.Context(), keys[0], change(body), 0).Err()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func unship(body string) string {
+	return strings.Replace(body, `"status":"shipped"`, `"status":"lost"`, 1)
+}
+
+// wantDiff requires what people are shown of a document that unship has changed.
+func wantDiff(t *testing.T, stdout string) {
+	t.Helper()
+	want := "\norders/1\n- status: \"lost\"\n+ status: \"shipped\"\n"
+	if !strings.Contains(stdout, want) {
+		t.Errorf("stdout does not show%s\nbut\n%s", want, stdout)
+	}
+}
+
+func TestReplayRefusesDrift(t *testing.T) {
+	s := newOpsShop(t)
+	s.open(t)
+	corrupt(t, "1", unship)
+	code, stdout, stderr := quiet(t, "replay", "orders", "members")
+	if code != exitDrift || !strings.Contains(stderr, "jangbu: view orders: 1 of its documents differ from what the log folds to; ") ||
+		!strings.Contains(stderr, "--allow-drift") || !strings.Contains(stderr, "--restart") {
+		t.Errorf("code %d: %s", code, stderr)
+	}
+	wantDiff(t, stdout)
+	now := viewsNow(t)
+	if now["orders"].Generation != 1 || now["orders"].Building != 2 || now["members"].Generation != 2 {
+		t.Errorf("after drift in orders: %+v", now)
+	}
+	results, _ := printed[[]rebuilt](t, exitDrift, "replay", "orders")
+	if r := results[0]; len(results) != 1 || r.View != "orders" || r.Generation != 2 || r.Switched || r.Verified != 2 || r.Drift == nil || r.Drift.Documents != 1 ||
+		r.Drift.First[0].Document != "1" || !strings.Contains(*r.Drift.First[0].Live, "lost") || !strings.Contains(*r.Drift.First[0].New, "shipped") {
+		t.Errorf("as JSON: %+v", results)
+	}
+	results, _ = printed[[]rebuilt](t, exitDrift, "replay", "orders", "--restart")
+	if results[0].Generation != 3 {
+		t.Errorf("restarted: %+v", results)
+	}
+	stdout = mustRun(t, "replay", "orders", "--allow-drift")
+	wantDiff(t, stdout)
+	if now := viewsNow(t)["orders"]; now.Generation != 3 || now.Building != 0 {
+		t.Errorf("after --allow-drift: %+v", now)
+	}
+	mustRun(t, "replay", "orders")
+}
+
+func TestAudit(t *testing.T) {
+	s := newOpsShop(t)
+	s.open(t)
+	mustRun(t, "audit", "orders")
+	corrupt(t, "1", unship)
+	for _, args := range [][]string{{"audit", "orders"}, {"audit", "orders", "--sample", "10"}} {
+		code, stdout, stderr := quiet(t, args...)
+		if code != exitDrift || !strings.Contains(stderr, "jangbu audit orders --repair") {
+			t.Errorf("%v: code %d: %s", args, code, stderr)
+		}
+		wantDiff(t, stdout)
+	}
+	wantDiff(t, mustRun(t, "audit", "orders", "--repair"))
+	for _, args := range [][]string{{"audit", "orders", "--repair"}, {"audit", "orders", "--sample", "10"}} {
+		results, _ := printed[[]rebuilt](t, 0, args...)
+		if r := results[0]; r.Drift != nil || r.Switched || r.Verified != 2 {
+			t.Errorf("%v after a repair: %+v", args, results)
+		}
+	}
+}
+
+func TestRollback(t *testing.T) {
+	s := newOpsShop(t)
+	s.open(t)
+	code, stdout, stderr := quiet(t, "rollback", "orders")
+	if code != exitFailed || stdout != "" || !strings.Contains(stderr, "there is no previous generation to go back to") || !strings.Contains(stderr, "jangbu replay orders") {
+		t.Errorf("code %d, %q, %s", code, stdout, stderr)
+	}
+	mustRun(t, "replay", "orders")
+	s.add(t, "order-2", order.Shipped{Carrier: "Post", ShippedOn: "2026-01-06"})
+	results, _ := printed[[]rebuilt](t, 0, "rollback", "orders")
+	if r := results[0]; !r.Switched || r.Generation != 1 || r.Events == 0 {
+		t.Errorf("%+v", results)
+	}
+	if now := viewsNow(t)["orders"]; now.Generation != 1 || now.LagEvents != 0 {
+		t.Errorf("after a rollback: %+v", now)
+	}
+	mustRun(t, "audit", "orders")
+	mustRun(t, "rollback", "orders")
+	if now := viewsNow(t)["orders"]; now.Generation != 2 {
+		t.Errorf("after a rollback of the rollback: %+v", now)
+	}
+}
+
+func TestReplayInTwoSteps(t *testing.T) {
+	s := newOpsShop(t)
+	s.open(t)
+	results, _ := printed[[]rebuilt](t, 0, "replay", "orders", "--no-switch")
+	if r := results[0]; r.Switched || r.Verified != 2 || r.Generation != 2 {
+		t.Errorf("without a switch: %+v", results)
+	}
+	results, _ = printed[[]rebuilt](t, 0, "replay", "orders", "--workers", "1")
+	if r := results[0]; !r.Switched || r.Generation != 2 {
+		t.Errorf("with it: %+v", results)
+	}
+}
+
+// TestReplayInterrupted: Ctrl-C ends a replay with an exit code of its own, and the same replay resumes.
+func TestReplayInterrupted(t *testing.T) {
+	s := newOpsShop(t)
+	s.open(t)
+	p := start(t, "replay", "orders", "--rate", "0.01", "--log-level", "error")
+	servers.Eventually(t, "the replay has begun", func() bool { return viewsNow(t)["orders"].Building == 2 })
+	p.stop()
+	if code := p.end(t); code != exitInterrupted || !strings.Contains(p.stderr.String(), "run the same replay again to resume") {
+		t.Errorf("code %d: %s", code, p.stderr.String())
+	}
+	mustRun(t, "replay", "orders")
+	if now := viewsNow(t)["orders"]; now.Generation != 2 {
+		t.Errorf("resumed: %+v", now)
+	}
+}
+
+func TestDiffLines(t *testing.T) {
+	long := strings.Repeat("x", 200)
+	tests := map[string]struct {
+		live, fresh string
+		want        []string
+	}{
+		"members":      {`{"a":1,"b":{"c":"x","d":2}}`, `{"a":1,"b":{"c":"y","e":2}}`, []string{`- b.c: "x"`, `+ b.c: "y"`, `- b.d: 2`, `+ b.e: 2`}},
+		"elements":     {`{"l":[1,{"q":2},3]}`, `{"l":[1,{"q":5}]}`, []string{`- l[1].q: 2`, `+ l[1].q: 5`, `- l[2]: 3`}},
+		"large number": {`{"n":9007199254740993}`, `{"n":9007199254740992}`, []string{`- n: 9007199254740993`, `+ n: 9007199254740992`}},
+		"null":         {`{"n":null}`, `{}`, []string{`- n: null`}},
+		"kinds":        {`{"n":[1]}`, `{"n":{}}`, []string{`- n: [1]`, `+ n: {}`}},
+		"form alone":   {`{"n":1}`, `{"n":1 }`, []string{`- {"n":1}`, `+ {"n":1 }`}},
+		"items":        {"{\"id\":1}\n{\"id\":2}\n{\"id\":2}", "{\"id\":2}\n{\"id\":3}", []string{`- {"id":1}`, `- {"id":2}`, `+ {"id":3}`}},
+		"order alone":  {"{\"id\":1}\n{\"id\":2}", "{\"id\":2}\n{\"id\":1}", []string{`- {"id":1} {"id":2}`, `+ {"id":2} {"id":1}`}},
+		"no JSON":      {"\x1b[31m", "{}", []string{`-  [31m`, `+ {}`}},
+		"a long value": {`{"n":""}`, `{"n":"` + long + `"}`, []string{`- n: ""`, `+ n: "` + long[:diffWidth-6] + `…`}},
+	}
+	for name, tt := range tests {
+		if got := diffLines(projector.Diff{Live: []byte(tt.live), New: []byte(tt.fresh)}); !slices.Equal(got, tt.want) {
+			t.Errorf("%s:\n got %q\nwant %q", name, got, tt.want)
+		}
+	}
+	if got := diffLines(projector.Diff{Live: []byte("{}")}); !slices.Equal(got, []string{"- {}", "+ (there is no such document)"}) {
+		t.Errorf("a ghost: %q", got)
+	}
+	var many []string
+	for i := range 30 {
+		many = append(many, fmt.Sprintf(`"m%d":1`, i))
+	}
+	if got := diffLines(projector.Diff{Live: []byte("{" + strings.Join(many, ",") + "}"), New: []byte("{}")}); len(got) != diffLinesShown+1 || got[diffLinesShown] != "  and 10 lines more" {
+		t.Errorf("many: %q", got)
+	}
+}

@@ -1,0 +1,156 @@
+package cli
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"jangbu/domain/order"
+	"jangbu/query/row"
+	"jangbu/query/view"
+	"jangbu/test/servers"
+)
+
+func TestViews(t *testing.T) {
+	s := newOpsShop(t)
+	mustRun(t, "provision")
+	for name, v := range viewsNow(t) {
+		if v.Status != "not built yet" || v.Generation != 0 {
+			t.Errorf("before anything was built, %s is %+v", name, v)
+		}
+	}
+	s.open(t)
+	documents := map[string]int64{"orders": 2, "members": 1, "member-orders": 1, "products": 1, "sales": 3}
+	for name, v := range viewsNow(t) {
+		if v.Status != statusOK || v.Generation != 1 || v.Version != 1 || v.Documents != documents[name] || v.LagEvents != 0 ||
+			v.Position == "0/0" || v.Queue == nil || *v.Queue != (queueStatus{}) {
+			t.Errorf("%s is %+v", name, v)
+		}
+	}
+
+	s.add(t, "order-2", order.Cancelled{Reason: "late"})
+	s.add(t, "order-3", placedOrder())
+	s.send(t, "jangbu-orders", "a message")
+	s.send(t, "jangbu-orders-dlq", "a dead one")
+	orders := viewsNow(t)["orders"]
+	if orders.LagEvents != 2 || orders.LagSeconds < 0 || orders.LagSeconds > 600 || *orders.Queue != (queueStatus{Waiting: 1, Dead: 1}) {
+		t.Errorf("orders is %+v, queue %+v", orders, orders.Queue)
+	}
+	table := mustRun(t, "views")
+	fields := strings.Fields(table[strings.Index(table, "\norders")+1:])
+	if want := []string{"orders", "1", "1", "2"}; strings.Join(fields[:4], " ") != strings.Join(want, " ") || fields[5] != "2" || fields[7]+fields[8]+fields[9] != "1+0" {
+		t.Errorf("the table is\n%s", table)
+	}
+}
+
+func TestViewsWithoutQueues(t *testing.T) {
+	newOpsShop(t).open(t)
+	for name, url := range map[string]string{"no queues yet": startBus(t), "nobody answers": "http://127.0.0.1:1", "no region": ""} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("AWS_ENDPOINT_URL", url)
+			all, stderr := printed[[]viewStatus](t, 0, "views")
+			if strings.Count(stderr, "\n") != 1 || !strings.HasPrefix(stderr, "no figures of the queues: ") || !strings.Contains(stderr, "--aws-endpoint-url") {
+				t.Errorf("stderr: %s", stderr)
+			}
+			for _, v := range all {
+				if v.Queue != nil || v.Generation != 1 {
+					t.Errorf("%+v", v)
+				}
+			}
+		})
+	}
+}
+
+func TestViewsWithoutRedis(t *testing.T) {
+	newOpsShop(t)
+	t.Setenv("REDIS_URL", "redis://127.0.0.1:1")
+	code, stdout, stderr := quiet(t, "views")
+	if code != 1 || stdout != "" {
+		t.Errorf("code %d, %s", code, stdout)
+	}
+	wantOneLine(t, stderr, "--redis-url", "--eventstore-url")
+}
+
+func TestStatus(t *testing.T) {
+	now := time.Date(2026, 3, 4, 20, 15, 0, 0, time.Local)
+	ago := func(d time.Duration) time.Time { return now.Add(-d) }
+	live := func(change func(*row.Registry)) row.Registry {
+		r := row.Registry{Live: row.Generation{View: "orders", Number: 1}, Version: 2}
+		change(&r)
+		return r
+	}
+	for name, tt := range map[string]struct {
+		registry row.Registry
+		parked   int64
+		behind   time.Time
+		want     string
+	}{
+		"well":             {live(func(*row.Registry) {}), 0, time.Time{}, "ok"},
+		"a little behind":  {live(func(*row.Registry) {}), 0, ago(30 * time.Second), "ok"},
+		"stalled":          {live(func(*row.Registry) {}), 0, ago(31 * time.Second), "stalled since 20:14:29"},
+		"stalled for days": {live(func(*row.Registry) {}), 0, ago(48 * time.Hour), "stalled since 2026-03-02 20:15:00"},
+		"silent":           {live(func(r *row.Registry) { r.Silent = ago(time.Minute) }), 0, time.Time{}, "silent since 20:14:00"},
+		"parked":           {live(func(*row.Registry) {}), 1200, time.Time{}, "parked 1,200"},
+		"other code":       {live(func(r *row.Registry) { r.Version = 1 }), 0, time.Time{}, "version 1, code 2"},
+		"all of it": {live(func(r *row.Registry) { r.Version, r.Silent = 3, ago(time.Minute) }), 1, ago(time.Minute),
+			"version 3, code 2, stalled since 20:14:00, silent since 20:14:00, parked 1"},
+		"being rebuilt": {live(func(r *row.Registry) { r.Building.Number = 2 }), 0, time.Time{}, "ok"},
+		"not built":     {row.Registry{}, 0, ago(time.Hour), "not built yet"},
+		"being built":   {row.Registry{Building: row.Generation{View: "orders", Number: 1}}, 0, ago(time.Hour), "building"},
+	} {
+		if got := statusOf(&view.View{Name: "orders", Version: 2}, tt.registry, tt.parked, tt.behind, now); got != tt.want {
+			t.Errorf("%s: %q, want %q", name, got, tt.want)
+		}
+	}
+}
+
+// Watching goes on while a dependency is away, and an interruption is its proper end.
+func TestViewsWatch(t *testing.T) {
+	s := newOpsShop(t)
+	s.open(t)
+	p := start(t, "views", "--watch", "--log-level", "error")
+	blocks := func(n int, prefix string) {
+		t.Helper()
+		servers.Eventually(t, "a block that begins with "+prefix, func() bool {
+			whole := strings.Split(p.stdout.String(), "\n\n")
+			return len(whole) > n && strings.HasPrefix(whole[len(whole)-2], prefix)
+		})
+	}
+	blocks(2, "VIEW ")
+	s.stop(t)
+	blocks(3, "jangbu: ")
+	p.stop()
+	if code := p.end(t); code != 0 || p.stderr.String() != "" {
+		t.Errorf("code %d, %s", code, p.stderr.String())
+	}
+}
+
+func TestViewsWatchJSON(t *testing.T) {
+	newOpsShop(t).open(t)
+	t.Setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+	p := start(t, "views", "--watch", "--json", "--log-level", "error")
+	servers.Eventually(t, "two lines", func() bool { return strings.Count(p.stdout.String(), "\n") >= 2 })
+	p.stop()
+	if code := p.end(t); code != 0 || strings.Count(p.stderr.String(), "\n") != 1 {
+		t.Errorf("code %d, and the note is to be said once: %s", code, p.stderr.String())
+	}
+	for line := range strings.Lines(p.stdout.String()) {
+		var all []viewStatus
+		if err := json.Unmarshal([]byte(line), &all); err != nil || len(all) != len(view.All()) {
+			t.Errorf("%v in %s", err, line)
+		}
+	}
+}
+
+func TestTerminalFrame(t *testing.T) {
+	if got, want := redden("a\nb\nc\n", func(line int) bool { return line == 1 }), "a\n\x1b[31mb\x1b[0m\nc\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got, want := frame("a\nb\n", true), "\x1b[?7l\x1b[Ha\x1b[K\nb\x1b[K\n\x1b[J\x1b[?7h"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got, want := frame("a\nb\n", false), "a\nb\n\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

@@ -1,0 +1,223 @@
+package projector
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+
+	"jangbu/domain/event"
+	"jangbu/query/row"
+	"jangbu/query/view"
+)
+
+// Audit folds the log into a generation of its own, beside the live one, and compares the two as a replay does. Then it drops
+// what it built; or switches to it, to repair what differs. Drift that is not repaired is an *ErrDrift. Interrupted, it is
+// resumed by another audit, or a replay.
+func (r *Replay) Audit(ctx context.Context, v *view.View, repair bool) (Result, error) {
+	if _, err := r.audited(ctx, &build{view: v}); err != nil {
+		return Result{View: v.Name}, err
+	}
+	results, err := r.run(ctx, []*view.View{v}, job{
+		begin: r.model.Begin, verify: true, abandon: true,
+		switches: func(drift *ErrDrift) bool { return repair && drift != nil },
+	})
+	return results[0], err
+}
+
+// audited returns the live generation, if this view's code can tell what it should hold.
+func (r *Replay) audited(ctx context.Context, b *build) (live row.Generation, err error) {
+	v := b.view
+	var registry row.Registry
+	err = r.insist(ctx, b, func() (err error) {
+		registry, err = r.model.Registry(ctx, v.Name)
+		return err
+	})
+	switch {
+	case err != nil:
+		return live, err
+	case registry.Live.Number == 0:
+		return live, fmt.Errorf("view %s has no live generation to audit: build it (jangbu replay %s)", v.Name, v.Name)
+	case registry.Version != v.Version:
+		return live, fmt.Errorf("version %d of the code of view %s built the live generation, and this is version %d: "+
+			"audit it with the release that built it, or build it anew (jangbu replay %s)", registry.Version, v.Name, v.Version, v.Name)
+	}
+	return registry.Live, nil
+}
+
+// sample is one document that is folded from its streams alone.
+type sample struct {
+	*comparison
+	streams map[string][]event.Recorded // what was read of them
+}
+
+// sampleStreams is how many streams a document may have rows of, to be sampled: each is read for itself. Of longer lists
+// Contents shows a hash.
+const sampleStreams = 1000
+
+// Sample audits n documents of the live generation, drawn at random: it reads from the log the streams that each has rows of,
+// and folds them. It builds nothing, and cannot notice a stream that never arrived. Documents of very many streams are left
+// out, as the result says. Drift is an *ErrDrift.
+func (r *Replay) Sample(ctx context.Context, v *view.View, n int) (Result, error) {
+	b := &build{view: v, phase: PhaseVerify}
+	b.result.View = v.Name
+	live, err := r.audited(ctx, b)
+	if err != nil {
+		return b.result, err
+	}
+	b.Generation, b.result.Generation = live, live.Number
+	if err := r.insist(ctx, b, func() error { return r.beginLevel(ctx, b) }); err != nil {
+		return b.result, err
+	}
+	docs, err := r.draw(ctx, b, n)
+	if err != nil {
+		return b.result, err
+	}
+	drift := &ErrDrift{View: v.Name}
+	left := 0
+	for _, doc := range docs {
+		var sources []string
+		err := r.insist(ctx, b, func() (err error) {
+			sources, err = r.model.Sources(ctx, live, doc)
+			return err
+		})
+		if err != nil {
+			return b.result, err
+		}
+		if len(sources) > sampleStreams {
+			left++
+			continue
+		}
+		s := &sample{&comparison{Replay: r, build: b, live: live, suspects: map[string]bool{doc: true}}, map[string][]event.Recorded{}}
+		s.other = s.fold
+		if err := s.settle(ctx); err != nil {
+			return b.result, err
+		}
+		found, err := s.drift(ctx, false)
+		if err != nil {
+			return b.result, err
+		}
+		if found != nil {
+			drift.Count++
+			drift.Diffs = append(drift.Diffs, found.Diffs[:min(len(found.Diffs), shownDiffs-min(shownDiffs, len(drift.Diffs)))]...)
+		}
+		b.result.Verified++
+		r.tell(b, nil)
+	}
+	if left > 0 {
+		b.result.Unverified = fmt.Sprintf("%d documents that more than %d streams contribute to were left out", left, sampleStreams)
+	}
+	if drift.Count > 0 {
+		b.result.Drift = drift
+		return b.result, drift
+	}
+	return b.result, nil
+}
+
+// draw draws documents, each with the same chance.
+func (r *Replay) draw(ctx context.Context, b *build, n int) (docs []string, err error) {
+	err = r.insist(ctx, b, func() error {
+		docs = nil
+		seen := 0
+		for batch, err := range r.model.Contents(ctx, b.Generation, b.view.Compose != nil) {
+			if err != nil {
+				return err
+			}
+			for _, content := range batch {
+				seen++
+				if len(docs) < n {
+					docs = append(docs, content.Doc)
+				} else if at := rand.IntN(seen); at < n {
+					docs[at] = content.Doc
+				}
+			}
+		}
+		return nil
+	})
+	return docs, err
+}
+
+// fold gives a document as the log has it, as far as its streams have landed at least.
+func (s *sample) fold(ctx context.Context, docs []string) (bodies [][]byte, err error) {
+	defer func() {
+		if failed := recover(); failed != nil {
+			err = fmt.Errorf("the code of view %s cannot fold %s: %v", s.build.view.Name, docs[0], failed)
+		}
+	}()
+	sources, err := s.model.Sources(ctx, s.live, docs[0])
+	if err != nil {
+		return nil, err
+	}
+	parked, err := s.model.ParkedIn(ctx, s.live)
+	if err != nil {
+		return nil, err
+	}
+	until := map[string]int64{}
+	for _, p := range parked {
+		until[p.Stream] = p.Revision
+	}
+	states, err := s.model.States(ctx, s.live, sources)
+	if err != nil {
+		return nil, err
+	}
+	var events []event.Recorded
+	for i, stream := range sources {
+		if err := s.read(ctx, stream, states[i].Revision); err != nil {
+			return nil, err
+		}
+		for _, e := range s.streams[stream] {
+			if revision, isParked := until[stream]; !isParked || e.Revision < revision {
+				events = append(events, e)
+			}
+		}
+	}
+	folded, err := view.Fold(s.build.view, events)
+	if err != nil {
+		return nil, err
+	}
+	if s.build.view.Compose != nil {
+		return [][]byte{folded.Documents[docs[0]]}, nil
+	}
+	items, ok := folded.Lists[docs[0]]
+	if !ok {
+		return [][]byte{nil}, nil
+	}
+	return [][]byte{bytes.Join(items, []byte("\n"))}, nil
+}
+
+// read reads a stream, at first whole, then on where more of it has landed. What was left out of the view is left out.
+func (s *sample) read(ctx context.Context, stream string, landed int64) error {
+	held, known := s.streams[stream]
+	from := int64(0)
+	if len(held) > 0 {
+		from = held[len(held)-1].Revision + 1
+	}
+	if known && landed < from {
+		return nil
+	}
+	source, ok := s.build.view.Source(stream)
+	if !ok {
+		return nil
+	}
+	for e, err := range s.log.ReadStream(ctx, stream, from) {
+		if errors.Is(err, event.ErrStreamNotFound) {
+			break
+		}
+		if err != nil {
+			return fmt.Errorf("read %s: %w", stream, err)
+		}
+		if _, undecodable := source.Decode(e); undecodable != nil {
+			skipped, err := s.model.Skipped(ctx, s.build.view.Name, stream, e.Revision)
+			if err != nil {
+				return err
+			}
+			if skipped {
+				continue
+			}
+		}
+		held = append(held, e)
+	}
+	s.streams[stream] = held
+	return nil
+}
