@@ -46,6 +46,9 @@ type plant struct {
 	model  faultyModel
 	queues map[string]*fakeQueue
 
+	views      []*view.View // nil: as they are
+	autoReplay bool
+
 	mu      sync.Mutex
 	reports map[string]error
 }
@@ -74,7 +77,7 @@ func (p *plant) run(provision func(context.Context) error) (stop func()) {
 	ctx, cancel := context.WithCancel(p.Context())
 	s := New(fakeStore{p.log, p.feed}, p.model, p.pub, func(view string) Queue { return p.queues[view] }, Config{
 		Topic: "test", Provision: provision, Builder: func(b row.Build) Rows { return p.model.builder(b) },
-		Logger: slog.New(slog.DiscardHandler),
+		Logger: slog.New(slog.DiscardHandler), Views: p.views, AutoReplay: p.autoReplay,
 		Report: func(loop string, err error) {
 			p.mu.Lock()
 			defer p.mu.Unlock()
