@@ -44,18 +44,20 @@ func MiniRedis(t testing.TB) string {
 }
 
 // RedisServer starts a redis-server without persistence.
-func RedisServer(t testing.TB) string {
-	port := FreePort(t)
-	startRedis(t, port)
-	return fmt.Sprintf("redis://127.0.0.1:%d", port)
-}
+func RedisServer(t testing.TB) string { return StartRedis(t).URL() }
 
 // RedisCluster starts three redis-servers as a cluster of three primaries.
 func RedisCluster(t testing.TB) string {
+	url, _ := StartRedisCluster(t)
+	return url
+}
+
+// StartRedisCluster starts three redis-servers as a cluster of three primaries, without persistence.
+func StartRedisCluster(t testing.TB) (url string, nodes []*RedisProcess) {
 	ports := make([]int, 3)
 	for i := range ports {
 		ports[i] = clusterPort(t)
-		startRedis(t, ports[i], "--cluster-enabled", "yes", "--cluster-node-timeout", "5000")
+		nodes = append(nodes, startRedis(t, ports[i], "--cluster-enabled", "yes", "--cluster-node-timeout", "5000"))
 	}
 	const slots = 16384
 	clients := make([]*goredis.Client, len(ports))
@@ -77,26 +79,58 @@ func RedisCluster(t testing.TB) string {
 		}
 		return true
 	})
-	return fmt.Sprintf("redis+cluster://127.0.0.1:%d", ports[0])
+	return fmt.Sprintf("redis+cluster://127.0.0.1:%d", ports[0]), nodes
 }
 
-func startRedis(t testing.TB, port int, args ...string) {
+// RedisProcess is a redis-server that a test may kill and start again. It ends with the test.
+type RedisProcess struct {
+	t    testing.TB
+	port int
+	args []string
+	cmd  *exec.Cmd
+}
+
+// StartRedis starts a redis-server, without persistence unless the arguments say otherwise.
+func StartRedis(t testing.TB, args ...string) *RedisProcess { return startRedis(t, FreePort(t), args...) }
+
+func startRedis(t testing.TB, port int, args ...string) *RedisProcess {
 	t.Helper()
+	args = append([]string{"--port", fmt.Sprint(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir()}, args...)
+	p := &RedisProcess{t: t, port: port, args: args}
+	t.Cleanup(p.Kill)
+	p.Start()
+	return p
+}
+
+// URL is the server's address, the same after every start.
+func (p *RedisProcess) URL() string { return fmt.Sprintf("redis://127.0.0.1:%d", p.port) }
+
+// Start starts the server again, with what it has on disk, and returns when it answers.
+func (p *RedisProcess) Start() {
+	p.t.Helper()
 	binary, err := exec.LookPath("redis-server")
 	if err != nil {
-		Missing(t, "redis-server is not installed (apt-get install redis-server)")
+		Missing(p.t, "redis-server is not installed (apt-get install redis-server)")
 	}
-	dir := t.TempDir()
-	args = append([]string{"--port", fmt.Sprint(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", dir}, args...)
-	cmd := exec.Command(binary, args...)
-	must(t, cmd.Start())
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	client := goredis.NewClient(&goredis.Options{Addr: fmt.Sprintf("127.0.0.1:%d", port)})
+	p.cmd = exec.Command(binary, p.args...)
+	must(p.t, p.cmd.Start())
+	client := p.Client()
 	defer client.Close()
-	Eventually(t, "redis-server answers", func() bool { return client.Ping(t.Context()).Err() == nil })
+	Eventually(p.t, "redis-server answers", func() bool { return client.Ping(context.Background()).Err() == nil })
+}
+
+// Kill ends the server at once, by SIGKILL.
+func (p *RedisProcess) Kill() {
+	if p.cmd != nil {
+		_ = p.cmd.Process.Kill() // it may have ended
+		_ = p.cmd.Wait()
+		p.cmd = nil
+	}
+}
+
+// Client is a plain connection to the server.
+func (p *RedisProcess) Client() *goredis.Client {
+	return goredis.NewClient(&goredis.Options{Addr: fmt.Sprintf("127.0.0.1:%d", p.port)})
 }
 
 // FreePort returns a TCP port that nobody listens on.

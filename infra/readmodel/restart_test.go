@@ -1,0 +1,132 @@
+package readmodel_test
+
+import (
+	"errors"
+	"testing"
+
+	"jangbu/domain/event"
+	"jangbu/infra/readmodel"
+	"jangbu/query/row"
+	"jangbu/test/servers"
+)
+
+// goLive builds and switches to a generation.
+func goLive(t *testing.T, m *readmodel.Store) row.Generation {
+	t.Helper()
+	b, err := m.Begin(t.Context(), "things", 1, "x")
+	if err == nil {
+		err = errors.Join(m.OpenBuild(t.Context(), b.Generation, "x"), m.Switch(t.Context(), b.Generation, "x"))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.Generation
+}
+
+// save writes to disk what a server holds. What it is told later it forgets when it is killed.
+func save(t *testing.T, p *servers.RedisProcess) {
+	t.Helper()
+	client := p.Client()
+	defer client.Close()
+	if err := client.Save(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestRestartBetweenLandingAndSaving: a Redis that lost a row is not told that the row has landed; nor, after that, that
+// everything has.
+func TestRestartBetweenLandingAndSaving(t *testing.T) {
+	redis := servers.StartRedis(t)
+	m := open(t, redis.URL())
+	g := goLive(t, m)
+	save(t, redis)
+	claims := map[string]func(g row.Generation) error{
+		"save the state": func(g row.Generation) error {
+			return m.SaveStates(t.Context(), g, []row.State{{Stream: "a-1", Revision: 3}})
+		},
+		"advance": func(g row.Generation) error {
+			return m.Advance(t.Context(), g, event.Recorded{Position: event.Position{Commit: 9}})
+		},
+	}
+	for name, claim := range claims {
+		if _, err := m.Land(t.Context(), g, landings); err != nil {
+			t.Fatal(err)
+		}
+		redis.Kill()
+		redis.Start()
+		if err := claim(g); !errors.Is(err, row.ErrRestarted) {
+			t.Errorf("%s: %v", name, err)
+		}
+		r, err := m.Registry(t.Context(), "things")
+		if err != nil || r.Live.Salt != g.Salt || r.Live.Fence == g.Fence || r.At != (event.Position{}) {
+			t.Fatalf("%s: registry %+v, %v", name, r, err)
+		}
+		g = r.Live
+		if at, err := m.Landed(t.Context(), g, "a-1"); err != nil || at != event.NoStream {
+			t.Errorf("%s: the stream stands at %d, %v", name, at, err)
+		}
+	}
+	for name, claim := range claims {
+		if err := claim(g); err != nil {
+			t.Errorf("%s, with what the registry says now: %v", name, err)
+		}
+	}
+}
+
+// TestClusterNodeRestarts: a node that comes back may have lost its last writes; one that comes back empty has lost all.
+func TestClusterNodeRestarts(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		kept bool
+		want error
+	}{{"with its data", true, row.ErrDoubt}, {"empty", false, row.ErrHalf}} {
+		t.Run(test.name, func(t *testing.T) {
+			url, nodes := servers.StartRedisCluster(t)
+			m := open(t, url)
+			g := goLive(t, m)
+			if err := m.Intact(t.Context(), g); err != nil {
+				t.Fatal(err)
+			}
+			left, err := m.Begin(t.Context(), "things", 1, "x")
+			if err == nil {
+				err = errors.Join(m.OpenBuild(t.Context(), left.Generation, "x"), m.Leave(t.Context(), left.Generation, "x"))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			registry := nodeOf(t, nodes, "jangbu:{things}:registry")
+			node := nodes[(registry+1)%len(nodes)]
+			if test.kept {
+				save(t, node)
+			}
+			node.Kill()
+			node.Start()
+			servers.Eventually(t, "the loss is noticed", func() bool { return errors.Is(m.Intact(t.Context(), g), test.want) })
+			var next row.Build
+			servers.Eventually(t, "the cluster is well again", func() bool {
+				next, err = m.Begin(t.Context(), "things", 1, "y")
+				return err == nil
+			})
+			if next.Number == left.Number || !next.Fresh {
+				t.Errorf("after %+v, of which a part may be gone, the build is %+v", left, next)
+			}
+			servers.Eventually(t, "the new generation is whole", func() bool {
+				return m.Switch(t.Context(), next.Generation, "y") == nil && m.Intact(t.Context(), next.Generation) == nil
+			})
+		})
+	}
+}
+
+// nodeOf finds the node that holds a key.
+func nodeOf(t *testing.T, nodes []*servers.RedisProcess, key string) int {
+	t.Helper()
+	for i, n := range nodes {
+		client := n.Client()
+		defer client.Close()
+		if found, err := client.Exists(t.Context(), key).Result(); err == nil && found == 1 {
+			return i
+		}
+	}
+	t.Fatalf("no node holds %s", key)
+	return 0
+}
