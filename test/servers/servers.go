@@ -91,7 +91,9 @@ type RedisProcess struct {
 }
 
 // StartRedis starts a redis-server, without persistence unless the arguments say otherwise.
-func StartRedis(t testing.TB, args ...string) *RedisProcess { return startRedis(t, FreePort(t), args...) }
+func StartRedis(t testing.TB, args ...string) *RedisProcess {
+	return startRedis(t, FreePort(t), args...)
+}
 
 func startRedis(t testing.TB, port int, args ...string) *RedisProcess {
 	t.Helper()
