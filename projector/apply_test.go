@@ -13,6 +13,7 @@ import (
 	"jangbu/infra/readmodel"
 	"jangbu/query/row"
 	"jangbu/query/view"
+	"jangbu/test/folded"
 	"jangbu/test/history"
 	"jangbu/test/servers"
 )
@@ -33,36 +34,6 @@ func newReplay(m *readmodel.Store, h *history.History) *Replay {
 	})
 }
 
-// checkView compares every document of a generation with the plain fold of the log.
-func checkView(t testing.TB, m *readmodel.Store, v *view.View, g row.Generation, log []event.Recorded) {
-	t.Helper()
-	want, err := view.Fold(v, log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for doc, body := range want.Documents {
-		if got, err := m.Document(t.Context(), g, doc); err != nil || string(got) != string(body) {
-			t.Errorf("%s/%s (err %v)\n got %s\nwant %s", g, doc, err, got, body)
-		}
-	}
-	for doc, items := range want.Lists {
-		got, _, err := m.Page(t.Context(), g, doc, "", len(items)+10)
-		if err != nil || len(got) != len(items) {
-			t.Errorf("%s/%s has %d items (err %v), want %d", g, doc, len(got), err, len(items))
-			continue
-		}
-		for i := range items {
-			if string(got[i].JSON) != string(items[i]) {
-				t.Errorf("%s/%s item %d\n got %s\nwant %s", g, doc, i, got[i].JSON, items[i])
-			}
-		}
-	}
-	n, err := m.Documents(t.Context(), g, v.Compose != nil)
-	if err != nil || n != int64(len(want.Documents)+len(want.Lists)) {
-		t.Errorf("%s holds %d documents (err %v), want %d", g, n, err, len(want.Documents)+len(want.Lists))
-	}
-}
-
 // TestAnyDelivery: however events are duplicated, reordered, emptied and spread over concurrent workers, the views equal
 // the fold. What is lost altogether is healed as soon as a later event of its stream, or the last one, arrives.
 func TestAnyDelivery(t *testing.T) {
@@ -78,7 +49,7 @@ func TestAnyDelivery(t *testing.T) {
 					for _, v := range view.All() {
 						g := row.Generation{View: v.Name, Number: generation}
 						deliver(t, r, m, v, g, h, delivered)
-						checkView(t, m, v, g, h.Events())
+						folded.Want(t, m, v, g, h.Events())
 					}
 					delivered = h.Len()
 				}
@@ -135,7 +106,7 @@ func TestReplayEqualsFold(t *testing.T) {
 					if err != nil || registry.Live.Number != want+1 || registry.Building.Number != 0 {
 						t.Fatalf("registry of %s after replay %d: %+v, %v", v.Name, want+1, registry, err)
 					}
-					checkView(t, m, v, registry.Live, h.Events())
+					folded.Want(t, m, v, registry.Live, h.Events())
 				}
 			}
 			orders := row.Generation{View: "orders", Number: 1}
@@ -167,7 +138,7 @@ func TestNothingLeft(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				checkView(t, m, v, g, h.Events())
+				folded.Want(t, m, v, g, h.Events())
 			}
 		})
 	}

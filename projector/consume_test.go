@@ -15,6 +15,7 @@ import (
 	"jangbu/domain/order"
 	"jangbu/query/row"
 	"jangbu/query/view"
+	"jangbu/test/folded"
 	"jangbu/test/history"
 	"jangbu/test/servers"
 )
@@ -111,7 +112,7 @@ func TestConsumerLandsAndDeletes(t *testing.T) {
 	}
 	c.run(3)
 	c.emptied()
-	checkView(t, c.model.store, view.Orders, c.live, c.log.Events())
+	folded.Want(t, c.model.store, view.Orders, c.live, c.log.Events())
 	if n := len(c.queue.hidings()); n > 0 {
 		t.Errorf("%d messages were given back or kept hidden, without need", n)
 	}
@@ -133,7 +134,7 @@ func TestConsumerFaultyQueue(t *testing.T) {
 		c.queue.duplicates, c.queue.receiveFails, c.queue.deleteFails = 300, 100, 300
 		c.run(4)
 		c.emptied()
-		checkView(t, c.model.store, view.Orders, c.live, c.log.Events())
+		folded.Want(t, c.model.store, view.Orders, c.live, c.log.Events())
 	})
 }
 
@@ -166,7 +167,7 @@ func TestConsumerOutage(t *testing.T) {
 	if n := len(c.queue.hidings()); n > 0 {
 		t.Errorf("messages were handed back %d times", n)
 	}
-	checkView(t, c.model.store, view.Orders, c.live, c.log.Events())
+	folded.Want(t, c.model.store, view.Orders, c.live, c.log.Events())
 }
 
 // TestConsumerWaitsForGeneration: what comes before the view was ever built waits for that.
@@ -180,7 +181,7 @@ func TestConsumerWaitsForGeneration(t *testing.T) {
 	}
 	c.goLive()
 	c.emptied()
-	checkView(t, c.model.store, view.Orders, c.live, c.log.Events())
+	folded.Want(t, c.model.store, view.Orders, c.live, c.log.Events())
 }
 
 // TestConsumerPoison: an event that cannot be landed goes back, for longer each time, and holds nobody up.

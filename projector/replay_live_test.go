@@ -17,6 +17,7 @@ import (
 	"jangbu/infra/readmodel"
 	"jangbu/query/row"
 	"jangbu/query/view"
+	"jangbu/test/folded"
 	"jangbu/test/history"
 	"jangbu/test/servers"
 )
@@ -312,7 +313,7 @@ func (s *shop) check() {
 		if err != nil || registry.Live.Number == 0 {
 			s.Fatalf("registry of %s: %+v, %v", v.Name, registry, err)
 		}
-		checkView(s, s.store, v, registry.Live, s.log.Events())
+		folded.Want(s, s.store, v, registry.Live, s.log.Events())
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"jangbu/infra/readmodel"
 	"jangbu/query/row"
 	"jangbu/query/view"
+	"jangbu/test/folded"
 	"jangbu/test/history"
 	"jangbu/test/servers"
 )
@@ -83,7 +84,7 @@ func (s *site) check() {
 		if r.Live.Number == 0 || r.Building.Number != 0 {
 			s.Errorf("registry of %s: %+v", v.Name, r)
 		}
-		checkView(s, s.store, v, r.Live, s.log.Events())
+		folded.Want(s, s.store, v, r.Live, s.log.Events())
 	}
 }
 

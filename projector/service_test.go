@@ -15,6 +15,7 @@ import (
 	"jangbu/domain/event"
 	"jangbu/query/row"
 	"jangbu/query/view"
+	"jangbu/test/folded"
 	"jangbu/test/history"
 	"jangbu/test/servers"
 )
@@ -130,7 +131,7 @@ func (p *plant) check() {
 		if err != nil {
 			p.Fatal(err)
 		}
-		checkView(p, p.model.store, v, registry.Live, p.log.Events())
+		folded.Want(p, p.model.store, v, registry.Live, p.log.Events())
 	}
 }
 

@@ -35,6 +35,8 @@ type Config struct {
 	Visibility time.Duration
 	// CallTimeout bounds each request, beyond what a long poll waits. Default 10 s.
 	CallTimeout time.Duration
+	// Dial makes a connection. Default: by TCP, within 2 s.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
 func (c Config) withDefaults() Config {
@@ -49,6 +51,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.CallTimeout == 0 {
 		c.CallTimeout = 10 * time.Second
+	}
+	if c.Dial == nil {
+		c.Dial = (&net.Dialer{Timeout: 2 * time.Second, KeepAlive: 30 * time.Second}).DialContext
 	}
 	return c
 }
@@ -110,7 +115,7 @@ func Connect(ctx context.Context, cfg Config) (*Bus, error) {
 	if settings.Region == "" {
 		return nil, fmt.Errorf("connect bus: no AWS region is set (AWS_REGION)")
 	}
-	client := newHTTPClient(settings.HTTPClient)
+	client := newHTTPClient(settings.HTTPClient, cfg.Dial)
 	settings.HTTPClient = client
 	return &Bus{cfg: cfg, sns: sns.NewFromConfig(settings), sqs: sqs.NewFromConfig(settings), http: client,
 		queues: map[string]*Queue{}}, nil

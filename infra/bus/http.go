@@ -1,10 +1,10 @@
 package bus
 
 import (
+	"context"
 	"io"
 	"net"
 	"net/http"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
@@ -20,12 +20,12 @@ type httpClient struct{ client http.Client }
 
 // newHTTPClient tunes a client of its own from the transport that the SDK's configuration has made, which knows the
 // environment's proxies and certificates. Neither service redirects.
-func newHTTPClient(configured aws.HTTPClient) *httpClient {
+func newHTTPClient(configured aws.HTTPClient, dial func(ctx context.Context, network, addr string) (net.Conn, error)) *httpClient {
 	transport := &http.Transport{Proxy: http.ProxyFromEnvironment}
 	if buildable, ok := configured.(*awshttp.BuildableClient); ok {
 		transport = buildable.GetTransport()
 	}
-	transport.DialContext = (&net.Dialer{Timeout: 2 * time.Second, KeepAlive: 30 * time.Second}).DialContext
+	transport.DialContext = dial
 	transport.MaxIdleConns = 2 * idleConnections
 	transport.MaxIdleConnsPerHost = idleConnections
 	transport.DisableCompression = true

@@ -17,6 +17,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"strings"
 	"sync"
@@ -24,6 +25,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"jangbu/domain/event"
 	"jangbu/query/row"
@@ -37,7 +39,11 @@ type Config struct {
 	Now       func() time.Time // default time.Now; ages the cached pointer to the live generation
 	Lease     time.Duration    // how long a build belongs to a builder that says nothing; default 15 s
 	Remember  int              // how many documents a Builder remembers; default 20,000
+	Dial      Dial             // how to connect; default: by TCP, or TLS where the URL says so
 }
+
+// Dial makes a connection, as net.Dialer.DialContext does.
+type Dial = func(ctx context.Context, network, addr string) (net.Conn, error)
 
 // Store is one Redis, or one Redis Cluster, holding views.
 type Store struct {
@@ -57,7 +63,7 @@ type Store struct {
 // Open parses rawURL and returns a Store; it makes no connection yet. redis:// and rediss:// name a single server,
 // redis+cluster:// and rediss+cluster:// a node of a cluster (more nodes as ?addr=host:port).
 func Open(rawURL string, cfg Config) (*Store, error) {
-	client, err := connect(rawURL)
+	client, err := connect(rawURL, cfg.Dial)
 	if err != nil {
 		return nil, fmt.Errorf("REDIS_URL %q: %w; it looks like redis://127.0.0.1:6379 or redis+cluster://host:port", redacted(rawURL), err)
 	}
@@ -76,7 +82,7 @@ func Open(rawURL string, cfg Config) (*Store, error) {
 	return &Store{client: client, namespace: cfg.Namespace, now: cfg.Now, lease: cfg.Lease, remember: cfg.Remember, live: map[string]livePointer{}}, nil
 }
 
-func connect(rawURL string) (redis.UniversalClient, error) {
+func connect(rawURL string, dial Dial) (redis.UniversalClient, error) {
 	scheme, rest, _ := strings.Cut(rawURL, "://")
 	if base, ok := strings.CutSuffix(scheme, "+cluster"); ok {
 		opt, err := redis.ParseClusterURL(base + "://" + rest)
@@ -84,6 +90,7 @@ func connect(rawURL string) (redis.UniversalClient, error) {
 			return nil, err
 		}
 		opt.DialerRetries = 1
+		opt.Dialer, opt.MaintNotificationsConfig = dial, noNotices
 		return redis.NewClusterClient(opt), nil
 	}
 	opt, err := redis.ParseURL(rawURL)
@@ -92,8 +99,12 @@ func connect(rawURL string) (redis.UniversalClient, error) {
 	}
 	opt.DialTimeout = 2 * time.Second
 	opt.DialerRetries = 1 // commands are retried already; both together keep a reader waiting for seconds
+	opt.Dialer, opt.MaintNotificationsConfig = dial, noNotices
 	return redis.NewClient(opt), nil
 }
+
+// noNotices spares new connections a question that only Redis Enterprise answers, and a lock held while it is asked.
+var noNotices = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 
 func redacted(rawURL string) string {
 	u, err := url.Parse(rawURL)

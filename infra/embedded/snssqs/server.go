@@ -16,6 +16,8 @@ import (
 type Config struct {
 	// Addr is where to listen. Default "127.0.0.1:0".
 	Addr string
+	// Listener, if set, is served instead of Addr, and closed with the server.
+	Listener net.Listener
 	// AccountID and Region stand in every ARN. Defaults "000000000000" and "us-east-1".
 	AccountID string
 	Region    string
@@ -48,9 +50,12 @@ type Server struct {
 // Start listens and serves until Close. It fails only when it cannot listen.
 func Start(cfg Config) (*Server, error) {
 	cfg = cfg.withDefaults()
-	listener, err := net.Listen("tcp", cfg.Addr)
-	if err != nil {
-		return nil, fmt.Errorf("start sns/sqs: %w", err)
+	listener := cfg.Listener
+	if listener == nil {
+		var err error
+		if listener, err = net.Listen("tcp", cfg.Addr); err != nil {
+			return nil, fmt.Errorf("start sns/sqs: %w", err)
+		}
 	}
 	s := &Server{
 		cfg:      cfg,

@@ -1,0 +1,196 @@
+package property_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"testing"
+
+	"jangbu/domain/event"
+	"jangbu/infra/bus"
+	"jangbu/infra/readmodel"
+	"jangbu/projector"
+	"jangbu/query/row"
+	"jangbu/query/view"
+)
+
+var errKilled = fmt.Errorf("killed: %w", event.ErrUnavailable)
+
+// life is that of one process. It ends, as by kill -9, at a step: before or after any read or write of a connection, or any
+// call of the event store. After that nothing the process does has an effect any more.
+type life struct {
+	end context.CancelFunc
+
+	mu    sync.Mutex
+	steps int // left to live; negative: no end is set
+	over  bool
+	conns map[net.Conn]bool
+}
+
+func (l *life) step() error {
+	l.mu.Lock()
+	if l.over {
+		l.mu.Unlock()
+		return errKilled
+	}
+	l.steps--
+	last := l.steps == 0
+	l.mu.Unlock()
+	if last {
+		l.kill()
+		return errKilled
+	}
+	return nil
+}
+
+// endAfter sets how many steps are left.
+func (l *life) endAfter(steps int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.steps = steps
+}
+
+func (l *life) kill() {
+	l.mu.Lock()
+	l.over = true
+	conns := l.conns
+	l.conns = nil
+	l.mu.Unlock()
+	l.end()
+	for c := range conns {
+		c.Close()
+	}
+}
+
+// through makes a way to connect end with the process.
+func (l *life) through(dial readmodel.Dial) readmodel.Dial {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if err := l.step(); err != nil {
+			return nil, err
+		}
+		inner, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		c := &mortal{inner, l}
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.over {
+			inner.Close()
+			return nil, errKilled
+		}
+		l.conns[c] = true
+		return c, nil
+	}
+}
+
+// mortal is a connection of a process.
+type mortal struct {
+	net.Conn
+	life *life
+}
+
+func (c *mortal) Write(b []byte) (int, error) {
+	if err := c.life.step(); err != nil {
+		return 0, err
+	}
+	return c.Conn.Write(b)
+}
+
+func (c *mortal) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if err == nil {
+		err = c.life.step()
+	}
+	return n, err
+}
+
+func (c *mortal) Close() error {
+	c.life.mu.Lock()
+	delete(c.life.conns, c)
+	c.life.mu.Unlock()
+	return c.Conn.Close()
+}
+
+// process is a projector, or a replay, with clients of its own.
+type process struct {
+	*life
+	store client
+	model *readmodel.Store
+	bus   *bus.Bus
+	done  chan struct{}
+}
+
+// start runs a process until it is killed.
+func (w *world) start(t *testing.T, run func(ctx context.Context, p *process) error) *process {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	l := &life{end: cancel, conns: map[net.Conn]bool{}}
+	model, err := readmodel.Open("redis://127.0.0.1:6379?pool_size=100", readmodel.Config{Dial: l.through(w.dialRedis)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := bus.Connect(ctx, bus.Config{Endpoint: "http://127.0.0.1:1", Dial: l.through(w.dialBus)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &process{life: l, store: client{w.store, l}, model: model, bus: b, done: make(chan struct{})}
+	go func() {
+		defer close(p.done)
+		if err := run(ctx, p); err != nil && ctx.Err() == nil {
+			t.Errorf("a process ended by itself: %v", err)
+		}
+		b.Close()
+		model.Close()
+	}()
+	return p
+}
+
+// stop kills the process, if nothing has yet, and waits until its goroutines have ended.
+func (p *process) stop() {
+	p.kill()
+	<-p.done
+}
+
+func (p *process) ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// projector is what `jangbu projector` runs.
+func (w *world) projector(ctx context.Context, p *process) error {
+	return projector.New(p.store, p.model, p.bus, func(view string) projector.Queue { return p.bus.Queue(view) }, projector.Config{
+		Workers: 2, Views: w.views, Logger: slog.New(slog.DiscardHandler),
+		Builder: p.builder,
+		Provision: func(ctx context.Context) error {
+			var subs []bus.Subscription
+			for _, v := range w.views {
+				subs = append(subs, bus.Subscription{View: v.Name, Categories: v.Categories()})
+			}
+			_, err := p.bus.Provision(ctx, subs)
+			return err
+		},
+	}).Run(ctx)
+}
+
+func (p *process) builder(b row.Build) projector.Rows { return p.model.NewBuilder(b) }
+
+// replay is what `jangbu replay VIEW` runs. It may come while another is at work, or Redis may be emptied under it; drift is
+// never right.
+func (w *world) replay(v *view.View) func(ctx context.Context, p *process) error {
+	return func(ctx context.Context, p *process) error {
+		_, err := projector.NewReplay(p.model, p.store, projector.ReplayConfig{Builder: p.builder, Workers: 1}).Run(ctx, []*view.View{v})
+		var drift *projector.ErrDrift
+		if errors.As(err, &drift) {
+			return err
+		}
+		return nil
+	}
+}
