@@ -147,7 +147,7 @@ func printNotes(w io.Writer, r projector.Result) (err error) {
 		}
 	}
 	if r.Unverified != "" {
-		say("%s was not verified: %s", r.View, r.Unverified)
+		say("%s was not verified, or not all of it: %s", r.View, r.Unverified)
 	}
 	if r.Parked > 0 {
 		say("%s has parked streams, %d in all: jangbu parked list %s", r.View, r.Parked, r.View)

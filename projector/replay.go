@@ -48,7 +48,7 @@ type Replay struct {
 	chunkEvents int // of the log, that land and are noted as built at once
 	cacheStates int // of streams, that each view's applier remembers
 	renewEvery  time.Duration
-	settleFor   time.Duration // how long documents may differ under traffic without one of them coming to agree
+	settleFor   time.Duration // how long a document must differ in one way under traffic to be drift
 	maxSuspects int           // documents that may differ before they are settled
 	now         func() time.Time
 	sleep       func(context.Context, time.Duration) error
@@ -96,7 +96,7 @@ type Result struct {
 	Generation int64
 	Events     int64  // read in this run
 	Verified   int64  // documents compared with the live generation
-	Unverified string // why none were, or ""
+	Unverified string // why none were, or not all, or ""
 	Drift      *ErrDrift
 	Switched   bool
 	Parked     int // streams that the view's code failed on

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"maps"
 	"slices"
 	"time"
@@ -19,6 +20,15 @@ import (
 type Diff struct {
 	Doc       string
 	Live, New []byte
+}
+
+func (d Diff) hash() uint64 {
+	h := fnv.New64a()
+	for _, side := range [][]byte{d.Live, d.New} {
+		fmt.Fprintf(h, "%t%d ", side == nil, len(side))
+		h.Write(side)
+	}
+	return h.Sum64()
 }
 
 // ErrDrift says that documents of the live generation are not what the log folds to. The first of them are shown.
@@ -106,7 +116,14 @@ type comparison struct {
 	build    *build
 	live     row.Generation
 	other    func(ctx context.Context, docs []string) ([][]byte, error) // what they should be
-	suspects map[string]bool                                            // documents that differed when they were read
+	suspects map[string]suspect                                         // documents that differed when they were read
+	restless int                                                        // documents that changed too often to be compared
+}
+
+// suspect is how a document differs, and since when it has differed in just this way.
+type suspect struct {
+	sides uint64 // a hash of both
+	since time.Time
 }
 
 func (c *comparison) bodies(g row.Generation) func(context.Context, []string) ([][]byte, error) {
@@ -119,7 +136,7 @@ func (c *comparison) bodies(g row.Generation) func(context.Context, []string) ([
 //
 // Both change under its eyes: consumers land an event here a moment before they do there. So what differs is only suspected,
 // and looked at again until it agrees once. It is drift when all that the log holds has landed in both, nothing more was
-// recorded since, and it still differs; or, where the log never rests, when for some time no suspect has come to agree.
+// recorded since, and it still differs; or, where the log never rests, when for some time neither side of it has changed.
 func (r *Replay) verify(ctx context.Context, b *build) error {
 	var registry row.Registry
 	err := r.insist(ctx, b, func() (err error) {
@@ -145,6 +162,9 @@ func (r *Replay) verify(ctx context.Context, b *build) error {
 		return err
 	}
 	more, err := c.walkBoth(ctx)
+	if c.restless > 0 {
+		b.result.Unverified = fmt.Sprintf("%d documents changed all the time; audit it at a quieter hour", c.restless)
+	}
 	if err != nil || len(c.suspects) == 0 {
 		return err
 	}
@@ -157,7 +177,7 @@ func (r *Replay) verify(ctx context.Context, b *build) error {
 func (c *comparison) walkBoth(ctx context.Context) (more bool, err error) {
 	patience := c.newPatience()
 	for {
-		c.suspects, c.build.result.Verified = map[string]bool{}, 0
+		c.suspects, c.restless, c.build.result.Verified = map[string]suspect{}, 0, 0
 		err := c.walk(ctx, c.build.Generation, c.live, patience)
 		if err == nil {
 			err = c.walk(ctx, c.live, c.build.Generation, patience)
@@ -194,7 +214,7 @@ func (c *comparison) walk(ctx context.Context, one, other row.Generation, patien
 		}
 		for i, content := range batch {
 			if !same(content.Body, bodies[i]) {
-				c.suspects[content.Doc] = true
+				c.suspects[content.Doc] = suspect{since: c.now()}
 			}
 		}
 		patience.renew()
@@ -217,32 +237,46 @@ func (c *comparison) walk(ctx context.Context, one, other row.Generation, patien
 
 func same(a, b []byte) bool { return (a == nil) == (b == nil) && bytes.Equal(a, b) }
 
-// settle looks at the suspects until all agree, or those that are left are drift.
+// settle looks at the suspects until all agree, or those that are left are drift. Documents that never stand still, for ten
+// times as long as others must to be drift, it lets go, and counts them.
 func (c *comparison) settle(ctx context.Context) error {
 	const looks, pause = 50, 2 * time.Millisecond // between two readings of the log
-	progress := c.now()
+	begun := c.now()
 	for round := 0; len(c.suspects) > 0; round++ {
 		found, err := c.bringLevel(ctx, c.build)
 		if err != nil || round > 0 && found == 0 {
 			return err
 		}
 		for range looks {
-			before := len(c.suspects)
 			if err := c.insist(ctx, c.build, func() error { return c.look(ctx) }); err != nil || len(c.suspects) == 0 {
 				return err
-			}
-			if len(c.suspects) < before {
-				progress = c.now()
 			}
 			if err := c.sleep(ctx, pause); err != nil {
 				return err
 			}
 		}
-		if c.now().Sub(progress) > c.settleFor {
-			return nil
+		moving := c.moving()
+		if len(moving) > 0 && c.now().Sub(begun) <= 10*c.settleFor {
+			continue
 		}
+		for _, doc := range moving {
+			delete(c.suspects, doc)
+		}
+		c.restless += len(moving)
+		return nil
 	}
 	return nil
+}
+
+// moving is the suspects that have changed, on either side, within the time that drift must stand still.
+func (c *comparison) moving() (docs []string) {
+	now := c.now()
+	for doc, s := range c.suspects {
+		if now.Sub(s.since) <= c.settleFor {
+			docs = append(docs, doc)
+		}
+	}
+	return docs
 }
 
 // look reads the suspects on both sides at once, and acquits those that agree.
@@ -273,8 +307,12 @@ func (c *comparison) differing(ctx context.Context, docs []string) ([]Diff, erro
 	for i, doc := range docs {
 		if same(sides[0][i], sides[1][i]) {
 			delete(c.suspects, doc)
-		} else {
-			diffs = append(diffs, Diff{Doc: doc, Live: sides[0][i], New: sides[1][i]})
+			continue
+		}
+		d := Diff{Doc: doc, Live: sides[0][i], New: sides[1][i]}
+		diffs = append(diffs, d)
+		if hash := d.hash(); hash != c.suspects[doc].sides {
+			c.suspects[doc] = suspect{hash, c.now()}
 		}
 	}
 	return diffs, nil
