@@ -25,18 +25,27 @@ func newFence() *fence {
 	return &fence{name: name, states: script(statesLua), save: script(saveLua), advance: script(advanceLua), step: script(stepLua)}
 }
 
-// present returns the fence of the present run of Redis, as far as anybody has noticed.
+// present returns the fence of the present run of Redis, as far as anybody has noticed. One caller draws it while the others
+// wait, each no longer than its context lasts.
 func (s *Store) present(ctx context.Context) (*fence, error) {
-	s.fencing.Lock()
-	defer s.fencing.Unlock()
-	if s.fence == nil {
-		f := newFence()
-		if err := s.load(ctx, f.states, f.save, f.advance, f.step); err != nil {
-			return nil, err
-		}
-		s.fence = f
+	if f := s.fence.Load(); f != nil {
+		return f, nil
 	}
-	return s.fence, nil
+	select {
+	case s.fencing <- struct{}{}:
+		defer func() { <-s.fencing }()
+	case <-ctx.Done():
+		return nil, classify(ctx.Err())
+	}
+	if f := s.fence.Load(); f != nil {
+		return f, nil
+	}
+	f := newFence()
+	if err := s.load(ctx, f.states, f.save, f.advance, f.step); err != nil {
+		return nil, err
+	}
+	s.fence.Store(f)
+	return f, nil
 }
 
 // claim runs fenced scripts for a generation in one round trip a node. It is row.ErrRestarted when Redis has been restarted
@@ -56,11 +65,7 @@ func (s *Store) claim(ctx context.Context, g row.Generation, build func(redis.Pi
 	}
 	cmds, err := pipe.Exec(ctx)
 	if scriptMissing(cmds) {
-		s.fencing.Lock()
-		if s.fence == f {
-			s.fence = nil
-		}
-		s.fencing.Unlock()
+		s.fence.CompareAndSwap(f, nil)
 		return nil, row.ErrRestarted
 	}
 	return cmds, classify(err)

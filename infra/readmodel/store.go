@@ -21,6 +21,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
@@ -56,8 +57,8 @@ type Store struct {
 	mu   sync.Mutex
 	live map[string]livePointer // by view
 
-	fencing sync.Mutex
-	fence   *fence // nil until it is needed, and after a restart of Redis
+	fence   atomic.Pointer[fence] // nil until it is needed, and after a restart of Redis
+	fencing chan struct{}         // held by who draws one
 }
 
 // Open parses rawURL and returns a Store; it makes no connection yet. redis:// and rediss:// name a single server,
@@ -79,7 +80,8 @@ func Open(rawURL string, cfg Config) (*Store, error) {
 	if cfg.Remember == 0 {
 		cfg.Remember = 20000
 	}
-	return &Store{client: client, namespace: cfg.Namespace, now: cfg.Now, lease: cfg.Lease, remember: cfg.Remember, live: map[string]livePointer{}}, nil
+	return &Store{client: client, namespace: cfg.Namespace, now: cfg.Now, lease: cfg.Lease, remember: cfg.Remember,
+		live: map[string]livePointer{}, fencing: make(chan struct{}, 1)}, nil
 }
 
 func connect(rawURL string, dial Dial) (redis.UniversalClient, error) {

@@ -131,7 +131,7 @@ func (w *world) backup(t *testing.T) *miniredis.Miniredis {
 // eventually lets time pass until a condition holds.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for end := time.Now().Add(time.Hour); !holds(); time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(10 * time.Minute); !holds(); time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("never happened: %s", what)
 		}
