@@ -89,7 +89,8 @@ func (r *Replay) Sample(ctx context.Context, v *view.View, n int) (Result, error
 			left++
 			continue
 		}
-		s := &sample{&comparison{Replay: r, build: b, live: live, suspects: map[string]suspect{doc: {since: r.now()}}}, map[string][]event.Recorded{}}
+		s := &sample{&comparison{Replay: r, build: b, live: live, suspects: map[string]suspect{doc: {}}, restless: map[string]bool{}},
+			map[string][]event.Recorded{}}
 		s.other = s.fold
 		if err := s.settle(ctx); err != nil {
 			return b.result, err
@@ -98,7 +99,7 @@ func (r *Replay) Sample(ctx context.Context, v *view.View, n int) (Result, error
 		if err != nil {
 			return b.result, err
 		}
-		if s.restless > 0 {
+		if s.restless[doc] {
 			left++
 			continue
 		}
@@ -110,7 +111,8 @@ func (r *Replay) Sample(ctx context.Context, v *view.View, n int) (Result, error
 		r.tell(b, nil)
 	}
 	if left > 0 {
-		b.result.Unverified = fmt.Sprintf("%d documents that more than %d streams contribute to, or that changed all the time, were left out", left, sampleStreams)
+		b.result.Unverified = fmt.Sprintf("documents that more than %d streams contribute to, or that changed all the time: %d were left out",
+			sampleStreams, left)
 	}
 	if drift.Count > 0 {
 		b.result.Drift = drift

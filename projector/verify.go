@@ -117,7 +117,7 @@ type comparison struct {
 	live     row.Generation
 	other    func(ctx context.Context, docs []string) ([][]byte, error) // what they should be
 	suspects map[string]suspect                                         // documents that differed when they were read
-	restless int                                                        // documents that changed too often to be compared
+	restless map[string]bool                                            // documents that changed too often to be compared
 }
 
 // suspect is how a document differs, and since when it has differed in just this way.
@@ -162,8 +162,8 @@ func (r *Replay) verify(ctx context.Context, b *build) error {
 		return err
 	}
 	more, err := c.walkBoth(ctx)
-	if c.restless > 0 {
-		b.result.Unverified = fmt.Sprintf("%d documents changed all the time; audit it at a quieter hour", c.restless)
+	if len(c.restless) > 0 {
+		b.result.Unverified = fmt.Sprintf("documents that changed all the time: %d; audit the view at a quieter hour", len(c.restless))
 	}
 	if err != nil || len(c.suspects) == 0 {
 		return err
@@ -177,7 +177,7 @@ func (r *Replay) verify(ctx context.Context, b *build) error {
 func (c *comparison) walkBoth(ctx context.Context) (more bool, err error) {
 	patience := c.newPatience()
 	for {
-		c.suspects, c.restless, c.build.result.Verified = map[string]suspect{}, 0, 0
+		c.suspects, c.restless, c.build.result.Verified = map[string]suspect{}, map[string]bool{}, 0
 		err := c.walk(ctx, c.build.Generation, c.live, patience)
 		if err == nil {
 			err = c.walk(ctx, c.live, c.build.Generation, patience)
@@ -213,8 +213,8 @@ func (c *comparison) walk(ctx context.Context, one, other row.Generation, patien
 			return err
 		}
 		for i, content := range batch {
-			if !same(content.Body, bodies[i]) {
-				c.suspects[content.Doc] = suspect{since: c.now()}
+			if !same(content.Body, bodies[i]) && !c.restless[content.Doc] {
+				c.suspects[content.Doc] = suspect{}
 			}
 		}
 		patience.renew()
@@ -261,8 +261,8 @@ func (c *comparison) settle(ctx context.Context) error {
 		}
 		for _, doc := range moving {
 			delete(c.suspects, doc)
+			c.restless[doc] = true
 		}
-		c.restless += len(moving)
 		return nil
 	}
 	return nil

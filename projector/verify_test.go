@@ -429,3 +429,56 @@ func TestReplayMissesNothing(t *testing.T) {
 		s.check()
 	}
 }
+
+// restless lets the time of a replay pass as it sleeps, in steps of a second; in each, something else happens.
+func (s *site) restless(happens func(step int)) *Replay {
+	r := s.newReplay(ReplayConfig{})
+	now, step := time.Unix(0, 0), 0
+	r.now = func() time.Time { return now }
+	r.sleep = func(context.Context, time.Duration) error {
+		now = now.Add(time.Second)
+		happens(step)
+		step++
+		return nil
+	}
+	return r
+}
+
+// TestDriftUnderRestlessTraffic: in a log that never rests, a document that differs and stands still is drift, and one that
+// differs otherwise at each look is let go, and the result says so.
+func TestDriftUnderRestlessTraffic(t *testing.T) {
+	s := newSite(t, 60)
+	s.views = s.views[:1]
+	s.again(s.log)
+	key := s.key(view.Orders, "j", "")
+	right := s.raw().Get(t.Context(), key).Val()
+	write := func(body string) { s.must(s.raw().Set(t.Context(), key, body, 0).Err()) }
+	sell := func() {
+		s.log.Add(t, order.Stream(fmt.Sprint("sold-", s.log.Len())), order.Placed{MemberID: "M0", Currency: "USD", PlacedOn: "2026-01-02"})
+	}
+	write("{}")
+	_, err := s.restless(func(int) { sell() }).Audit(t.Context(), view.Orders, false)
+	s.wantDrift(err, view.Orders, documentOf(key))
+	_, err = s.restless(func(int) { sell() }).Sample(t.Context(), view.Orders, 1000)
+	s.wantDrift(err, view.Orders, documentOf(key))
+
+	moving := func(step int) {
+		sell()
+		write(fmt.Sprintf(`{"step":%d}`, step))
+	}
+	for _, most := range []int{1, maxSuspects} { // suspects settled while walking, where both walks meet it, and after
+		r := s.restless(moving)
+		r.maxSuspects = most
+		result, err := r.Audit(t.Context(), view.Orders, false)
+		if err != nil || !strings.Contains(result.Unverified, "changed all the time: 1;") {
+			t.Errorf("settled from %d on: %+v, %v", most, result, err)
+		}
+	}
+	result, err := s.restless(moving).Sample(t.Context(), view.Orders, 1000)
+	if err != nil || !strings.Contains(result.Unverified, "all the time: 1 were left out") {
+		t.Errorf("sample: %+v, %v", result, err)
+	}
+	write(right)
+	s.again(s.log)
+	s.check()
+}
