@@ -21,7 +21,7 @@ func wantProblem(t *testing.T, a commandtest.Answer, status int, code string) {
 }
 
 func TestConflictsAreDecidedAgain(t *testing.T) {
-	log := newFakeLog()
+	log := &fakeLog{}
 	c := commandtest.NewClient(t, log, command.Config{MaxAttempts: 4})
 	c.Shop()
 	rivals, left := 0, 3
@@ -32,7 +32,7 @@ func TestConflictsAreDecidedAgain(t *testing.T) {
 		left--
 		rivals++
 		rival := event.Proposed{ID: [16]byte{byte(rivals)}, Type: "member.renamed.v1", Data: fmt.Appendf(nil, `{"name":"Rival %d"}`, rivals)}
-		if _, err := log.write(stream, int64(len(log.events(stream)))-1, []event.Proposed{rival}); err != nil {
+		if _, err := log.History.Append(t.Context(), stream, log.Last(stream), []event.Proposed{rival}); err != nil {
 			t.Error(err)
 		}
 		return fault{}
@@ -50,7 +50,7 @@ func TestConflictsAreDecidedAgain(t *testing.T) {
 }
 
 func TestStoreAway(t *testing.T) {
-	log := newFakeLog()
+	log := &fakeLog{}
 	c := commandtest.NewClient(t, log, command.Config{})
 	c.Shop()
 	before := log.sizes()
@@ -102,13 +102,13 @@ func failing(err error) func(string, []event.Proposed) fault {
 }
 
 func TestTimeout(t *testing.T) {
-	c := commandtest.NewClient(t, newFakeLog(), command.Config{Timeout: 1})
+	c := commandtest.NewClient(t, &fakeLog{}, command.Config{Timeout: 1})
 	wantProblem(t, c.Post("/members", `{"name":"A"}`), 503, "unavailable")
 }
 
 func TestUnreadableHistory(t *testing.T) {
-	log := newFakeLog()
-	if _, err := log.write("member-m", event.NoStream, []event.Proposed{{ID: [16]byte{1}, Type: "member.vanished.v9", Data: []byte(`{}`)}}); err != nil {
+	log := &fakeLog{}
+	if _, err := log.History.Append(t.Context(), "member-m", event.NoStream, []event.Proposed{{ID: [16]byte{1}, Type: "member.vanished.v9", Data: []byte(`{}`)}}); err != nil {
 		t.Fatal(err)
 	}
 	c := commandtest.NewClient(t, log, command.Config{})
@@ -118,7 +118,7 @@ func TestUnreadableHistory(t *testing.T) {
 // TestLostAnswer: the log writes and its answer is lost, each time it is asked. Without a key too, the command finds
 // that it has been carried out, since it sends the same event ids again.
 func TestLostAnswer(t *testing.T) {
-	log := newFakeLog()
+	log := &fakeLog{}
 	c := commandtest.NewClient(t, log, command.Config{})
 	c.Shop()
 	lost := map[string]bool{}
@@ -136,7 +136,7 @@ func TestLostAnswer(t *testing.T) {
 			t.Errorf("%+v", d)
 		}
 	}
-	if n := len(log.events("member-vinet")); n != 3 {
+	if n := len(log.Stream("member-vinet")); n != 3 {
 		t.Errorf("%d events", n)
 	}
 }
@@ -175,7 +175,7 @@ func TestCrashAnywhere(t *testing.T) {
 // crash reports whether the n-th step was reached.
 func crash(t *testing.T, n int64, persist bool, path, body string, effects int) bool {
 	t.Helper()
-	log := newFakeLog()
+	log := &fakeLog{}
 	commandtest.NewClient(t, log, command.Config{}).Shop()
 	before := log.sizes()
 	var steps atomic.Int64
@@ -211,7 +211,7 @@ func crash(t *testing.T, n int64, persist bool, path, body string, effects int) 
 	if again := second.Post(path, body, key); !again.Equal(answer) {
 		t.Errorf("crash at %d: third answer %+v, second %+v", n, again, answer)
 	}
-	for _, recorded := range log.events(d.Stream)[before[d.Stream]:] {
+	for _, recorded := range log.Stream(d.Stream)[before[d.Stream]:] {
 		if recorded.Meta().RequestHash != "" {
 			effects--
 		}

@@ -78,7 +78,7 @@ func TestAnyInterleaving(t *testing.T) {
 
 func interleave(t *testing.T, seed uint64) string {
 	random := rand.New(rand.NewPCG(seed, 7))
-	log := newFakeLog()
+	log := &fakeLog{}
 	commandtest.NewClient(t, log, command.Config{}).Must("/members", fmt.Sprintf(`{"id":"m","name":"%c"}`, "XY"[random.IntN(2)]))
 
 	gates := make(chan chan verdict)
@@ -147,7 +147,7 @@ func judge(t *testing.T, log *fakeLog, answers <-chan commandtest.Answer) string
 		}
 	}
 	effects, name := 0, ""
-	for _, recorded := range log.events("member-m") {
+	for _, recorded := range log.Stream("member-m") {
 		if recorded.Meta().RequestHash != "" {
 			effects++
 			if recorded.Revision != d.Revision {

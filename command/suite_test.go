@@ -8,5 +8,5 @@ import (
 )
 
 func TestSuiteOnFakeLog(t *testing.T) {
-	commandtest.Run(t, func(*testing.T) command.Store { return newFakeLog() })
+	commandtest.Run(t, func(*testing.T) command.Store { return &fakeLog{} })
 }

@@ -30,6 +30,10 @@ func (s fakeStore) Last(ctx context.Context, stream string) (event.Recorded, err
 	return s.fakeFeed.Last(ctx, stream)
 }
 
+func (s fakeStore) Append(ctx context.Context, stream string, expected int64, events []event.Proposed) (event.Position, error) {
+	return s.fakeFeed.Append(ctx, stream, expected, events)
+}
+
 func (s fakeStore) Head(context.Context) (event.Recorded, error) {
 	events := s.Events()
 	if len(events) == 0 {

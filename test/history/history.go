@@ -25,6 +25,7 @@ type History struct {
 	mu       sync.Mutex
 	events   []event.Recorded
 	byStream map[string][]event.Recorded
+	grew     chan struct{} // if anyone waits for more
 }
 
 // Add records domain events at the end of a stream.
@@ -44,17 +45,57 @@ func (h *History) Add(t testing.TB, stream string, events ...any) {
 func (h *History) AddRaw(stream, name string, data []byte) event.Recorded {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	return h.record(stream, event.Proposed{ID: uuid.New(), Type: name, Data: data})
+}
+
+// Append records events at the end of a stream as the event store does: if the stream is at the expected revision, or that is
+// event.Any. If not, and just these events, told by their ids, stand after that revision, it says again where they are; else it
+// is an event.ErrConflict.
+func (h *History) Append(_ context.Context, stream string, expected int64, events []event.Proposed) (event.Position, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	held := h.byStream[stream]
+	if last := int64(len(held)) - 1; expected != event.Any && expected != last {
+		if expected < last && slices.EqualFunc(events, held[expected+1:min(len(held), int(expected)+1+len(events))], sameID) {
+			return held[int(expected)+len(events)].Position, nil
+		}
+		return event.Position{}, fmt.Errorf("%s is at %d, not %d: %w", stream, last, expected, event.ErrConflict)
+	}
+	var at event.Position
+	for _, e := range events {
+		at = h.record(stream, e).Position
+	}
+	return at, nil
+}
+
+func sameID(p event.Proposed, r event.Recorded) bool { return p.ID == r.ID }
+
+func (h *History) record(stream string, e event.Proposed) event.Recorded {
 	if h.byStream == nil {
 		h.byStream = map[string][]event.Recorded{}
 	}
 	at := uint64(10 * (len(h.events) + 1)) // positions are sparse
 	recorded := event.Recorded{
-		ID: uuid.New(), Stream: stream, Revision: int64(len(h.byStream[stream])), Position: event.Position{Commit: at, Prepare: at},
-		Type: name, Time: time.UnixMilli(int64(at)).UTC(), Data: data,
+		ID: e.ID, Stream: stream, Revision: int64(len(h.byStream[stream])), Position: event.Position{Commit: at, Prepare: at},
+		Type: e.Type, Time: time.UnixMilli(int64(at)).UTC(), Data: e.Data, Metadata: e.Metadata,
 	}
 	h.events = append(h.events, recorded)
 	h.byStream[stream] = append(h.byStream[stream], recorded)
+	if h.grew != nil {
+		close(h.grew)
+		h.grew = nil
+	}
 	return recorded
+}
+
+// After is what has been recorded from the i-th event on, and a channel that closes when there is more.
+func (h *History) After(i int) ([]event.Recorded, <-chan struct{}) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.grew == nil {
+		h.grew = make(chan struct{})
+	}
+	return h.events[i:len(h.events):len(h.events)], h.grew
 }
 
 // Len is the number of events.
@@ -104,27 +145,20 @@ func (h *History) ReadStream(ctx context.Context, stream string, from int64) ite
 // ReadAll reads the log after a position, up to the end it has when the reader gets there.
 func (h *History) ReadAll(ctx context.Context, after event.Position) iter.Seq2[event.Recorded, error] {
 	return func(yield func(event.Recorded, error) bool) {
-		for i := 0; ; i++ {
-			e, ok := h.at(i)
-			if !ok {
+		for i := 0; ; {
+			events, _ := h.After(i)
+			if len(events) == 0 {
 				return
 			}
-			if ctx.Err() != nil {
-				yield(event.Recorded{}, ctx.Err())
-				return
-			}
-			if e.Position.Compare(after) > 0 && !yield(e, nil) {
-				return
+			for _, e := range events {
+				if ctx.Err() != nil {
+					yield(event.Recorded{}, ctx.Err())
+					return
+				}
+				if i++; e.Position.Compare(after) > 0 && !yield(e, nil) {
+					return
+				}
 			}
 		}
 	}
-}
-
-func (h *History) at(i int) (event.Recorded, bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if i >= len(h.events) {
-		return event.Recorded{}, false
-	}
-	return h.events[i], true
 }

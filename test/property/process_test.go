@@ -137,7 +137,7 @@ func (w *world) start(t *testing.T, run func(ctx context.Context, p *process) er
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{life: l, store: client{w.store, l}, model: model, bus: b, done: make(chan struct{})}
+	p := &process{life: l, store: client{&w.log, l}, model: model, bus: b, done: make(chan struct{})}
 	go func() {
 		defer close(p.done)
 		if err := run(ctx, p); err != nil && ctx.Err() == nil {

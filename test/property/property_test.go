@@ -55,7 +55,7 @@ func newRun(t *testing.T, r *rand.Rand) *run {
 	r.Shuffle(len(views), func(i, j int) { views[i], views[j] = views[j], views[i] })
 	w := newWorld(t, views[:1+r.IntN(2)])
 	api := web.New(web.Config{})
-	command.New(client{w.store, &life{}}, command.Config{}).Register(api)
+	command.New(client{&w.log, &life{}}, command.Config{}).Register(api)
 	return &run{T: t, Rand: r, world: w, api: api}
 }
 
@@ -101,7 +101,7 @@ func (r *run) step() {
 	case n < 60:
 		d := time.Duration(r.Int64N(int64(6 * time.Second)))
 		r.tell("%s pass", d)
-		time.Sleep(d)
+		pass(d)
 	case n < 70:
 		r.world.setFaults(r.faults())
 		r.tell("faults %+v", r.world.faults)
@@ -198,11 +198,11 @@ func (r *run) post(path, body string) int {
 	return status
 }
 
-// settle waits until every view is live, none is being built, and each is verified up to the log's end.
+// settle waits until every view is live, and verified up to the log's end.
 func (r *run) settle() {
 	model := r.open()
 	defer model.Close()
-	head := r.world.store.all()
+	head := r.world.log.Events()
 	if len(head) == 0 {
 		return
 	}
@@ -228,7 +228,7 @@ func (r *run) compare() {
 		if parked, err := model.ParkedIn(r.Context(), registry.Live); err != nil || len(parked) > 0 {
 			r.Errorf("parked in %s: %v, %v", v.Name, parked, err)
 		}
-		folded.Want(r.T, model, v, registry.Live, r.world.store.all())
+		folded.Want(r.T, model, v, registry.Live, r.world.log.Events())
 	}
 }
 

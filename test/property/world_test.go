@@ -12,11 +12,12 @@ import (
 
 	"jangbu/infra/embedded/snssqs"
 	"jangbu/query/view"
+	"jangbu/test/history"
 )
 
 // world is what outlives the processes: an event store, an SNS/SQS endpoint and a Redis, all in one bubble.
 type world struct {
-	store *store
+	log   history.History
 	views []*view.View
 
 	mu       sync.Mutex
@@ -27,7 +28,7 @@ type world struct {
 }
 
 func newWorld(t *testing.T, views []*view.View) *world {
-	w := &world{store: newStore(), views: views}
+	w := &world{views: views}
 	w.startRedis(miniredis.NewMiniRedis())
 	w.startBus(t, 0)
 	t.Cleanup(func() {
@@ -131,9 +132,12 @@ func (w *world) backup(t *testing.T) *miniredis.Miniredis {
 // eventually lets time pass until a condition holds.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Minute); !holds(); time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(10 * time.Minute); !holds(); pass(100 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("never happened: %s", what)
 		}
 	}
 }
+
+// pass lets the bubble's time pass, which it does at once when everything in it waits.
+func pass(d time.Duration) { time.Sleep(d) }
