@@ -12,14 +12,15 @@ import (
 const electionTerm = 5 * time.Second
 
 // elected runs a loop while this process holds a lease on it, so that of many projectors one does the work. Two at once,
-// as when a lease ran out unnoticed, only do it twice. While the keeper of leases is away, whoever was elected goes on.
-func (s *Service) elected(ctx context.Context, name string, run func(context.Context) error) error {
+// as when a lease ran out unnoticed, only do it twice. While the keeper of leases is away, whoever was elected goes on. Who is not
+// elected reports of the loop too.
+func (s *Service) elected(ctx context.Context, loop, lease string, run func(context.Context) error) error {
 	token := s.cfg.NewID().String()
 	for ctx.Err() == nil {
-		if !s.await(ctx, name, token) {
+		if !s.await(ctx, loop, lease, token) {
 			return nil
 		}
-		err := s.serve(ctx, name, token, run)
+		err := s.serve(ctx, lease, token, run)
 		if err != nil {
 			return err
 		}
@@ -28,11 +29,11 @@ func (s *Service) elected(ctx context.Context, name string, run func(context.Con
 }
 
 // await waits until the lease is ours; false when ctx ended first.
-func (s *Service) await(ctx context.Context, name, token string) bool {
+func (s *Service) await(ctx context.Context, loop, lease, token string) bool {
 	ticker := time.NewTicker(electionTerm / 5)
 	defer ticker.Stop()
 	for {
-		held, err := s.model.Lease(ctx, name, token, electionTerm)
+		held, err := s.model.Lease(ctx, lease, token, electionTerm)
 		if held {
 			return true
 		}
@@ -40,7 +41,7 @@ func (s *Service) await(ctx context.Context, name, token string) bool {
 			if err != nil {
 				err = fmt.Errorf("waiting to be elected: %w", err)
 			}
-			s.cfg.Report(name, err) // another does it: well
+			s.cfg.Report(loop, err) // another does it: well
 		}
 		select {
 		case <-ticker.C:
@@ -51,7 +52,7 @@ func (s *Service) await(ctx context.Context, name, token string) bool {
 }
 
 // serve runs the loop until ctx ends or the lease has passed to another.
-func (s *Service) serve(ctx context.Context, name, token string, run func(context.Context) error) error {
+func (s *Service) serve(ctx context.Context, lease, token string, run func(context.Context) error) error {
 	term, resign := context.WithCancel(ctx)
 	var g errgroup.Group
 	g.Go(func() error {
@@ -63,7 +64,7 @@ func (s *Service) serve(ctx context.Context, name, token string, run func(contex
 	for term.Err() == nil {
 		select {
 		case <-ticker.C:
-			if held, err := s.model.Lease(ctx, name, token, electionTerm); err == nil && !held {
+			if held, err := s.model.Lease(ctx, lease, token, electionTerm); err == nil && !held {
 				resign()
 			}
 		case <-term.Done():
@@ -72,6 +73,6 @@ func (s *Service) serve(ctx context.Context, name, token string, run func(contex
 	err := g.Wait()
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	_ = s.model.Release(last, name, token) // else it runs out
+	_ = s.model.Release(last, lease, token) // else it runs out
 	return err
 }

@@ -87,7 +87,7 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 	relay := NewRelay(s.store, s.pub, s.cfg.Topic, view.Categories(s.cfg.Views), s.cfg.Report, s.cfg.NewID)
 	g.Go(func() error {
-		return s.elected(ctx, "relay", func(ctx context.Context) error {
+		return s.elected(ctx, "relay", "relay", func(ctx context.Context) error {
 			if !relay.skipPast(ctx, s.store) {
 				return nil
 			}
@@ -95,7 +95,7 @@ func (s *Service) Run(ctx context.Context) error {
 		})
 	})
 	sweep := &Sweep{log: s.store, head: s.store, model: s.model, views: s.cfg.Views, report: s.cfg.Report, logger: s.cfg.Logger}
-	g.Go(func() error { return s.elected(ctx, "sweep-"+fleet(s.cfg.Views), sweep.Run) })
+	g.Go(func() error { return s.elected(ctx, "sweep", "sweep-"+fleet(s.cfg.Views), sweep.Run) })
 	for _, v := range s.cfg.Views {
 		c := &Consumer{
 			view: v, queue: s.queue(v.Name), model: s.model, log: s.store,

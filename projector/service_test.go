@@ -157,13 +157,39 @@ func TestServiceWhole(t *testing.T) {
 	p.feed.mu.Unlock()
 	p.log.Grow(t, r, 1)
 	p.feed.wake()
-	loops := []string{"relay", "publish", "generations"}
+	p.well("publish")
+}
+
+// well waits until every loop, and some more, has reported that it is well.
+func (p *plant) well(more ...string) {
+	p.Helper()
+	loops := append(more, "relay", "sweep", "generations")
 	for _, v := range view.All() {
-		loops = append(loops, "queue "+v.Name)
+		loops = append(loops, "queue "+v.Name, "view "+v.Name)
 	}
 	for _, loop := range loops {
-		servers.Eventually(t, loop+" is well", func() bool { err, ok := p.report(loop); return ok && err == nil })
+		servers.Eventually(p, loop+" is well", func() bool { err, ok := p.report(loop); return ok && err == nil })
 	}
+}
+
+// TestServicesSideBySide: whichever of two is elected, both report that every loop is well; and when one ends the other does
+// its work.
+func TestServicesSideBySide(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 8))
+	url := servers.MiniRedis(t)
+	one := newPlant(t, history.Random(t, r, 60), url)
+	other := newPlant(t, one.log, url)
+	other.queues = one.queues
+	stopOne := one.run(nil)
+	one.well()
+	defer other.run(nil)()
+	other.well()
+	stopOne()
+	other.log.Grow(t, r, 30)
+	other.feed.wake()
+	other.landed()
+	other.check()
+	other.well("publish")
 }
 
 // TestServiceProvisions: what the bus lacks is created at the start, as often as it takes, and again when a queue is

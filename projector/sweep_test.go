@@ -168,7 +168,7 @@ func TestElected(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			err := s.elected(ctx, "loop", func(ctx context.Context) error {
+			err := s.elected(ctx, "loop", "loop", func(ctx context.Context) error {
 				terms.Add(1)
 				most.Store(max(most.Load(), running.Add(1)))
 				<-ctx.Done()

@@ -96,7 +96,7 @@ func TestKillProjector(t *testing.T) {
 		writers.awaitCount(t, from+40)
 		s.programs["projector"].kill(t)
 		writers.awaitCount(t, from+80)
-		s.startProjector(t)
+		s.restart(t, "projector")
 	}
 	if n := writers.end(t); n < 240 {
 		t.Errorf("only %d rounds of writes", n)

@@ -44,7 +44,7 @@ func TestEveryQueryProblem(t *testing.T) {
 	s.awaitRed(t, s.query, "redis")
 	want(s.get(t, "/readyz"), 503, "not-ready")
 	want(s.get(t, "/orders/1001"), 503, "unavailable")
-	s.startStack(t)
+	s.restart(t, "stack")
 	s.wantRebuilding(t)
 	want(s.get(t, "/orders/1001"), 503, "view-rebuilding")
 

@@ -14,19 +14,34 @@ import (
 
 // shop is a running jangbu, however it is put together.
 type shop struct {
-	data         string // folder of the event store
-	command      string // where commands are POSTed
-	query        string // where views are read
-	health       []string
-	eventstore   string
-	redis        string
-	aws          string
-	store        *eventstore.Store // a client of the log
-	programs     map[string]*program
-	start        launcher
-	eventstoreOn string // the ports on which stack listens, and listens again when it is restarted
-	awsOn        string
-	redisOn      string
+	data       string // folder of the event store
+	command    string // where commands are POSTed
+	query      string // where views are read
+	health     []string
+	eventstore string
+	redis      string
+	aws        string
+	store      *eventstore.Store // a client of the log
+	launch     launcher
+	args       map[string][]string // the command line of each program
+	programs   map[string]*program // the one that runs, or ran last
+}
+
+// start runs a program of the shop, and keeps it and its command line under a name.
+func (s *shop) start(t *testing.T, name string, args ...string) *program {
+	t.Helper()
+	if s.args == nil {
+		s.args, s.programs = map[string][]string{}, map[string]*program{}
+	}
+	s.args[name] = args
+	return s.restart(t, name)
+}
+
+// restart runs a program that has ended once more.
+func (s *shop) restart(t *testing.T, name string) *program {
+	t.Helper()
+	s.programs[name] = s.launch(t, s.args[name]...)
+	return s.programs[name]
 }
 
 // variant is one way of putting the program together.
@@ -48,9 +63,8 @@ func variants() []variant {
 // openDev runs everything as one program over a data folder, which may hold events already.
 func openDev(t *testing.T, start launcher, data string) *shop {
 	t.Helper()
-	s := &shop{data: data, programs: map[string]*program{}, start: start}
-	dev := start(t, "dev", "--data", data, "--http", "0", "--eventstore", "0", "--aws", "0", "--redis", "0", "--log-level", "warn")
-	s.programs["dev"] = dev
+	s := &shop{data: data, launch: start}
+	dev := s.start(t, "dev", "dev", "--data", data, "--http", "0", "--eventstore", "0", "--aws", "0", "--redis", "0", "--log-level", "warn")
 	s.eventstore, s.redis, s.aws = dev.line(t, &dev.stderr, "EVENTSTORE_URL="), dev.line(t, &dev.stderr, "REDIS_URL="), dev.line(t, &dev.stderr, "AWS_ENDPOINT_URL=")
 	s.command = dev.ready(t)
 	s.query, s.health = s.command, []string{s.command}
@@ -62,34 +76,35 @@ func openDev(t *testing.T, start launcher, data string) *shop {
 // redisURL, that Redis takes the place of the embedded one.
 func openApart(t *testing.T, start launcher, data, redisURL string) *shop {
 	t.Helper()
-	s := &shop{data: data, programs: map[string]*program{}, start: start,
-		eventstoreOn: fixedPort(t), awsOn: fixedPort(t), redisOn: fixedPort(t)}
-	s.startStack(t)
-	stack := s.programs["stack"]
+	s := &shop{data: data, launch: start}
+	stack := s.startStack(t, "stack", data)
 	s.eventstore, s.redis, s.aws = stack.line(t, &stack.stderr, "EVENTSTORE_URL="), stack.line(t, &stack.stderr, "REDIS_URL="), stack.line(t, &stack.stderr, "AWS_ENDPOINT_URL=")
 	if redisURL != "" {
 		s.redis = redisURL
 	}
-	command := start(t, "command", "--http", "0", "--eventstore-url", s.eventstore, "--log-level", "error")
-	query := start(t, "query", "--http", "0", "--redis-url", s.redis, "--log-level", "error")
-	s.programs["command"], s.programs["query"] = command, query
-	s.startProjector(t)
-	s.command, s.query = command.ready(t), query.ready(t)
-	s.health = []string{s.command, s.query, s.programs["projector"].ready(t)}
-	s.connect(t)
+	s.startServices(t)
 	return s
 }
 
-func (s *shop) startStack(t *testing.T) {
+func (s *shop) startStack(t *testing.T, name, data string) *program {
 	t.Helper()
-	stack := s.start(t, "stack", "--data", s.data, "--eventstore", s.eventstoreOn, "--aws", s.awsOn, "--redis", s.redisOn, "--log-level", "warn")
-	s.programs["stack"] = stack
-	stack.line(t, &stack.stderr, "AWS_ENDPOINT_URL=")
+	return s.start(t, name, "stack", "--data", data, "--eventstore", fixedPort(t), "--aws", fixedPort(t), "--redis", fixedPort(t), "--log-level", "warn")
 }
 
-func (s *shop) startProjector(t *testing.T) {
+// startServices starts what serves the API, and a projector.
+func (s *shop) startServices(t *testing.T) {
 	t.Helper()
-	s.programs["projector"] = s.start(t, "projector", "--http", "0", "--eventstore-url", s.eventstore, "--redis-url", s.redis,
+	command := s.start(t, "command", "command", "--http", fixedPort(t), "--eventstore-url", s.eventstore, "--log-level", "error")
+	query := s.start(t, "query", "query", "--http", fixedPort(t), "--redis-url", s.redis, "--log-level", "error")
+	projector := s.startProjector(t, "projector")
+	s.command, s.query = command.ready(t), query.ready(t)
+	s.health = []string{s.command, s.query, projector.ready(t)}
+	s.connect(t)
+}
+
+func (s *shop) startProjector(t *testing.T, name string) *program {
+	t.Helper()
+	return s.start(t, name, "projector", "--http", fixedPort(t), "--eventstore-url", s.eventstore, "--redis-url", s.redis,
 		"--aws-endpoint-url", s.aws, "--log-level", "error")
 }
 

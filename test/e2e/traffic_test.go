@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -135,20 +136,24 @@ func (s *shop) writers(t *testing.T, prefix string) *writers {
 	return w
 }
 
-// insist posts a command until it is answered, and requires success.
+// insist posts a command until it is answered, for a minute, and requires success.
 func (s *shop) insist(path, body, key string) error {
-	for try := 0; ; try++ {
+	deadline := time.After(time.Minute)
+	between := time.NewTicker(5 * time.Millisecond)
+	defer between.Stop()
+	for {
 		a, err := tryRequest(http.MethodPost, s.command+path, body, "Idempotency-Key: "+key)
-		away := err != nil || a.status == http.StatusServiceUnavailable
 		switch {
-		case away && try < 10_000:
-			continue
-		case err != nil:
-			return err
-		case a.status != http.StatusOK && a.status != http.StatusCreated:
+		case err == nil && (a.status == http.StatusOK || a.status == http.StatusCreated):
+			return nil
+		case err == nil && a.status != http.StatusServiceUnavailable:
 			return fmt.Errorf("POST %s: %s", path, a)
 		}
-		return nil
+		select {
+		case <-between.C:
+		case <-deadline:
+			return fmt.Errorf("POST %s: %s, %w", path, a, err)
+		}
 	}
 }
 
