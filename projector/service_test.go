@@ -189,7 +189,7 @@ func TestServicesSideBySide(t *testing.T) {
 	other.feed.wake()
 	other.landed()
 	other.check()
-	other.well("publish")
+	other.well()
 }
 
 // TestServiceProvisions: what the bus lacks is created at the start, as often as it takes, and again when a queue is
