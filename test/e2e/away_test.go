@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"jangbu/test/program"
 	"jangbu/test/shopgen"
 )
 
@@ -15,7 +16,7 @@ import (
 // is restarted, and no reader ever sees a part of a view.
 func TestDependenciesAway(t *testing.T) {
 	t.Parallel()
-	s := openApart(t, asProcess, t.TempDir(), "")
+	s := openApart(t, program.AsProcess, t.TempDir(), "")
 	s.importFolder(t, demo)
 	s.fill(t, shopgen.Config{Seed: 11, Events: 1000})
 	want := s.wantFold(t)
@@ -29,7 +30,7 @@ func TestDependenciesAway(t *testing.T) {
 		{"until everybody has noticed", s.wantAway},
 	} {
 		readers := s.readers(want, wholeOrAway(t, want))
-		s.programs["stack"].stop(t)
+		s.programs["stack"].Stop(t)
 		outage.while(t)
 		s.restart(t, "stack")
 		s.awaitReady(t)
@@ -38,8 +39,8 @@ func TestDependenciesAway(t *testing.T) {
 	}
 
 	readers := s.readers(want, wholeOrAway(t, want))
-	s.programs["projector"].stop(t)
-	s.programs["stack"].stop(t)
+	s.programs["projector"].Stop(t)
+	s.programs["stack"].Stop(t)
 	s.restart(t, "stack")
 	s.wantRebuilding(t)
 	s.restart(t, "projector")

@@ -14,6 +14,7 @@ import (
 
 	"jangbu/domain/member"
 	"jangbu/domain/order"
+	"jangbu/test/program"
 	"jangbu/test/servers"
 )
 
@@ -47,11 +48,11 @@ type chaos struct {
 func newChaos(t *testing.T, redis *servers.RedisProcess) *chaos {
 	t.Helper()
 	seed := seedOf(t)
-	s := &shop{data: t.TempDir(), launch: asProcess}
+	s := &shop{data: t.TempDir(), launch: program.AsProcess}
 	stack, bus := s.startStack(t, "event store", s.data), s.startStack(t, "bus", t.TempDir())
-	s.eventstore, s.aws, s.redis = stack.line(t, &stack.stderr, "EVENTSTORE_URL="), bus.line(t, &bus.stderr, "AWS_ENDPOINT_URL="), redis.URL()
+	s.eventstore, s.aws, s.redis = stack.Line(t, &stack.Stderr, "EVENTSTORE_URL="), bus.Line(t, &bus.Stderr, "AWS_ENDPOINT_URL="), redis.URL()
 	s.startServices(t)
-	s.health = append(s.health, s.startProjector(t, "second projector").ready(t))
+	s.health = append(s.health, s.startProjector(t, "second projector").Ready(t))
 	return &chaos{shop: s, redis: redis, random: rand.New(rand.NewPCG(seed, 0)), killed: map[string]int{}}
 }
 
@@ -97,7 +98,7 @@ func (c *chaos) round(t *testing.T, kills int) {
 		if name == redis {
 			c.redis.Kill()
 		} else {
-			c.programs[name].kill(t)
+			c.programs[name].Kill(t)
 		}
 		c.killed[name]++
 		c.pass(300 * time.Millisecond)

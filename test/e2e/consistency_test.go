@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"jangbu/test/program"
 	"jangbu/test/servers"
 )
 
@@ -16,9 +17,9 @@ const wait = "Prefer: wait=5"
 
 func TestReadYourWrites(t *testing.T) {
 	for _, v := range []variant{
-		{"dev in this process", func(t *testing.T) *shop { return openDev(t, inProcess, t.TempDir()) }},
-		{"separate processes", func(t *testing.T) *shop { return openApart(t, asProcess, t.TempDir(), "") }},
-		{"redis-cluster", func(t *testing.T) *shop { return openApart(t, inProcess, t.TempDir(), servers.RedisCluster(t)) }},
+		{"dev in this process", func(t *testing.T) *shop { return openDev(t, program.InProcess, t.TempDir()) }},
+		{"separate processes", func(t *testing.T) *shop { return openApart(t, program.AsProcess, t.TempDir(), "") }},
+		{"redis-cluster", func(t *testing.T) *shop { return openApart(t, program.InProcess, t.TempDir(), servers.RedisCluster(t)) }},
 	} {
 		t.Run(v.name, func(t *testing.T) {
 			t.Parallel()
@@ -162,7 +163,7 @@ func (b *buyer) lookAround() error {
 // A token of what is yet to come.
 func TestTokenFromTheFuture(t *testing.T) {
 	t.Parallel()
-	s := openDev(t, inProcess, t.TempDir())
+	s := openDev(t, program.InProcess, t.TempDir())
 	s.importFolder(t, demo)
 	s.wantFold(t)
 	const future = "Consistency-Token: order-1001@9"
@@ -191,7 +192,7 @@ func TestTokenFromTheFuture(t *testing.T) {
 // A reader may come before the write, and is answered when it has landed.
 func TestWaitForAWrite(t *testing.T) {
 	t.Parallel()
-	s := openDev(t, inProcess, t.TempDir())
+	s := openDev(t, program.InProcess, t.TempDir())
 	s.importFolder(t, demo)
 	answers := make(chan answer)
 	go func() {

@@ -11,6 +11,7 @@ import (
 	"jangbu/infra/readmodel"
 	"jangbu/query/row"
 	"jangbu/query/view"
+	"jangbu/test/program"
 	"jangbu/test/servers"
 	"jangbu/test/shopgen"
 )
@@ -29,17 +30,17 @@ func TestKillDuringImport(t *testing.T) {
 			seed := seedOf(t)
 			random := rand.New(rand.NewPCG(seed, 0))
 			for round, from := range []int{0, 60} { // percent of the import that is done when the kill comes, at least
-				s := openDev(t, asProcess, data)
+				s := openDev(t, program.AsProcess, data)
 				after := events * (from + random.IntN(35)) / 100
 				t.Logf("round %d: kill after %d of %d events", round, after, events)
-				running := asProcess(t, "import", dir, "--url", s.command, "--patience", "100ms")
+				running := program.AsProcess(t, "import", dir, "--url", s.command, "--patience", "100ms")
 				s.awaitEvents(t, after)
-				s.programs["dev"].kill(t)
-				if code := running.wait(t); code != 1 || !strings.Contains(running.stderr.String(), "again to resume it") {
-					t.Fatalf("the import ended with %d: %s", code, running.stderr.String())
+				s.programs["dev"].Kill(t)
+				if code := running.Wait(t); code != 1 || !strings.Contains(running.Stderr.String(), "again to resume it") {
+					t.Fatalf("the import ended with %d: %s", code, running.Stderr.String())
 				}
 			}
-			s := openDev(t, asProcess, data)
+			s := openDev(t, program.AsProcess, data)
 			s.wantFold(t)
 			s.importFolder(t, dir)
 			s.wantFold(t)
@@ -90,12 +91,12 @@ func TestKillProjector(t *testing.T) {
 		t.Skip("skipped: what a killed projector had in its hands comes again after 30 s")
 	}
 	t.Parallel()
-	s := openApart(t, asProcess, t.TempDir(), "")
+	s := openApart(t, program.AsProcess, t.TempDir(), "")
 	writers := s.writers(t, "kill")
 	for range 3 {
 		from := writers.count.Load()
 		writers.awaitCount(t, from+40)
-		s.programs["projector"].kill(t)
+		s.programs["projector"].Kill(t)
 		writers.awaitCount(t, from+80)
 		s.restart(t, "projector")
 	}
@@ -112,14 +113,16 @@ func TestKillReplay(t *testing.T) {
 		t.Skip("skipped: the lease of a killed replay ends after 15 s")
 	}
 	for name, open := range map[string]func(t *testing.T, data string) *shop{
-		"embedded":     func(t *testing.T, data string) *shop { return openDev(t, asProcess, data) },
-		"redis-server": func(t *testing.T, data string) *shop { return openApart(t, asProcess, data, servers.RedisServer(t)) },
+		"embedded": func(t *testing.T, data string) *shop { return openDev(t, program.AsProcess, data) },
+		"redis-server": func(t *testing.T, data string) *shop {
+			return openApart(t, program.AsProcess, data, servers.RedisServer(t))
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			seed := seedOf(t)
 			random := rand.New(rand.NewPCG(seed, 0))
-			s := open(t, filled(t, shopgen.Config{Seed: seed, Events: 20_000}))
+			s := open(t, program.Filled(t, shopgen.Config{Seed: seed, Events: 20_000}))
 			log := s.readLog(t)
 			want, _ := fold(t, log, 300)
 			s.wantViews(t, want)
@@ -166,8 +169,8 @@ func (s *shop) killReplay(t *testing.T, when func(row.Registry) bool) row.Regist
 	before, replay := registry(), s.startReplay(t)
 	eventually(t, "the replay is where it is to be killed", func() error {
 		select {
-		case <-replay.ended:
-			replay.wantBusy(t)
+		case <-replay.Ended:
+			wantBusy(t, replay)
 			replay = s.startReplay(t)
 		default:
 		}
@@ -176,7 +179,7 @@ func (s *shop) killReplay(t *testing.T, when func(row.Registry) bool) row.Regist
 		}
 		return nil
 	})
-	replay.kill(t)
+	replay.Kill(t)
 	left := registry()
 	if left.Building.Number < 2 || left.Live.Number != 1 {
 		t.Fatalf("the replay was to be killed in the middle, and left %+v", left)
@@ -184,16 +187,16 @@ func (s *shop) killReplay(t *testing.T, when func(row.Registry) bool) row.Regist
 	return left
 }
 
-func (s *shop) startReplay(t *testing.T) *program {
+func (s *shop) startReplay(t *testing.T) *program.Program {
 	t.Helper()
-	return asProcess(t, "replay", "--all", "--eventstore-url", s.eventstore, "--redis-url", s.redis)
+	return program.AsProcess(t, "replay", "--all", "--eventstore-url", s.eventstore, "--redis-url", s.redis)
 }
 
 // wantBusy requires that a replay ended because another one is at work.
-func (p *program) wantBusy(t *testing.T) {
+func wantBusy(t *testing.T, p *program.Program) {
 	t.Helper()
-	if p.code != 1 || !strings.Contains(p.stderr.String(), "another replay of the view is at work") {
-		t.Fatalf("exit code %d: %s", p.code, p.stderr.String())
+	if p.Code != 1 || !strings.Contains(p.Stderr.String(), "another replay of the view is at work") {
+		t.Fatalf("exit code %d: %s", p.Code, p.Stderr.String())
 	}
 }
 
@@ -202,10 +205,10 @@ func (s *shop) replayOnceFree(t *testing.T) {
 	t.Helper()
 	eventually(t, "the lease of the killed replay has ended", func() error {
 		replay := s.startReplay(t)
-		if replay.wait(t) == 0 {
+		if replay.Wait(t) == 0 {
 			return nil
 		}
-		replay.wantBusy(t)
+		wantBusy(t, replay)
 		return errNotYet
 	})
 }

@@ -4,45 +4,10 @@
 package e2e_test
 
 import (
-	"flag"
-	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
 	"testing"
+
+	"jangbu/test/program"
 )
 
-// binary is the program, built once for all tests.
-var binary string
-
-func TestMain(m *testing.M) {
-	flag.Parse()
-	os.Exit(run(m))
-}
-
-func run(m *testing.M) int {
-	for _, variable := range os.Environ() { // the settings of whoever runs the tests are not the tests' settings
-		name, _, _ := strings.Cut(variable, "=")
-		ours := strings.HasPrefix(name, "JANGBU_") && !strings.HasPrefix(name, "JANGBU_TEST_")
-		if ours || strings.HasPrefix(name, "AWS_") || name == "EVENTSTORE_URL" || name == "REDIS_URL" {
-			if err := os.Unsetenv(name); err != nil {
-				fmt.Fprintln(os.Stderr, err)
-				return 1
-			}
-		}
-	}
-	dir, err := os.MkdirTemp("", "jangbu-e2e-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	binary = filepath.Join(dir, "jangbu")
-	args := append([]string{"build", "-o", binary}, buildFlags...)
-	if out, err := exec.Command("go", append(args, "jangbu")...).CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "build the program: %v\n%s", err, out)
-		return 1
-	}
-	return m.Run()
-}
+func TestMain(m *testing.M) { os.Exit(program.Main(m, buildFlags...)) }

@@ -7,12 +7,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"jangbu/test/program"
 )
 
 // Every problem that docs/problems.md lists for the query service is produced here by one, and no other.
 func TestEveryQueryProblem(t *testing.T) {
 	t.Parallel()
-	s := openApart(t, asProcess, t.TempDir(), "")
+	s := openApart(t, program.AsProcess, t.TempDir(), "")
 	s.importFolder(t, demo)
 	s.wantFold(t)
 	produced := []string{"internal"} // takes a fault of ours; infra/web produces it
@@ -39,8 +41,8 @@ func TestEveryQueryProblem(t *testing.T) {
 	want(s.request(t, http.MethodGet, "/orders/1001", strings.Repeat(" ", 1<<20+1)), 413, "body-too-large")
 	want(s.get(t, "/orders/1001", "Consistency-Token: order-1001@7"), 503, "view-behind")
 
-	s.programs["projector"].stop(t)
-	s.programs["stack"].stop(t)
+	s.programs["projector"].Stop(t)
+	s.programs["stack"].Stop(t)
 	s.awaitRed(t, s.query, "redis")
 	want(s.get(t, "/readyz"), 503, "not-ready")
 	want(s.get(t, "/orders/1001"), 503, "unavailable")

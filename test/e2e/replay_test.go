@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"testing"
 
+	"jangbu/test/program"
 	"jangbu/test/servers"
 	"jangbu/test/shopgen"
 )
@@ -10,9 +11,9 @@ import (
 // replayVariants are the ways to run on which replays differ: what holds the views, and how many processes there are.
 func replayVariants() []variant {
 	return []variant{
-		{"dev as a process", func(t *testing.T) *shop { return openDev(t, asProcess, t.TempDir()) }},
-		{"redis-server", func(t *testing.T) *shop { return openApart(t, inProcess, t.TempDir(), servers.RedisServer(t)) }},
-		{"redis-cluster", func(t *testing.T) *shop { return openApart(t, inProcess, t.TempDir(), servers.RedisCluster(t)) }},
+		{"dev as a process", func(t *testing.T) *shop { return openDev(t, program.AsProcess, t.TempDir()) }},
+		{"redis-server", func(t *testing.T) *shop { return openApart(t, program.InProcess, t.TempDir(), servers.RedisServer(t)) }},
+		{"redis-cluster", func(t *testing.T) *shop { return openApart(t, program.InProcess, t.TempDir(), servers.RedisCluster(t)) }},
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"jangbu/infra/eventstore"
+	"jangbu/test/program"
 	"jangbu/test/servers"
 )
 
@@ -22,23 +23,23 @@ type shop struct {
 	redis      string
 	aws        string
 	store      *eventstore.Store // a client of the log
-	launch     launcher
-	args       map[string][]string // the command line of each program
-	programs   map[string]*program // the one that runs, or ran last
+	launch     program.Launcher
+	args       map[string][]string         // the command line of each program
+	programs   map[string]*program.Program // the one that runs, or ran last
 }
 
 // start runs a program of the shop, and keeps it and its command line under a name.
-func (s *shop) start(t *testing.T, name string, args ...string) *program {
+func (s *shop) start(t *testing.T, name string, args ...string) *program.Program {
 	t.Helper()
 	if s.args == nil {
-		s.args, s.programs = map[string][]string{}, map[string]*program{}
+		s.args, s.programs = map[string][]string{}, map[string]*program.Program{}
 	}
 	s.args[name] = args
 	return s.restart(t, name)
 }
 
 // restart runs a program that has ended once more.
-func (s *shop) restart(t *testing.T, name string) *program {
+func (s *shop) restart(t *testing.T, name string) *program.Program {
 	t.Helper()
 	s.programs[name] = s.launch(t, s.args[name]...)
 	return s.programs[name]
@@ -52,21 +53,21 @@ type variant struct {
 
 func variants() []variant {
 	return []variant{
-		{"dev in this process", func(t *testing.T) *shop { return openDev(t, inProcess, t.TempDir()) }},
-		{"dev as a process", func(t *testing.T) *shop { return openDev(t, asProcess, t.TempDir()) }},
-		{"separate processes", func(t *testing.T) *shop { return openApart(t, asProcess, t.TempDir(), "") }},
-		{"redis-server", func(t *testing.T) *shop { return openApart(t, inProcess, t.TempDir(), servers.RedisServer(t)) }},
-		{"redis-cluster", func(t *testing.T) *shop { return openApart(t, inProcess, t.TempDir(), servers.RedisCluster(t)) }},
+		{"dev in this process", func(t *testing.T) *shop { return openDev(t, program.InProcess, t.TempDir()) }},
+		{"dev as a process", func(t *testing.T) *shop { return openDev(t, program.AsProcess, t.TempDir()) }},
+		{"separate processes", func(t *testing.T) *shop { return openApart(t, program.AsProcess, t.TempDir(), "") }},
+		{"redis-server", func(t *testing.T) *shop { return openApart(t, program.InProcess, t.TempDir(), servers.RedisServer(t)) }},
+		{"redis-cluster", func(t *testing.T) *shop { return openApart(t, program.InProcess, t.TempDir(), servers.RedisCluster(t)) }},
 	}
 }
 
 // openDev runs everything as one program over a data folder, which may hold events already.
-func openDev(t *testing.T, start launcher, data string) *shop {
+func openDev(t *testing.T, start program.Launcher, data string) *shop {
 	t.Helper()
 	s := &shop{data: data, launch: start}
 	dev := s.start(t, "dev", "dev", "--data", data, "--http", "0", "--eventstore", "0", "--aws", "0", "--redis", "0", "--log-level", "warn")
-	s.eventstore, s.redis, s.aws = dev.line(t, &dev.stderr, "EVENTSTORE_URL="), dev.line(t, &dev.stderr, "REDIS_URL="), dev.line(t, &dev.stderr, "AWS_ENDPOINT_URL=")
-	s.command = dev.ready(t)
+	s.eventstore, s.redis, s.aws = dev.Line(t, &dev.Stderr, "EVENTSTORE_URL="), dev.Line(t, &dev.Stderr, "REDIS_URL="), dev.Line(t, &dev.Stderr, "AWS_ENDPOINT_URL=")
+	s.command = dev.Ready(t)
 	s.query, s.health = s.command, []string{s.command}
 	s.connect(t)
 	return s
@@ -74,11 +75,11 @@ func openDev(t *testing.T, start launcher, data string) *shop {
 
 // openApart runs stack, command, projector and query, each a program of its own, all on ports that stay theirs. With a
 // redisURL, that Redis takes the place of the embedded one.
-func openApart(t *testing.T, start launcher, data, redisURL string) *shop {
+func openApart(t *testing.T, start program.Launcher, data, redisURL string) *shop {
 	t.Helper()
 	s := &shop{data: data, launch: start}
 	stack := s.startStack(t, "stack", data)
-	s.eventstore, s.redis, s.aws = stack.line(t, &stack.stderr, "EVENTSTORE_URL="), stack.line(t, &stack.stderr, "REDIS_URL="), stack.line(t, &stack.stderr, "AWS_ENDPOINT_URL=")
+	s.eventstore, s.redis, s.aws = stack.Line(t, &stack.Stderr, "EVENTSTORE_URL="), stack.Line(t, &stack.Stderr, "REDIS_URL="), stack.Line(t, &stack.Stderr, "AWS_ENDPOINT_URL=")
 	if redisURL != "" {
 		s.redis = redisURL
 	}
@@ -86,7 +87,7 @@ func openApart(t *testing.T, start launcher, data, redisURL string) *shop {
 	return s
 }
 
-func (s *shop) startStack(t *testing.T, name, data string) *program {
+func (s *shop) startStack(t *testing.T, name, data string) *program.Program {
 	t.Helper()
 	return s.start(t, name, "stack", "--data", data, "--eventstore", fixedPort(t), "--aws", fixedPort(t), "--redis", fixedPort(t), "--log-level", "warn")
 }
@@ -97,12 +98,12 @@ func (s *shop) startServices(t *testing.T) {
 	command := s.start(t, "command", "command", "--http", fixedPort(t), "--eventstore-url", s.eventstore, "--log-level", "error")
 	query := s.start(t, "query", "query", "--http", fixedPort(t), "--redis-url", s.redis, "--log-level", "error")
 	projector := s.startProjector(t, "projector")
-	s.command, s.query = command.ready(t), query.ready(t)
-	s.health = []string{s.command, s.query, projector.ready(t)}
+	s.command, s.query = command.Ready(t), query.Ready(t)
+	s.health = []string{s.command, s.query, projector.Ready(t)}
 	s.connect(t)
 }
 
-func (s *shop) startProjector(t *testing.T, name string) *program {
+func (s *shop) startProjector(t *testing.T, name string) *program.Program {
 	t.Helper()
 	return s.start(t, name, "projector", "--http", fixedPort(t), "--eventstore-url", s.eventstore, "--redis-url", s.redis,
 		"--aws-endpoint-url", s.aws, "--log-level", "error")
@@ -144,13 +145,13 @@ func (s *shop) awaitReady(t *testing.T) {
 // importFolder imports a folder of CSV files through the API.
 func (s *shop) importFolder(t *testing.T, dir string) {
 	t.Helper()
-	mustExecute(t, "import", dir, "--url", s.command)
+	program.MustExecute(t, "import", dir, "--url", s.command)
 }
 
 // replay runs jangbu replay.
 func (s *shop) replay(t *testing.T, views ...string) {
 	t.Helper()
-	mustExecute(t, append([]string{"replay", "--eventstore-url", s.eventstore, "--redis-url", s.redis}, views...)...)
+	program.MustExecute(t, append([]string{"replay", "--eventstore-url", s.eventstore, "--redis-url", s.redis}, views...)...)
 }
 
 // fixedPort finds a port below those that the system gives to outgoing connections, so that a server which stops can

@@ -12,13 +12,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 
 	"jangbu/infra/web"
+	"jangbu/test/program"
 )
 
 // When somebody deletes the subscription of a view's queue, nothing is lost: the sweep lands what no message brings. Whoever
 // asks is told since when it is so and what to do, and that cures it.
 func TestDeletedSubscription(t *testing.T) {
 	t.Parallel()
-	s := openDev(t, inProcess, t.TempDir())
+	s := openDev(t, program.InProcess, t.TempDir())
 	members := 0
 	whilePosting := func(what string, holds func() error) {
 		t.Helper()
@@ -50,7 +51,7 @@ func TestDeletedSubscription(t *testing.T) {
 		t.Errorf("of another view, views says %q", got)
 	}
 
-	mustExecute(t, "provision", "--aws-endpoint-url", s.aws)
+	program.MustExecute(t, "provision", "--aws-endpoint-url", s.aws)
 	whilePosting("all is well again", func() error { return s.wantGreen(t) })
 	if got := s.status(t, "orders"); got != "ok" {
 		t.Errorf("views says %q", got)
@@ -109,7 +110,7 @@ func (s *shop) wantGreen(t *testing.T) error {
 // status is what jangbu views says of one view.
 func (s *shop) status(t *testing.T, view string) string {
 	t.Helper()
-	printed := mustExecute(t, "views", "--json", "--eventstore-url", s.eventstore, "--redis-url", s.redis, "--aws-endpoint-url", s.aws)
+	printed := program.MustExecute(t, "views", "--json", "--eventstore-url", s.eventstore, "--redis-url", s.redis, "--aws-endpoint-url", s.aws)
 	var all []struct{ View, Status string }
 	if err := json.Unmarshal([]byte(printed), &all); err != nil {
 		t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"jangbu/test/program"
 	"jangbu/test/servers"
 	"jangbu/test/shopgen"
 )
@@ -23,10 +24,10 @@ func TestStartWithManyEvents(t *testing.T) {
 		t.Skip("skipped: writes 100,000 events")
 	}
 	filling := time.Now()
-	data := filled(t, shopgen.Config{Seed: 1, Events: manyEvents})
+	data := program.Filled(t, shopgen.Config{Seed: 1, Events: manyEvents})
 	t.Logf("written in %.1f s", time.Since(filling).Seconds())
 
-	startWhole(t, "from the log", data).stop(t)
+	startWhole(t, "from the log", data).Stop(t)
 	snapshot := filepath.Join(data, "views.snapshot")
 	kept, err := os.ReadFile(snapshot)
 	if err != nil {
@@ -37,23 +38,23 @@ func TestStartWithManyEvents(t *testing.T) {
 		t.Errorf("the snapshot is still there after it was used (err %v)", err)
 	}
 	place(t, dev)
-	dev.kill(t)
+	dev.Kill(t)
 	if err := os.WriteFile(snapshot, kept, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	startWhole(t, "from a snapshot older than the log", data).kill(t)
+	startWhole(t, "from a snapshot older than the log", data).Kill(t)
 }
 
 // startWhole starts dev and compares its views, as they are when it says that it is ready, with the fold of the log.
-func startWhole(t *testing.T, how, data string) *program {
+func startWhole(t *testing.T, how, data string) *program.Program {
 	t.Helper()
 	began := time.Now()
-	dev := asProcess(t, "dev", "--data", data, "--http", "0", "--eventstore", "0", "--aws", "0", "--redis", "0", "--log-level", "warn")
-	url := dev.ready(t)
+	dev := program.AsProcess(t, "dev", "--data", data, "--http", "0", "--eventstore", "0", "--aws", "0", "--redis", "0", "--log-level", "warn")
+	url := dev.Ready(t)
 	t.Logf("%s: ready in %.2f s, VmRSS %d MB, VmHWM %d MB", how, time.Since(began).Seconds(), memory(t, dev, "VmRSS"), memory(t, dev, "VmHWM"))
 
-	s := &shop{command: url, query: url, health: []string{url}, programs: map[string]*program{"dev": dev},
-		eventstore: dev.line(t, &dev.stderr, "EVENTSTORE_URL="), redis: dev.line(t, &dev.stderr, "REDIS_URL=")}
+	s := &shop{command: url, query: url, health: []string{url}, programs: map[string]*program.Program{"dev": dev},
+		eventstore: dev.Line(t, &dev.Stderr, "EVENTSTORE_URL="), redis: dev.Line(t, &dev.Stderr, "REDIS_URL=")}
 	if a := s.get(t, "/sales/months"); a.status != 200 || !strings.Contains(a.body, "2020-01") {
 		t.Errorf("the first answer: %s", a)
 	}
@@ -73,9 +74,9 @@ func startWhole(t *testing.T, how, data string) *program {
 }
 
 // place adds a member and waits until it is seen.
-func place(t *testing.T, dev *program) {
+func place(t *testing.T, dev *program.Program) {
 	t.Helper()
-	s := &shop{command: dev.ready(t), query: dev.ready(t)}
+	s := &shop{command: dev.Ready(t), query: dev.Ready(t)}
 	made := s.post(t, "/members", `{"id":"late","name":"Late"}`)
 	if made.status != 201 {
 		t.Fatalf("a member: %s", made)
@@ -84,9 +85,9 @@ func place(t *testing.T, dev *program) {
 }
 
 // memory reads a figure of /proc/PID/status, in MB.
-func memory(t *testing.T, p *program, name string) int {
+func memory(t *testing.T, p *program.Program, name string) int {
 	t.Helper()
-	f, err := os.Open("/proc/" + strconv.Itoa(p.process.Process.Pid) + "/status")
+	f, err := os.Open("/proc/" + strconv.Itoa(p.Process.Process.Pid) + "/status")
 	if err != nil {
 		t.Logf("no figures of memory: %v", err)
 		return -1

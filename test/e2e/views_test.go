@@ -14,6 +14,7 @@ import (
 
 	"jangbu/domain/event"
 	"jangbu/query/view"
+	"jangbu/test/program"
 )
 
 // readLog reads the shop's events: all that views are made of, in order.
@@ -225,7 +226,7 @@ type viewLine struct {
 func (s *shop) views(t *testing.T) map[string]viewLine {
 	t.Helper()
 	var lines []viewLine
-	printed := mustExecute(t, "views", "--json", "--eventstore-url", s.eventstore, "--redis-url", s.redis)
+	printed := program.MustExecute(t, "views", "--json", "--eventstore-url", s.eventstore, "--redis-url", s.redis)
 	if err := json.Unmarshal([]byte(printed), &lines); err != nil {
 		t.Fatal(err)
 	}

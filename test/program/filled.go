@@ -1,4 +1,4 @@
-package e2e_test
+package program
 
 import (
 	"context"
@@ -18,8 +18,8 @@ import (
 	"jangbu/test/shopgen"
 )
 
-// filled is the data folder of a made-up shop that has run until now: the events are in it, and have been relayed.
-func filled(t *testing.T, cfg shopgen.Config) (data string) {
+// Filled is the data folder of a made-up shop that has run until now: the events are in it, and have been relayed.
+func Filled(t testing.TB, cfg shopgen.Config) (data string) {
 	t.Helper()
 	data = t.TempDir()
 	server, err := eventstoredb.Start(eventstoredb.Config{Path: filepath.Join(data, "events.db"), NoSync: true})
