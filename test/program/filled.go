@@ -21,6 +21,17 @@ import (
 // Filled is the data folder of a made-up shop that has run until now: the events are in it, and have been relayed.
 func Filled(t testing.TB, cfg shopgen.Config) (data string) {
 	t.Helper()
+	return fill(t, cfg, relay)
+}
+
+// Written is the data folder of a made-up shop of which nothing has been relayed.
+func Written(t testing.TB, cfg shopgen.Config) (data string) {
+	t.Helper()
+	return fill(t, cfg, func(context.Context, *eventstore.Store, int) error { return nil })
+}
+
+func fill(t testing.TB, cfg shopgen.Config, then func(ctx context.Context, store *eventstore.Store, events int) error) (data string) {
+	t.Helper()
 	data = t.TempDir()
 	server, err := eventstoredb.Start(eventstoredb.Config{Path: filepath.Join(data, "events.db"), NoSync: true})
 	if err != nil {
@@ -31,7 +42,7 @@ func Filled(t testing.TB, cfg shopgen.Config) (data string) {
 		var events int
 		events, err = shopgen.Fill(t.Context(), store, shopgen.Appends(cfg), 64)
 		if err == nil {
-			err = relay(t.Context(), store, events)
+			err = then(t.Context(), store, events)
 		}
 		err = errors.Join(err, store.Close())
 	}
