@@ -103,7 +103,7 @@ type Result struct {
 }
 
 const (
-	chunkEvents = 16384
+	chunkEvents = 4096
 	chunkBytes  = 16 << 20
 	cacheStates = 20000
 	renewLease  = 3 * time.Second

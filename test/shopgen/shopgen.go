@@ -2,8 +2,8 @@
 // products are chosen by Zipf's law, so some are in thousands of orders and most in few, as in a real shop.
 //
 // Orders have three lines at the prices of their moment. Of ten that are placed, eight are shipped some time later, one
-// is cancelled, and one stays open. Between them members and products are renamed, products repriced, and a few
-// discontinued.
+// is cancelled, and one stays open; that is decided within some five days of the shop. Between them members and products are
+// renamed, products repriced, and a few discontinued.
 package shopgen
 
 import (
@@ -104,7 +104,7 @@ func (g *generator) run() {
 	g.ended = map[int]bool{}
 	for !g.stopped && g.events < g.cfg.Events {
 		switch n := g.random.IntN(100); {
-		case n < 48:
+		case n < 48 && len(g.open) < 5*perDay:
 			g.place()
 		case n < 91:
 			g.end()
