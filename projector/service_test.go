@@ -256,3 +256,38 @@ func TestServiceStartsAlone(t *testing.T) {
 	p.landed()
 	p.check()
 }
+
+// TestServiceGoesOnFromABackup: a Redis that comes back as it was at its last snapshot, some events and a switch ago, gets what it
+// has forgotten by itself.
+func TestServiceGoesOnFromABackup(t *testing.T) {
+	for _, replayed := range []bool{false, true} {
+		t.Run(fmt.Sprintf("replayed meanwhile %t", replayed), func(t *testing.T) {
+			t.Parallel()
+			r := rand.New(rand.NewPCG(7, 8))
+			redis := servers.StartRedis(t)
+			p := newPlant(t, history.Random(t, r, 60), redis.URL())
+			defer p.run(nil)()
+			p.landed()
+			client := redis.Client()
+			defer client.Close()
+			for range 3 {
+				if err := client.Save(t.Context()).Err(); err != nil {
+					t.Fatal(err)
+				}
+				if p.log.Grow(t, r, 30); r.IntN(2) == 0 { // else nobody hears of them but the sweep
+					p.feed.wake()
+				}
+				p.landed()
+				if replayed {
+					if _, err := newReplay(p.model.store, p.log).Run(t.Context(), view.All()); err != nil {
+						t.Fatal(err)
+					}
+				}
+				redis.Kill()
+				redis.Start()
+				p.landed()
+				p.check()
+			}
+		})
+	}
+}
