@@ -105,7 +105,7 @@ type Result struct {
 const (
 	chunkEvents = 4096
 	chunkBytes  = 16 << 20
-	cacheStates = 20000
+	cacheStates = 5000
 	renewLease  = 3 * time.Second
 	settleFor   = 10 * time.Second
 	maxSuspects = 10000

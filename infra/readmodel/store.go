@@ -39,7 +39,7 @@ type Config struct {
 	Namespace string           // prefix of every key; default "jangbu"
 	Now       func() time.Time // default time.Now; ages the cached pointer to the live generation
 	Lease     time.Duration    // how long a build belongs to a builder that says nothing; default 15 s
-	Remember  int              // how many documents a Builder remembers; default 20,000
+	Remember  int              // how many documents a Builder remembers; default 5,000
 	Dial      Dial             // how to connect; default: by TCP, or TLS where the URL says so
 }
 
@@ -78,7 +78,7 @@ func Open(rawURL string, cfg Config) (*Store, error) {
 		cfg.Lease = defaultLease
 	}
 	if cfg.Remember == 0 {
-		cfg.Remember = 20000
+		cfg.Remember = 5000
 	}
 	return &Store{client: client, namespace: cfg.Namespace, now: cfg.Now, lease: cfg.Lease, remember: cfg.Remember,
 		live: map[string]livePointer{}, fencing: make(chan struct{}, 1)}, nil
