@@ -75,7 +75,9 @@ func must(b *testing.B, err error) {
 }
 
 // usage is what an ended program has used.
-func usage(p *program.Program) *syscall.Rusage { return p.Process.ProcessState.SysUsage().(*syscall.Rusage) }
+func usage(p *program.Program) *syscall.Rusage {
+	return p.Process.ProcessState.SysUsage().(*syscall.Rusage)
+}
 
 // megabytes is the most memory that an ended program has held.
 func megabytes(p *program.Program) float64 {
