@@ -117,7 +117,13 @@ var parent = func() func(start func() error) error {
 // AsProcess is a Launcher.
 func AsProcess(t testing.TB, args ...string) *Program {
 	t.Helper()
-	p := &Program{name: args[0], Ended: make(chan struct{}), Process: exec.Command(binary, args...)}
+	return Run(t, args[0], exec.Command(binary, args...))
+}
+
+// Run runs any command as AsProcess runs jangbu.
+func Run(t testing.TB, name string, command *exec.Cmd) *Program {
+	t.Helper()
+	p := &Program{name: name, Ended: make(chan struct{}), Process: command}
 	p.Process.Stdout, p.Process.Stderr = &p.Stdout, &p.Stderr
 	p.Process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // nothing outlives tests that crash
 	p.interrupt = func() error { return p.Process.Process.Signal(syscall.SIGTERM) }

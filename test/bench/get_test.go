@@ -1,0 +1,165 @@
+package bench_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/signal"
+	"slices"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	goredis "github.com/redis/go-redis/v9"
+
+	"jangbu/test/program"
+	"jangbu/test/servers"
+	"jangbu/test/shopgen"
+)
+
+// BenchmarkGet reads composed orders of shops of several sizes, and the same bytes from a bare handler: echo and one GET of
+// go-redis. Both are processes of their own, and read by turns, from the same Redis.
+//
+//	gets/s   of jangbu query
+//	of-bare  that, as a part of the bare handler's
+//	p99-µs   of jangbu query, and bare-p99-µs
+func BenchmarkGet(b *testing.B) {
+	for _, orders := range sizes(b, "JANGBU_BENCH_ORDERS", "1000,100000") {
+		b.Run(fmt.Sprintf("orders=%d", orders), func(b *testing.B) {
+			events := orders * 22 / 10 // fewer than half are orders
+			_, url, _ := stack(b, program.Written(b, shopgen.Config{Seed: 1, Events: events}))
+			redis := servers.RedisServer(b)
+			replay(b, url, redis, events)
+			queries := program.AsProcess(b, "query", "--http", "0", "--redis-url", redis, "--log-level", "error").Ready(b)
+			ids := sample(b, queries, redis, orders)
+			self, err := os.Executable()
+			must(b, err)
+			command := exec.Command(self)
+			command.Env = append(os.Environ(), bareRedis+"="+redis)
+			bare := program.Run(b, "bare", command).Ready(b)
+			for b.Loop() {
+				var ours, theirs []time.Duration
+				const rounds, each = 4, 2 * time.Second
+				for range rounds {
+					ours = append(ours, load(b, queries, ids, each)...)
+					theirs = append(theirs, load(b, bare, ids, each)...)
+				}
+				b.ReportMetric(float64(len(ours))/(rounds*each).Seconds(), "gets/s")
+				b.ReportMetric(float64(len(ours))/float64(len(theirs)), "of-bare")
+				b.ReportMetric(percentile(ours, 99), "p99-µs")
+				b.ReportMetric(percentile(theirs, 99), "bare-p99-µs")
+			}
+		})
+	}
+}
+
+// sample draws orders, and puts the bytes of each where the bare handler finds them.
+func sample(b *testing.B, url, redisURL string, orders int) (ids []string) {
+	b.Helper()
+	options, err := goredis.ParseURL(redisURL)
+	must(b, err)
+	redis := goredis.NewClient(options)
+	defer redis.Close()
+	random := rand.New(rand.NewPCG(1, 1))
+	for range min(orders, 5000) {
+		id := fmt.Sprintf("o%d", random.IntN(orders*9/10))
+		response, err := http.Get(url + "/orders/" + id)
+		must(b, err)
+		body, err := io.ReadAll(response.Body)
+		must(b, err)
+		must(b, response.Body.Close())
+		if response.StatusCode != http.StatusOK {
+			b.Fatalf("order %s: %s", id, body)
+		}
+		must(b, redis.Set(b.Context(), bareKey(id), body, 0).Err())
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+// load reads orders from eight connections, as fast as it can, and returns how long each took.
+func load(b *testing.B, url string, ids []string, during time.Duration) (all []time.Duration) {
+	b.Helper()
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 8}}
+	defer client.CloseIdleConnections()
+	var mu sync.Mutex
+	var running sync.WaitGroup
+	end := time.Now().Add(during)
+	for range 8 {
+		running.Go(func() {
+			var took []time.Duration
+			for time.Now().Before(end) {
+				began := time.Now()
+				response, err := client.Get(url + "/orders/" + ids[rand.IntN(len(ids))])
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				_, err = io.Copy(io.Discard, response.Body)
+				response.Body.Close()
+				if err != nil || response.StatusCode != http.StatusOK {
+					b.Errorf("%s, %v", response.Status, err)
+					return
+				}
+				took = append(took, time.Since(began))
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			all = append(all, took...)
+		})
+	}
+	running.Wait()
+	return all
+}
+
+// percentile is in microseconds.
+func percentile(all []time.Duration, p float64) float64 {
+	if len(all) == 0 {
+		return 0
+	}
+	slices.Sort(all)
+	return float64(all[min(len(all)-1, int(float64(len(all))*p/100))].Microseconds())
+}
+
+// bareRedis, set in the environment, makes this binary the bare handler over that Redis.
+const bareRedis = "JANGBU_BENCH_BARE_REDIS"
+
+func bareKey(id string) string { return "bare:" + id }
+
+func serveBare() int {
+	options, err := goredis.ParseURL(os.Getenv(bareRedis))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	redis := goredis.NewClient(options)
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.GET("/orders/:id", func(c echo.Context) error {
+		body, err := redis.Get(c.Request().Context(), bareKey(c.Param("id"))).Bytes()
+		if err != nil {
+			return err
+		}
+		return c.Blob(http.StatusOK, echo.MIMEApplicationJSON, body)
+	})
+	if e.Listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, func() { _ = e.Close() })
+	fmt.Printf("ready http://%s\n", e.Listener.Addr())
+	if err := e.Start(""); ctx.Err() == nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,163 @@
+package bench_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"jangbu/domain/event"
+	"jangbu/infra/readmodel"
+	"jangbu/query/view"
+	"jangbu/test/program"
+	"jangbu/test/servers"
+	"jangbu/test/shopgen"
+)
+
+// BenchmarkVisible posts 200 orders a second to jangbu dev, for ten seconds, and measures from the answer of each POST until a
+// GET with its Consistency-Token answers.
+func BenchmarkVisible(b *testing.B) {
+	url := program.AsProcess(b, "dev", "--data", b.TempDir(), "--http", "0", "--eventstore", "0", "--aws", "0", "--redis", "0", "--log-level", "warn").Ready(b)
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256}}
+	post := func(path, body string) (token string, err error) {
+		response, err := client.Post(url+path, "application/json", strings.NewReader(body))
+		if err != nil {
+			return "", err
+		}
+		defer response.Body.Close()
+		if response.StatusCode != http.StatusCreated {
+			return "", fmt.Errorf("POST %s: %s", path, response.Status)
+		}
+		return response.Header.Get("Consistency-Token"), nil
+	}
+	see := func(path, token string) error {
+		request, err := http.NewRequest(http.MethodGet, url+path, nil)
+		if err != nil {
+			return err
+		}
+		request.Header.Set("Consistency-Token", token)
+		request.Header.Set("Prefer", "wait=30")
+		response, err := client.Do(request)
+		if err != nil {
+			return err
+		}
+		defer response.Body.Close()
+		if response.StatusCode != http.StatusOK {
+			return fmt.Errorf("GET %s: %s", path, response.Status)
+		}
+		return nil
+	}
+	const of = 50 // members, and products
+	for i := range of {
+		_, err := post("/members", fmt.Sprintf(`{"id":"m%d","name":"Mina"}`, i))
+		must(b, err)
+		_, err = post("/products", fmt.Sprintf(`{"id":"p%d","name":"Pen","category":"Pens","price":1,"currency":"USD"}`, i))
+		must(b, err)
+	}
+	order := 0
+	for b.Loop() {
+		var mu sync.Mutex
+		var running sync.WaitGroup
+		var posts, visible []time.Duration
+		ticker := time.NewTicker(time.Second / 200)
+		for range 2000 {
+			<-ticker.C
+			order++
+			id, m, p := fmt.Sprintf("o%d", order), order%of, order/of%of
+			running.Go(func() {
+				began := time.Now()
+				token, err := post("/orders", fmt.Sprintf(`{"id":%q,"member_id":"m%d","lines":[{"product_id":"p%d","quantity":1}]}`, id, m, p))
+				accepted := time.Now()
+				if err == nil {
+					err = see("/orders/"+id, token)
+				}
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				posts, visible = append(posts, accepted.Sub(began)), append(visible, time.Since(accepted))
+			})
+		}
+		running.Wait()
+		ticker.Stop()
+		b.ReportMetric(percentile(posts, 50), "post-p50-µs")
+		b.ReportMetric(percentile(visible, 50), "p50-µs")
+		b.ReportMetric(percentile(visible, 99), "p99-µs")
+		b.ReportMetric(percentile(visible, 99.9), "p99.9-µs")
+	}
+}
+
+// BenchmarkLive appends a shop to the log as fast as it can, while a projector lands it through relay, SNS and SQS in a real Redis,
+// and measures until all of it has landed in all views. CPU time is by event and process: the stack is the event store and the
+// SNS/SQS endpoint.
+func BenchmarkLive(b *testing.B) {
+	const events = 30_000
+	for b.Loop() {
+		redis := servers.StartRedis(b)
+		stackProcess, url, aws := stack(b, b.TempDir())
+		projector := program.AsProcess(b, "projector", "--http", "0", "--eventstore-url", url, "--redis-url", redis.URL(), "--aws-endpoint-url", aws, "--log-level", "error")
+		ready := projector.Ready(b)
+		servers.Eventually(b, "the projector is ready", func() bool {
+			response, err := http.Get(ready + "/readyz")
+			if err == nil {
+				response.Body.Close()
+			}
+			return err == nil && response.StatusCode == http.StatusOK
+		})
+		store, last := client(b, url), map[string]int64{}
+		began := time.Now()
+		written, err := shopgen.Fill(b.Context(), store, shopgen.Appends(shopgen.Config{Seed: 2, Events: events}), 64)
+		must(b, err)
+		appended := time.Since(began)
+		for e, err := range store.ReadAll(b.Context(), event.Position{}) {
+			must(b, err)
+			last[e.Stream] = e.Revision
+		}
+		model, err := readmodel.Open(redis.URL(), readmodel.Config{})
+		must(b, err)
+		for _, v := range view.All() {
+			registry, err := model.Registry(b.Context(), v.Name)
+			must(b, err)
+			for stream, revision := range last {
+				if _, feeds := v.Source(stream); feeds {
+					servers.Eventually(b, stream+" has landed in "+v.Name, func() bool {
+						at, err := model.Landed(b.Context(), registry.Live, stream)
+						return err == nil && at >= revision
+					})
+				}
+			}
+		}
+		landed := time.Since(began)
+		must(b, model.Close())
+		client := redis.Client()
+		cpu, err := client.InfoMap(b.Context(), "cpu").Result()
+		must(b, err)
+		must(b, client.Close())
+		projector.Stop(b)
+		must(b, store.Close())
+		stackProcess.Stop(b)
+		b.ReportMetric(float64(written)/landed.Seconds(), "events/s")
+		b.ReportMetric(float64(written)/appended.Seconds(), "appends/s")
+		b.ReportMetric(micros(projector)/float64(written), "µs-projector")
+		b.ReportMetric(micros(stackProcess)/float64(written), "µs-stack")
+		b.ReportMetric((seconds(b, cpu, "used_cpu_user")+seconds(b, cpu, "used_cpu_sys"))*1e6/float64(written), "µs-redis")
+	}
+}
+
+// micros is the CPU time of an ended program.
+func micros(p *program.Program) float64 {
+	of := func(t syscall.Timeval) float64 { return float64(t.Sec)*1e6 + float64(t.Usec) }
+	return of(usage(p).Utime) + of(usage(p).Stime)
+}
+
+func seconds(b *testing.B, info map[string]map[string]string, name string) (s float64) {
+	b.Helper()
+	_, err := fmt.Sscan(info["CPU"][name], &s)
+	must(b, err)
+	return s
+}
