@@ -11,7 +11,6 @@ import (
 	"flag"
 	"log/slog"
 	"os"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -77,14 +76,6 @@ func must(b *testing.B, err error) {
 // usage is what an ended program has used.
 func usage(p *program.Program) *syscall.Rusage {
 	return p.Process.ProcessState.SysUsage().(*syscall.Rusage)
-}
-
-// megabytes is the most memory that an ended program has held.
-func megabytes(p *program.Program) float64 {
-	if runtime.GOOS == "darwin" { // which counts bytes, where others count kilobytes
-		return float64(usage(p).Maxrss) / (1 << 20)
-	}
-	return float64(usage(p).Maxrss) / (1 << 10)
 }
 
 // rate is how many a second.

@@ -1,12 +1,10 @@
 package e2e_test
 
 import (
-	"bufio"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -51,7 +49,7 @@ func startWhole(t *testing.T, how, data string) *program.Program {
 	began := time.Now()
 	dev := program.AsProcess(t, "dev", "--data", data, "--http", "0", "--eventstore", "0", "--aws", "0", "--redis", "0", "--log-level", "warn")
 	url := dev.Ready(t)
-	t.Logf("%s: ready in %.2f s, VmRSS %d MB, VmHWM %d MB", how, time.Since(began).Seconds(), memory(t, dev, "VmRSS"), memory(t, dev, "VmHWM"))
+	t.Logf("%s: ready in %.2f s, VmRSS %d MB, VmHWM %d MB", how, time.Since(began).Seconds(), dev.Memory("VmRSS"), dev.Memory("VmHWM"))
 
 	s := &shop{command: url, query: url, health: []string{url}, programs: map[string]*program.Program{"dev": dev},
 		eventstore: dev.Line(t, &dev.Stderr, "EVENTSTORE_URL="), redis: dev.Line(t, &dev.Stderr, "REDIS_URL=")}
@@ -82,22 +80,4 @@ func place(t *testing.T, dev *program.Program) {
 		t.Fatalf("a member: %s", made)
 	}
 	servers.Eventually(t, "the member is seen", func() bool { return s.get(t, "/members/late").status == 200 })
-}
-
-// memory reads a figure of /proc/PID/status, in MB.
-func memory(t *testing.T, p *program.Program, name string) int {
-	t.Helper()
-	f, err := os.Open("/proc/" + strconv.Itoa(p.Process.Process.Pid) + "/status")
-	if err != nil {
-		t.Logf("no figures of memory: %v", err)
-		return -1
-	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if rest, ok := strings.CutPrefix(lines.Text(), name+":"); ok {
-			return int(whole(t, strings.Fields(rest)[0])) / 1024
-		}
-	}
-	t.Fatalf("no %s in %s", name, f.Name())
-	return -1
 }

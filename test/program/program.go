@@ -229,3 +229,19 @@ func MustExecute(t testing.TB, args ...string) string {
 	}
 	return stdout
 }
+
+// Memory is a figure of /proc/PID/status of a program that runs as a process, such as VmHWM, in MB; 0 where there is none.
+func (p *Program) Memory(name string) int {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Process.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(status)) {
+		var kilobytes int
+		if rest, ok := strings.CutPrefix(line, name+":"); ok {
+			_, _ = fmt.Sscan(rest, &kilobytes)
+			return kilobytes / 1024
+		}
+	}
+	return 0
+}
