@@ -125,7 +125,7 @@ func Run(t testing.TB, name string, command *exec.Cmd) *Program {
 	t.Helper()
 	p := &Program{name: name, Ended: make(chan struct{}), Process: command}
 	p.Process.Stdout, p.Process.Stderr = &p.Stdout, &p.Stderr
-	p.Process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // nothing outlives tests that crash
+	p.Process.SysProcAttr = endsWithParent()
 	p.interrupt = func() error { return p.Process.Process.Signal(syscall.SIGTERM) }
 	if err := parent(p.Process.Start); err != nil {
 		t.Fatal(err)
