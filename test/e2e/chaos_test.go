@@ -22,7 +22,7 @@ import (
 // and the sweep in one of them, Redis, the SNS/SQS endpoint, the event store and the command API. Whatever a reader is answered
 // meanwhile is whole; in the end the views are the fold of the log, and each command has been done once.
 //
-// It goes on for JANGBU_TEST_CHAOS_SECONDS, 20 if that is not set. JANGBU_TEST_SEED repeats what is killed, and when.
+// It goes on for JANGBU_TEST_CHAOS_SECONDS, 15 if that is not set. JANGBU_TEST_SEED repeats what is killed, and when.
 func TestChaos(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: long")
@@ -77,7 +77,7 @@ func chaosTime(t *testing.T) time.Duration {
 	t.Helper()
 	set := os.Getenv("JANGBU_TEST_CHAOS_SECONDS")
 	if set == "" {
-		return 20 * time.Second
+		return 15 * time.Second
 	}
 	seconds, err := strconv.ParseFloat(set, 64)
 	if err != nil {

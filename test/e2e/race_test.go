@@ -7,3 +7,5 @@ var buildFlags = []string{"-race"}
 
 // A process under the race detector is several times slower and larger.
 const manyEvents = 10_000
+
+const underRace = true
