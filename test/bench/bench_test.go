@@ -13,7 +13,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -71,11 +70,6 @@ func must(b *testing.B, err error) {
 	if err != nil {
 		b.Fatal(err)
 	}
-}
-
-// usage is what an ended program has used.
-func usage(p *program.Program) *syscall.Rusage {
-	return p.Process.ProcessState.SysUsage().(*syscall.Rusage)
 }
 
 // rate is how many a second.

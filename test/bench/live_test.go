@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -151,8 +150,8 @@ func BenchmarkLive(b *testing.B) {
 
 // micros is the CPU time of an ended program.
 func micros(p *program.Program) float64 {
-	of := func(t syscall.Timeval) float64 { return float64(t.Sec)*1e6 + float64(t.Usec) }
-	return of(usage(p).Utime) + of(usage(p).Stime)
+	ended := p.Process.ProcessState
+	return float64((ended.UserTime() + ended.SystemTime()).Microseconds())
 }
 
 func seconds(b *testing.B, info map[string]map[string]string, name string) (s float64) {

@@ -15,13 +15,17 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"jangbu/test/history"
 	"jangbu/test/shopgen"
 )
 
-// seedOf is a random seed that the test's log tells.
+// seedOf is JANGBU_TEST_SEED, or a random seed, that the test's log tells.
 func seedOf(t *testing.T) uint64 {
 	t.Helper()
-	seed := rand.Uint64()
+	seed, fixed := history.Seed()
+	if !fixed {
+		seed = rand.Uint64()
+	}
 	t.Logf("seed %d", seed)
 	return seed
 }

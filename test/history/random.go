@@ -60,20 +60,27 @@ func (h *History) randomOrderEvent(t testing.TB, r *rand.Rand, m, p string) {
 	}
 }
 
+// Seed is JANGBU_TEST_SEED, by which one failure is repeated, if it is set.
+func Seed() (seed uint64, fixed bool) {
+	seed, err := strconv.ParseUint(os.Getenv("JANGBU_TEST_SEED"), 10, 64)
+	return seed, err == nil
+}
+
 // Seeds runs a test for n random seeds, or as many as JANGBU_TEST_SEEDS says. A failing seed is in the subtest's name;
 // JANGBU_TEST_SEED repeats it alone.
 func Seeds(t *testing.T, n int, test func(t *testing.T, r *rand.Rand)) {
-	var seeds []uint64
-	if one, err := strconv.ParseUint(os.Getenv("JANGBU_TEST_SEED"), 10, 64); err == nil {
-		seeds = []uint64{one}
-	}
 	if many, err := strconv.Atoi(os.Getenv("JANGBU_TEST_SEEDS")); err == nil {
 		n = many
 	}
-	for len(seeds) < n && os.Getenv("JANGBU_TEST_SEED") == "" {
-		seeds = append(seeds, rand.Uint64())
+	one, fixed := Seed()
+	if fixed {
+		n = 1
 	}
-	for _, seed := range seeds {
+	for range n {
+		seed := one
+		if !fixed {
+			seed = rand.Uint64()
+		}
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) { test(t, rand.New(rand.NewPCG(seed, 0))) })
 	}
 }
