@@ -21,12 +21,14 @@ type Command interface{ isCommand() }
 
 // Place makes a new order. Its prices, names, categories and country are those of Member and Products.
 type Place struct {
-	ID          string
-	MemberID    string
-	Lines       []Item
-	ShippingFee int64 // minor units of the products' currency
-	ShipTo      *ShipTo
-	PlacedOn    string // YYYY-MM-DD; empty: today
+	ID            string
+	MemberID      string
+	Lines         []Item
+	ShippingFee   int64 // minor units of the products' currency
+	ShipTo        *ShipTo
+	PlacedOn      string // YYYY-MM-DD; empty: today
+	PaymentMethod string // empty: Card
+	Manual        bool   // neither stock nor payment is jangbu's business
 
 	// What the shop knows at this moment: the zero State of a member or product, or no entry, is one that does not
 	// exist.
@@ -41,44 +43,104 @@ type Item struct {
 	DiscountPercent int64
 }
 
-// Ship sends a placed order on its way.
+// Ship sends a parcel of a confirmed order on its way.
 type Ship struct {
 	ID        string
 	Carrier   string
 	Tracking  string
-	ShippedOn string // YYYY-MM-DD; empty: today
+	ShippedOn string         // YYYY-MM-DD; empty: today
+	Lines     []LineQuantity // empty: all that has not been shipped
 }
 
-// Cancel calls a placed order off.
+// Deliver says that a parcel has arrived.
+type Deliver struct {
+	ID          string
+	Parcel      int    // from 1; 0: every parcel that has been shipped
+	DeliveredOn string // YYYY-MM-DD; empty: today
+}
+
+// TakeBack takes units of an order back. What was paid for them is paid back.
+type TakeBack struct {
+	ID             string
+	Lines          []LineQuantity // empty: all that was shipped and has not come back
+	Restock        bool           // they can be sold again
+	RefundShipping bool           // pay back the shipping fee, too; only with the last units of the order
+	Reason         string
+	ReturnedOn     string // YYYY-MM-DD; empty: today
+}
+
+// Cancel calls off an order of which nothing has been shipped.
 type Cancel struct {
 	ID     string
 	Reason string
 }
 
-func (Place) isCommand()  {}
-func (Ship) isCommand()   {}
-func (Cancel) isCommand() {}
+// Outcome records what came of a step of fulfilment. It changes nothing when the order does not need that step any
+// more.
+type Outcome struct {
+	ID       string
+	Step     Step
+	Refused  *StockRefused // of StepReserve: there was too little
+	Declined string        // of StepAuthorise: why the payment was not authorised
+}
 
-// Decide returns the events the command causes in the state at that time, none when it changes nothing: shipping or
-// cancelling again in the same words. It fails with *domain.Missing, *domain.Invalid or *domain.Refused:
+func (Place) isCommand()    {}
+func (Ship) isCommand()     {}
+func (Deliver) isCommand()  {}
+func (TakeBack) isCommand() {}
+func (Cancel) isCommand()   {}
+func (Outcome) isCommand()  {}
+
+// Decide returns the events the command causes in the state at that time, none when it changes nothing: shipping what
+// is shipped or cancelling again in the same words. It fails with *domain.Missing, *domain.Invalid or *domain.Refused:
 //
 //	order-exists            Place: the id is taken
+//	member-closed           Place: the member is none any more
 //	product-discontinued    Place: a product is out of sale
 //	order-mixed-currencies  Place: the products have not all one currency
 //	order-total-too-large   Place: the total is over money.Max
-//	order-already-shipped   Ship: with other data; Cancel
+//	order-not-confirmed     Ship: stock and payment are not settled yet; it passes
+//	order-already-shipped   Ship: there is less left than that; Cancel
 //	order-already-cancelled Cancel: with another reason; Ship
+//	order-not-shipped       Deliver, TakeBack: there is no such parcel, or less has been shipped than that
 func Decide(s State, c Command, now time.Time) ([]any, error) {
-	today := now.UTC().Format(domain.DateLayout)
+	now = now.UTC()
+	today := now.Format(domain.DateLayout)
+	if c, ok := c.(Place); ok {
+		return place(s, c, now)
+	}
+	if s.Status == "" {
+		return nil, &domain.Missing{Kind: Category, ID: id(c)}
+	}
 	switch c := c.(type) {
-	case Place:
-		return place(s, c, today)
 	case Ship:
 		return ship(s, c, today)
+	case Deliver:
+		return deliver(s, c, today)
+	case TakeBack:
+		return takeBack(s, c, today)
 	case Cancel:
 		return cancel(s, c)
+	case Outcome:
+		return outcome(s, c), nil
 	}
 	return nil, nil
+}
+
+func id(c Command) string {
+	switch c := c.(type) {
+	case Ship:
+		return c.ID
+	case Deliver:
+		return c.ID
+	case TakeBack:
+		return c.ID
+	case Cancel:
+		return c.ID
+	case Outcome:
+		return c.ID
+	}
+	return ""
 }
 
 // Check returns what is wrong with the fields of the command by themselves, before anything is looked up.
@@ -102,6 +164,11 @@ func (c Place) Check() error {
 	if c.PlacedOn != "" {
 		invalid.Date("/placed_on", c.PlacedOn)
 	}
+	switch c.PaymentMethod {
+	case "", Card, Invoice:
+	default:
+		invalid.Add("/payment_method", "must be card or invoice")
+	}
 	return invalid.Err()
 }
 
@@ -113,7 +180,7 @@ func checkShipTo(invalid *domain.Invalid, to ShipTo) *ShipTo {
 	}
 }
 
-func place(s State, c Place, today string) ([]any, error) {
+func place(s State, c Place, now time.Time) ([]any, error) {
 	if err := c.Check(); err != nil {
 		return nil, err
 	}
@@ -123,19 +190,25 @@ func place(s State, c Place, today string) ([]any, error) {
 	if err := c.checkReferences(); err != nil {
 		return nil, err
 	}
+	if c.Member.Closed {
+		return nil, &domain.Refused{Code: "member-closed", Detail: "Member " + c.MemberID + " is closed and cannot order."}
+	}
 	e := Placed{
 		MemberID: c.MemberID, MemberCountry: c.Member.Country, Currency: c.Products[c.Lines[0].ProductID].Currency,
-		ShippingFee: c.ShippingFee, PlacedOn: c.PlacedOn,
+		ShippingFee: c.ShippingFee, PlacedOn: c.PlacedOn, PlacedAt: now, PaymentMethod: c.PaymentMethod, Manual: c.Manual,
 	}
 	if e.PlacedOn == "" {
-		e.PlacedOn = today
+		e.PlacedOn = now.Format(domain.DateLayout)
+	}
+	if e.PaymentMethod == Card {
+		e.PaymentMethod = ""
 	}
 	if c.ShipTo != nil {
 		e.ShipTo = checkShipTo(new(domain.Invalid), *c.ShipTo)
 	}
 	total := c.ShippingFee
 	for _, item := range c.Lines {
-		line, err := price(item, c.Products[item.ProductID], e.Currency)
+		line, err := price(item, c.Products[item.ProductID], e.Currency, now)
 		if err != nil {
 			return nil, err
 		}
@@ -165,7 +238,8 @@ func (c Place) checkReferences() error {
 	return invalid.Err()
 }
 
-func price(item Item, p product.State, currency string) (Line, error) {
+func price(item Item, p product.State, currency string, now time.Time) (Line, error) {
+	unit := p.PriceAt(now)
 	if p.Discontinued {
 		return Line{}, &domain.Refused{
 			Code: "product-discontinued", Detail: "Product " + item.ProductID + " is no longer sold.",
@@ -177,75 +251,12 @@ func price(item Item, p product.State, currency string) (Line, error) {
 			Detail: fmt.Sprintf("Product %s is sold in %s, the first line's in %s; an order has one currency.", item.ProductID, p.Currency, currency),
 		}
 	}
-	amount, err := money.LineAmount(p.Price, item.Quantity, item.DiscountPercent)
+	amount, err := money.LineAmount(unit, item.Quantity, item.DiscountPercent)
 	if err != nil {
 		return Line{}, errTotal
 	}
 	return Line{
-		ProductID: item.ProductID, Name: p.Name, Category: p.Category, UnitPrice: p.Price,
+		ProductID: item.ProductID, Name: p.Name, Category: p.Category, UnitPrice: unit,
 		Quantity: item.Quantity, DiscountPercent: item.DiscountPercent, Amount: amount,
 	}, nil
-}
-
-func ship(s State, c Ship, today string) ([]any, error) {
-	if s.Status == "" {
-		return nil, &domain.Missing{Kind: Category, ID: c.ID}
-	}
-	var invalid domain.Invalid
-	e := Shipped{
-		Carrier:   invalid.Required("/carrier", c.Carrier, domain.MaxText),
-		Tracking:  invalid.Optional("/tracking", c.Tracking, domain.MaxText),
-		ShippedOn: c.ShippedOn,
-	}
-	if c.ShippedOn != "" {
-		invalid.Date("/shipped_on", c.ShippedOn)
-	}
-	if err := invalid.Err(); err != nil {
-		return nil, err
-	}
-	switch s.Status {
-	case StatusCancelled:
-		return nil, alreadyCancelled(c.ID)
-	case StatusShipped:
-		if e.ShippedOn == "" { // "today", said again on another day
-			e.ShippedOn = s.Shipped.ShippedOn
-		}
-		if e != *s.Shipped {
-			return nil, alreadyShipped(c.ID)
-		}
-		return nil, nil
-	}
-	if e.ShippedOn == "" {
-		e.ShippedOn = today
-	}
-	return []any{e}, nil
-}
-
-func cancel(s State, c Cancel) ([]any, error) {
-	if s.Status == "" {
-		return nil, &domain.Missing{Kind: Category, ID: c.ID}
-	}
-	var invalid domain.Invalid
-	reason := invalid.Required("/reason", c.Reason, domain.MaxReason)
-	if err := invalid.Err(); err != nil {
-		return nil, err
-	}
-	switch s.Status {
-	case StatusShipped:
-		return nil, alreadyShipped(c.ID)
-	case StatusCancelled:
-		if reason != s.CancelReason {
-			return nil, alreadyCancelled(c.ID)
-		}
-		return nil, nil
-	}
-	return []any{Cancelled{Reason: reason}}, nil
-}
-
-func alreadyShipped(id string) error {
-	return &domain.Refused{Code: "order-already-shipped", Detail: "Order " + id + " has been shipped."}
-}
-
-func alreadyCancelled(id string) error {
-	return &domain.Refused{Code: "order-already-cancelled", Detail: "Order " + id + " has been cancelled."}
 }
