@@ -102,7 +102,7 @@ func (s *Service) references(ctx context.Context, place order.Place) (buyer memb
 	sold = make(map[string]product.State, len(distinct))
 	for _, id := range slices.Sorted(maps.Keys(distinct)) {
 		reads.Go(func() error {
-			state, err := current(ctx, s, products, id)
+			state, err := current(ctx, s, s.products(), id)
 			mu.Lock()
 			defer mu.Unlock()
 			sold[id] = state
