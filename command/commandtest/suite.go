@@ -30,6 +30,11 @@ func Run(t *testing.T, open func(t *testing.T) command.Store) {
 		"key: changed nothing":   testKeyNoEffect,
 		"key: fifty at once":     testKeyFiftyAtOnce,
 		"key: conditional again": testKeyConditional,
+		"whole shop":             testWholeShop,
+		"whole shop: again":      testWholeShopAgain,
+		"stock yet to be":        testStockYetToBe,
+		"emails":                 testEmails,
+		"emails: race":           testEmailRace,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
 	}
