@@ -173,7 +173,7 @@ func (r *run) command() {
 		path, body = "/orders/"+o+"/ship", `{"carrier":"Post"}`
 	default:
 		path = "/orders"
-		body = fmt.Sprintf(`{"id":%q,"member_id":%q,"lines":[{"product_id":%q,"quantity":%d}],"placed_on":"2026-%02d-11"}`, o, m, p, 1+r.IntN(9), 1+r.IntN(12))
+		body = fmt.Sprintf(`{"id":%q,"member_id":%q,"manual":true,"lines":[{"product_id":%q,"quantity":%d}],"placed_on":"2026-%02d-11"}`, o, m, p, 1+r.IntN(9), 1+r.IntN(12))
 	}
 	status := r.post(path, body)
 	r.tell("POST %s %s: %d", path, body, status)
