@@ -37,6 +37,9 @@ func (s *Service) execute(ctx context.Context, o *operation) (int64, error) {
 		}
 		revision, err := s.attempt(ctx, o, attempt == 0)
 		if !errors.Is(err, event.ErrConflict) {
+			if err == nil {
+				s.hint(o)
+			}
 			return revision, err
 		}
 	}

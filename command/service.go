@@ -39,6 +39,10 @@ type Config struct {
 	MaxAttempts int              // how often a command is decided before 409 concurrent-change; 0: DefaultMaxAttempts
 	Timeout     time.Duration    // of one command, before 503; 0: DefaultTimeout
 	Parallel    int              // how many streams one order reads at a time; 0: DefaultParallel
+
+	// OrderChanged hears of each order that a client's command was about, after it succeeded. It must not block. It is a hint
+	// for fulfilment in the same process; nil: nobody listens.
+	OrderChanged func(orderID string)
 }
 
 // Service runs commands. It is safe for concurrent use and keeps no state of its own: any number of processes may serve
