@@ -33,21 +33,31 @@ var (
 
 // LoadOrder returns the state of an order and its last event; both are zero if nobody has placed it.
 func (s *Service) LoadOrder(ctx context.Context, id string) (order.State, event.Recorded, error) {
-	history, err := s.load(ctx, order.Stream(id))
-	if err != nil || len(history) == 0 {
-		return order.State{}, event.Recorded{}, err
+	// An order's stream is short, and its last event has to be read anyway.
+	var last event.Recorded
+	k := nothing(s.orders())
+	for recorded, err := range s.store.ReadStream(ctx, order.Stream(id), 0) {
+		if errors.Is(err, event.ErrStreamNotFound) {
+			break
+		}
+		if err == nil {
+			k, err = k.and(s.orders(), recorded)
+		}
+		if err != nil {
+			return order.State{}, event.Recorded{}, fmt.Errorf("load order %s: %w", id, err)
+		}
+		last = recorded
 	}
-	state, err := fold(order.Codec, order.Apply, history)
-	return state, history[len(history)-1], err
+	return k.state.(order.State), last, nil
 }
 
 // LoadPayment returns the state of an order's payment; it is zero if nobody has requested it.
 func (s *Service) LoadPayment(ctx context.Context, orderID string) (payment.State, error) {
-	history, err := s.load(ctx, payment.Stream(orderID))
+	k, err := s.fresh(ctx, payment.Stream(orderID), payments)
 	if err != nil {
 		return payment.State{}, err
 	}
-	return fold(payment.Codec, payment.Apply, history)
+	return k.state.(payment.State), nil
 }
 
 // RecordOutcome records what came of a step on the order's stream, if the order still asks for it. cause is the event
