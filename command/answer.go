@@ -91,15 +91,15 @@ func changing[S, C, B any](s *Service, a aggregate[S, C], decode func(echo.Conte
 	}
 }
 
+// operation is the command on the thing of that id.
 func (a aggregate[S, C]) operation(r request, id string, command C) *operation {
+	return a.deciding(r, id, func(state S) ([]any, error) { return a.decide(state, command) })
+}
+
+// deciding is an operation with a decision of its own.
+func (a aggregate[S, C]) deciding(r request, id string, decide func(S) ([]any, error)) *operation {
 	return &operation{
-		request: r, id: id, stream: event.StreamName(a.category, id), codec: a.codec,
-		decide: func(_ context.Context, history []event.Recorded) ([]any, error) {
-			state, err := fold(a.codec, a.apply, history)
-			if err != nil {
-				return nil, err
-			}
-			return a.decide(state, command)
-		},
+		request: r, id: id, stream: event.StreamName(a.category, id), codec: a.codec, folder: a,
+		decide: func(_ context.Context, state any, _ int64) ([]any, error) { return decide(state.(S)) },
 	}
 }

@@ -5,10 +5,12 @@ import (
 	"jangbu/domain/product"
 )
 
-var (
-	members  = aggregate[member.State, member.Command]{member.Category, member.Codec, member.Apply, member.Decide}
-	products = aggregate[product.State, product.Command]{product.Category, product.Codec, product.Apply, product.Decide}
-)
+var members = aggregate[member.State, member.Command]{member.Category, member.Codec, member.Apply, member.Decide}
+
+func (s *Service) products() aggregate[product.State, product.Command] {
+	return aggregate[product.State, product.Command]{product.Category, product.Codec, product.Apply,
+		func(state product.State, c product.Command) ([]any, error) { return product.Decide(state, c, s.cfg.Now()) }}
+}
 
 type registerBody struct {
 	ID      string `json:"id,omitempty"`

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 
+	"jangbu/command"
 	"jangbu/domain/event"
 	"jangbu/test/history"
 )
@@ -35,6 +36,18 @@ func (l *fakeLog) ReadStream(ctx context.Context, stream string, from int64) ite
 	return l.History.ReadStream(ctx, stream, from)
 }
 
+func (l *fakeLog) Last(_ context.Context, stream string) (event.Recorded, error) {
+	if l.onRead != nil {
+		if err := l.onRead(stream); err != nil {
+			return event.Recorded{}, fmt.Errorf("fake: %w", err)
+		}
+	}
+	return l.LastOf(stream)
+}
+
+// SetMaxCount does nothing: a stream may hold more than it must.
+func (l *fakeLog) SetMaxCount(context.Context, string, int) error { return nil }
+
 func (l *fakeLog) Append(ctx context.Context, stream string, expected int64, events []event.Proposed) (event.Position, error) {
 	var f fault
 	if l.onAppend != nil {
@@ -53,11 +66,11 @@ func (l *fakeLog) Append(ctx context.Context, stream string, expected int64, eve
 	return position, err
 }
 
-// sizes counts the events of every stream outside the claims.
+// sizes counts the events of every stream outside the claims and snapshots.
 func (l *fakeLog) sizes() map[string]int {
 	n := map[string]int{}
 	for _, e := range l.Events() {
-		if event.Category(e.Stream) != "idempotency" {
+		if c := event.Category(e.Stream); c != "idempotency" && c != command.SnapshotCategory {
 			n[e.Stream]++
 		}
 	}

@@ -53,6 +53,15 @@ func (g gated) Append(ctx context.Context, stream string, expected int64, events
 	return position, err
 }
 
+func (g gated) Last(ctx context.Context, stream string) (event.Recorded, error) {
+	if g.ask() != proceed {
+		return event.Recorded{}, event.ErrUnavailable
+	}
+	return g.log.Last(ctx, stream)
+}
+
+func (g gated) SetMaxCount(context.Context, string, int) error { return nil }
+
 // TestAnyInterleaving runs several attempts of one keyed command beside rivals that make it an effect, no effect, or
 // refused by turns, in an order of steps drawn from a seed, with steps that fail and answers that get lost. Whoever is
 // answered is answered alike, and the answer is true: the revision of the one effect, or that there is none.

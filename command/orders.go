@@ -28,6 +28,7 @@ type placeOrderBody struct {
 	ShippingFee int64           `json:"shipping_fee,omitempty"`
 	ShipTo      *shipToBody     `json:"ship_to,omitempty"`
 	PlacedOn    string          `json:"placed_on,omitempty"`
+	Manual      bool            `json:"manual,omitempty"`
 }
 
 type orderLineBody struct {
@@ -45,7 +46,7 @@ type shipToBody struct {
 func (b placeOrderBody) clientID() string { return b.ID }
 
 func (b placeOrderBody) command(id string) order.Place {
-	c := order.Place{ID: id, MemberID: b.MemberID, ShippingFee: b.ShippingFee, ShipTo: (*order.ShipTo)(b.ShipTo), PlacedOn: b.PlacedOn}
+	c := order.Place{ID: id, MemberID: b.MemberID, ShippingFee: b.ShippingFee, ShipTo: (*order.ShipTo)(b.ShipTo), PlacedOn: b.PlacedOn, Manual: b.Manual}
 	for _, l := range b.Lines {
 		c.Lines = append(c.Lines, order.Item(l))
 	}
@@ -63,25 +64,13 @@ func (s *Service) placeOrder(c echo.Context) error {
 		return err
 	}
 	place := body.command(s.idOf(body, r))
-	o := s.orders().operation(r, place.ID, place)
+	o := s.orders().deciding(r, place.ID, func(state order.State) ([]any, error) { return order.Decide(state, place, s.cfg.Now()) })
 	o.creates, o.check = true, place.Check
-	o.decide = func(ctx context.Context, history []event.Recorded) ([]any, error) {
-		return s.decidePlace(ctx, place, history)
+	o.prepare = func(ctx context.Context) (err error) {
+		place.Member, place.Products, err = s.references(ctx, place)
+		return err
 	}
 	return s.run(c, o)
-}
-
-func (s *Service) decidePlace(ctx context.Context, place order.Place, history []event.Recorded) ([]any, error) {
-	state, err := fold(order.Codec, order.Apply, history)
-	if err != nil {
-		return nil, err
-	}
-	if state.Status == "" { // else it is refused, whatever it refers to
-		if place.Member, place.Products, err = s.references(ctx, place); err != nil {
-			return nil, err
-		}
-	}
-	return order.Decide(state, place, s.cfg.Now())
 }
 
 // references reads the member and each product of an order, several at a time. One that does not exist is absent or
@@ -102,7 +91,7 @@ func (s *Service) references(ctx context.Context, place order.Place) (buyer memb
 	sold = make(map[string]product.State, len(distinct))
 	for _, id := range slices.Sorted(maps.Keys(distinct)) {
 		reads.Go(func() error {
-			state, err := current(ctx, s, products, id)
+			state, err := current(ctx, s, s.products(), id)
 			mu.Lock()
 			defer mu.Unlock()
 			sold[id] = state
@@ -113,12 +102,13 @@ func (s *Service) references(ctx context.Context, place order.Place) (buyer memb
 	return buyer, sold, err
 }
 
+// current is the state of a thing as of now, the zero state if there is no such thing.
 func current[S, C any](ctx context.Context, s *Service, a aggregate[S, C], id string) (S, error) {
-	history, err := s.load(ctx, event.StreamName(a.category, id))
+	k, err := s.fresh(ctx, event.StreamName(a.category, id), a)
 	if err != nil {
 		return *new(S), err
 	}
-	return fold(a.codec, a.apply, history)
+	return k.state.(S), nil
 }
 
 type shipBody struct {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/labstack/echo/v4"
 
 	"jangbu/domain/event"
@@ -23,13 +24,21 @@ type Store interface {
 	// success. event.ErrUnavailable leaves open whether it happened; event.ErrTooLarge, and event.ErrStreamNotFound for a
 	// stream deleted for good, mean that it never will.
 	Append(ctx context.Context, stream string, expected int64, events []event.Proposed) (event.Position, error)
+
+	// Last returns the newest event of a stream: event.ErrStreamNotFound if it has none, event.ErrUnavailable.
+	Last(ctx context.Context, stream string) (event.Recorded, error)
+
+	// SetMaxCount makes the stream, which need not exist, keep its last n events only. It does nothing when that is so.
+	SetMaxCount(ctx context.Context, stream string, n int) error
 }
 
 // The defaults of a Config.
 const (
-	DefaultMaxAttempts = 20
-	DefaultTimeout     = 10 * time.Second
-	DefaultParallel    = 16
+	DefaultCache         = 10_000
+	DefaultSnapshotEvery = 500
+	DefaultMaxAttempts   = 20
+	DefaultTimeout       = 10 * time.Second
+	DefaultParallel      = 16
 )
 
 // Config says how commands are run. The zero Config is ready for use.
@@ -39,13 +48,25 @@ type Config struct {
 	MaxAttempts int              // how often a command is decided before 409 concurrent-change; 0: DefaultMaxAttempts
 	Timeout     time.Duration    // of one command, before 503; 0: DefaultTimeout
 	Parallel    int              // how many streams one order reads at a time; 0: DefaultParallel
+
+	Cache         int // of how many streams the state is kept in memory; 0: DefaultCache
+	MaxRow        int // how many commands of one stream are decided in a row and appended together; 0: as many as can be
+	SnapshotEvery int // after how many events of a stream its state is written to the log; 0: DefaultSnapshotEvery
+
+	// OrderChanged hears of each order that a client's command was about, after it succeeded. It must not block. It is a hint
+	// for fulfilment in the same process; nil: nobody listens.
+	OrderChanged func(orderID string)
 }
 
-// Service runs commands. It is safe for concurrent use and keeps no state of its own: any number of processes may serve
-// the same log.
+// Service runs commands. It is safe for concurrent use. What it knows of streams it holds against the log before it
+// relies on it: any number of processes may serve the same log.
 type Service struct {
 	store Store
 	cfg   Config
+
+	cache     *lru.Cache[string, known]
+	lines     lines
+	snapshots snapshots
 }
 
 // New returns a service that writes to the store.
@@ -65,17 +86,33 @@ func New(store Store, cfg Config) *Service {
 	if cfg.Parallel == 0 {
 		cfg.Parallel = DefaultParallel
 	}
-	return &Service{store: store, cfg: cfg}
+	if cfg.MaxRow <= 0 || cfg.MaxRow > maxRow {
+		cfg.MaxRow = maxRow
+	}
+	if cfg.SnapshotEvery <= 0 {
+		cfg.SnapshotEvery = DefaultSnapshotEvery
+	}
+	if cfg.Cache <= 0 {
+		cfg.Cache = DefaultCache
+	}
+	cache, err := lru.New[string, known](cfg.Cache)
+	if err != nil {
+		panic(err) // only of a size below 1
+	}
+	return &Service{
+		store: store, cfg: cfg, cache: cache,
+		lines: lines{of: map[string][]*turn{}}, snapshots: snapshots{writing: map[string]bool{}},
+	}
 }
 
 // Register adds the routes of the command API. Their errors are problems, so e should come from web.New.
 func (s *Service) Register(e *echo.Echo) {
 	e.POST("/members", creating(s, members, registerMember))
 	e.POST("/members/:id/rename", changing(s, members, web.Decode, renameMember))
-	e.POST("/products", creating(s, products, createProduct))
-	e.POST("/products/:id/rename", changing(s, products, web.Decode, renameProduct))
-	e.POST("/products/:id/reprice", changing(s, products, web.Decode, repriceProduct))
-	e.POST("/products/:id/discontinue", changing(s, products, web.DecodeOptional, discontinueProduct))
+	e.POST("/products", creating(s, s.products(), createProduct))
+	e.POST("/products/:id/rename", changing(s, s.products(), web.Decode, renameProduct))
+	e.POST("/products/:id/reprice", changing(s, s.products(), web.Decode, repriceProduct))
+	e.POST("/products/:id/discontinue", changing(s, s.products(), web.DecodeOptional, discontinueProduct))
 	e.POST("/orders", s.placeOrder)
 	e.POST("/orders/:id/ship", changing(s, s.orders(), web.Decode, shipOrder))
 	e.POST("/orders/:id/cancel", changing(s, s.orders(), web.Decode, cancelOrder))

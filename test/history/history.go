@@ -122,6 +122,15 @@ func (h *History) Stream(name string) []event.Recorded {
 // Last is the newest revision of a stream, event.NoStream if it has none.
 func (h *History) Last(stream string) int64 { return int64(len(h.Stream(stream))) - 1 }
 
+// LastOf is the newest event of a stream; event.ErrStreamNotFound if it has none.
+func (h *History) LastOf(stream string) (event.Recorded, error) {
+	events := h.Stream(stream)
+	if len(events) == 0 {
+		return event.Recorded{}, fmt.Errorf("read the end of %s: %w", stream, event.ErrStreamNotFound)
+	}
+	return events[len(events)-1], nil
+}
+
 // ReadStream reads one stream forwards; event.ErrStreamNotFound if it has no events.
 func (h *History) ReadStream(ctx context.Context, stream string, from int64) iter.Seq2[event.Recorded, error] {
 	return func(yield func(event.Recorded, error) bool) {
