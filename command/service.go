@@ -112,4 +112,5 @@ func (s *Service) Register(e *echo.Echo) {
 	e.POST("/orders", s.placeOrder)
 	e.POST("/orders/:id/ship", changing(s, s.orders(), web.Decode, shipOrder))
 	e.POST("/orders/:id/cancel", changing(s, s.orders(), web.Decode, cancelOrder))
+	e.POST(batchPath, s.batch, web.LimitBody(MaxBatchBytes))
 }
