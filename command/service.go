@@ -10,6 +10,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"jangbu/domain/event"
+	"jangbu/infra/web"
 )
 
 // Store is the log. All methods are safe for concurrent use and heed their context.
@@ -110,4 +111,5 @@ func (s *Service) Register(e *echo.Echo) {
 	s.registerProducts(e)
 	s.registerStock(e)
 	s.registerOrders(e)
+	e.POST(batchPath, s.batch, web.LimitBody(MaxBatchBytes))
 }
