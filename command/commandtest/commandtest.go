@@ -150,7 +150,7 @@ func (c *Client) Shop() {
 	c.Must("/products", `{"id":"chai","name":"Chai","category":"Beverages","price":1800,"currency":"USD"}`)
 	c.Must("/products/chai/discontinue", "")
 	for _, id := range []string{"open", "sent", "off"} {
-		c.Must("/orders", `{"id":"`+id+`","member_id":"vinet","lines":[{"product_id":"queso","quantity":2}]}`)
+		c.Must("/orders", `{"id":"`+id+`","member_id":"vinet","manual":true,"lines":[{"product_id":"queso","quantity":2}]}`)
 	}
 	c.Must("/orders/sent/ship", `{"carrier":"Federal","shipped_on":"2026-02-28"}`)
 	c.Must("/orders/off/cancel", `{"reason":"late"}`)

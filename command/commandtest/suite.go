@@ -30,6 +30,11 @@ func Run(t *testing.T, open func(t *testing.T) command.Store) {
 		"key: changed nothing":   testKeyNoEffect,
 		"key: fifty at once":     testKeyFiftyAtOnce,
 		"key: conditional again": testKeyConditional,
+		"whole shop":             testWholeShop,
+		"whole shop: again":      testWholeShopAgain,
+		"stock yet to be":        testStockYetToBe,
+		"emails":                 testEmails,
+		"emails: race":           testEmailRace,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
 	}
@@ -93,17 +98,17 @@ func testEvents(t *testing.T, store command.Store) {
 	c := NewClient(t, store, command.Config{})
 	c.Shop()
 	c.Must("/products/apples/reprice", `{"price":4241}`)
-	c.Must("/orders", `{"id":"full","member_id":"vinet","shipping_fee":3238,"placed_on":"1996-07-04",
+	c.Must("/orders", `{"id":"full","member_id":"vinet","shipping_fee":3238,"placed_on":"1996-07-04","manual":true,
 		"lines":[{"product_id":"queso","quantity":3},{"product_id":"apples","quantity":35,"discount_percent":15},{"product_id":"queso","quantity":1}],
 		"ship_to":{"name":"Vins","city":"Reims","country":"France"}}`)
 	c.Must("/orders/full/ship", `{"carrier":"Federal","tracking":"1Z"}`)
 	c.Must("/members/vinet/rename", `{"name":"Vins & Co"}`)
 	for _, want := range []struct{ stream, events string }{
-		{"order-full", `order.placed.v1 {"member_id":"vinet","member_country":"France","currency":"USD","lines":[` +
+		{"order-full", `order.placed.v2 {"member_id":"vinet","member_country":"France","currency":"USD","lines":[` +
 			`{"product_id":"queso","name":"Queso","category":"Dairy","unit_price":1400,"quantity":3,"discount_percent":0,"amount":4200},` +
 			`{"product_id":"apples","name":"Apples","category":"Produce","unit_price":4241,"quantity":35,"discount_percent":15,"amount":126170},` +
 			`{"product_id":"queso","name":"Queso","category":"Dairy","unit_price":1400,"quantity":1,"discount_percent":0,"amount":1400}],` +
-			`"shipping_fee":3238,"ship_to":{"name":"Vins","city":"Reims","country":"France"},"placed_on":"1996-07-04"}
+			`"shipping_fee":3238,"ship_to":{"name":"Vins","city":"Reims","country":"France"},"placed_on":"1996-07-04","placed_at":"2026-02-28T15:00:00Z","manual":true}
 order.shipped.v1 {"carrier":"Federal","tracking":"1Z","shipped_on":"2026-02-28"}`},
 		{"member-vinet", `member.registered.v1 {"name":"Vins et alcools","country":"France"}
 member.renamed.v1 {"name":"Vins \u0026 Co"}`},
