@@ -104,6 +104,8 @@
 //   - Without a key a request repeated by the client is another command. The appends within one request are safe to
 //     repeat, and are repeated a few times when the log does not answer.
 //   - Claims are kept for ever. Deleting them (say, by $maxAge) ends the memory of what went under those keys.
+//   - An event store takes an append after the last event of a stream that was deleted, though that event is gone. So a process that
+//     knows a stream goes on from what it knows for as long as Config.Trust after the stream was deleted.
 //   - A deleted stream that is written again continues its numbering in the log; the revision answered for the first
 //     command after that counts from zero.
 package command

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -160,9 +161,11 @@ func (r *row) presume() (known, bool) {
 		}
 	}
 	if k, ok := r.s.cache.Get(r.stream); ok {
-		return k, true
+		return k, time.Since(k.read) < r.s.cfg.Trust
 	}
-	return nothing(r.folder), len(r.turns) > 0 && r.turns[0].o.creates
+	empty := nothing(r.folder)
+	empty.read = time.Now()
+	return empty, len(r.turns) > 0 && r.turns[0].o.creates
 }
 
 // prepareTurn reads what one command needs besides the base. A creation on a presumed empty stream reserves its key at
@@ -196,7 +199,7 @@ func (s *Service) prepareTurn(ctx context.Context, t *turn, empty bool) error {
 func (r *row) findEffects(ctx context.Context) error {
 	places := map[int64]map[uuid.UUID]*turn{}
 	for _, t := range r.turns {
-		for _, expected := range append(t.claim.expected, t.tried...) {
+		for _, expected := range t.claim.expected {
 			if !t.again || expected >= r.base.revision {
 				continue
 			}
@@ -264,13 +267,12 @@ func (r *row) settle(ctx context.Context) bool {
 	if len(events) == 0 {
 		return r.confirm(ctx)
 	}
-	open, err := r.s.append(ctx, r.stream, r.base.revision, events)
-	if err == nil {
-		r.s.remember(r.stream, r.folder, r.end)
-		r.answer(ctx)
+	if err := r.s.append(ctx, r.stream, r.base.revision, events); err != nil {
+		r.lost(err)
 		return true
 	}
-	r.lost(open, err)
+	r.s.remember(r.stream, r.folder, r.end)
+	r.answer()
 	return true
 }
 
@@ -287,21 +289,18 @@ func (r *row) confirm(ctx context.Context) bool {
 			return false
 		}
 	}
-	r.answer(ctx)
+	r.answer()
 	return true
 }
 
 // lost deals with a row that was not appended.
-func (r *row) lost(open bool, err error) {
+func (r *row) lost(err error) {
 	turns := r.turns
 	r.turns = nil
 	effects := 0
 	for _, t := range turns {
 		if len(t.events) > 0 {
 			effects++
-		}
-		if open {
-			t.tried = append(t.tried, r.base.revision)
 		}
 	}
 	for _, t := range turns {
@@ -323,7 +322,7 @@ func (r *row) lost(open bool, err error) {
 
 // answer tells everybody what became of the commands, once that is certain. Those whose key has to be looked up or written for it
 // do not keep the next row waiting.
-func (r *row) answer(ctx context.Context) {
+func (r *row) answer() {
 	turns := r.turns
 	r.turns = nil
 	for _, t := range turns {
