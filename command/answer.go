@@ -16,10 +16,13 @@ type answer struct {
 	ID       string `json:"id"`
 	Stream   string `json:"stream"`
 	Revision int64  `json:"revision"`
+	State    any    `json:"state,omitempty"` // with Prefer: return=representation, what the command left the thing as
 }
 
-// run carries the operation out and answers. A creation is at <its own path>/<id> from then on.
+// run carries the operation out and answers, as much as the client prefers. A creation is at <its own path>/<id> from then on.
 func (s *Service) run(c echo.Context, o *operation) error {
+	prefer := web.ParsePrefer(c.Request().Header).Return
+	o.wantsState = prefer == web.ReturnRepresentation
 	revision, err := s.execute(c.Request().Context(), o)
 	if err != nil {
 		return problem(err)
@@ -32,7 +35,16 @@ func (s *Service) run(c echo.Context, o *operation) error {
 	}
 	h.Set(web.HeaderETag, web.ETag(revision))
 	h.Set(web.HeaderConsistencyToken, web.ConsistencyToken(o.stream, revision))
-	return c.JSON(status, answer{ID: o.id, Stream: o.stream, Revision: revision})
+	if prefer != "" {
+		h.Set(web.HeaderPreferenceApplied, "return="+prefer)
+	}
+	if prefer == web.ReturnMinimal {
+		if status == http.StatusOK {
+			status = http.StatusNoContent
+		}
+		return c.NoContent(status)
+	}
+	return c.JSON(status, answer{ID: o.id, Stream: o.stream, Revision: revision, State: o.state})
 }
 
 // aggregate is what running a command needs to know of an aggregate.

@@ -59,7 +59,10 @@ func (s *Service) execute(ctx context.Context, o *operation) (int64, error) {
 		return 0, t.err
 	}
 	s.hint(o)
-	if o.state = t.state; o.wantsState && o.state == nil {
+	if !o.wantsState {
+		return t.revision, nil
+	}
+	if o.state = t.state; o.state == nil {
 		var err error
 		if o.state, err = s.stateAt(ctx, o.stream, o.folder, t.revision); err != nil {
 			return 0, err

@@ -26,10 +26,7 @@ const FulfilmentActor = "fulfilment"
 // by it.
 var stepNamespace = uuid.MustParse("0c6e2f0a-3a52-4d0e-8f1d-7b1f6a5c9e43")
 
-var (
-	stocks   = aggregate[stock.State, stock.Command]{stock.Category, stock.Codec, stock.Apply, stock.Decide}
-	payments = aggregate[payment.State, payment.Command]{payment.Category, payment.Codec, payment.Apply, payment.Decide}
-)
+var payments = aggregate[payment.State, payment.Command]{payment.Category, payment.Codec, payment.Apply, payment.Decide}
 
 // LoadOrder returns the state of an order and its last event; both are zero if nobody has placed it.
 func (s *Service) LoadOrder(ctx context.Context, id string) (order.State, event.Recorded, error) {

@@ -107,13 +107,9 @@ func New(store Store, cfg Config) *Service {
 
 // Register adds the routes of the command API. Their errors are problems, so e should come from web.New.
 func (s *Service) Register(e *echo.Echo) {
-	e.POST("/members", creating(s, members, registerMember))
-	e.POST("/members/:id/rename", changing(s, members, web.Decode, renameMember))
-	e.POST("/products", creating(s, s.products(), createProduct))
-	e.POST("/products/:id/rename", changing(s, s.products(), web.Decode, renameProduct))
-	e.POST("/products/:id/reprice", changing(s, s.products(), web.Decode, repriceProduct))
-	e.POST("/products/:id/discontinue", changing(s, s.products(), web.DecodeOptional, discontinueProduct))
-	e.POST("/orders", s.placeOrder)
-	e.POST("/orders/:id/ship", changing(s, s.orders(), web.Decode, shipOrder))
-	e.POST("/orders/:id/cancel", changing(s, s.orders(), web.Decode, cancelOrder))
+	s.registerMembers(e)
+	s.registerProducts(e)
+	s.registerStock(e)
+	s.registerOrders(e)
+	e.POST(batchPath, s.batch, web.LimitBody(MaxBatchBytes))
 }

@@ -30,6 +30,11 @@ func Run(t *testing.T, open func(t *testing.T) command.Store) {
 		"key: changed nothing":   testKeyNoEffect,
 		"key: fifty at once":     testKeyFiftyAtOnce,
 		"key: conditional again": testKeyConditional,
+		"prefer":                 testPrefer,
+		"batch":                  testBatch,
+		"batch: order":           testBatchOrder,
+		"batch: keys":            testBatchKeys,
+		"batch: malformed":       testBatchMalformed,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
 	}

@@ -313,7 +313,6 @@ func (s *fakeSchedule) empty() {
 	s.set(func() { s.due, s.checkpoint = nil, event.Position{} })
 }
 
-
 func (s faultyStore) Last(_ context.Context, stream string) (event.Recorded, error) {
 	if made, answered := s.at("read " + stream); !made || !answered {
 		return event.Recorded{}, errAway

@@ -49,7 +49,7 @@ type Ship struct {
 	Carrier   string
 	Tracking  string
 	ShippedOn string         // YYYY-MM-DD; empty: today
-	Lines     []LineQuantity // empty: all that has not been shipped
+	Lines     []LineQuantity // nil: all that has not been shipped
 }
 
 // Deliver says that a parcel has arrived.
@@ -62,7 +62,7 @@ type Deliver struct {
 // TakeBack takes units of an order back. What was paid for them is paid back.
 type TakeBack struct {
 	ID             string
-	Lines          []LineQuantity // empty: all that was shipped and has not come back
+	Lines          []LineQuantity // nil: all that was shipped and has not come back
 	Restock        bool           // they can be sold again
 	RefundShipping bool           // pay back the shipping fee, too; only with the last units of the order
 	Reason         string

@@ -127,9 +127,12 @@ func TestAnyCommands(t *testing.T) {
 		}
 		do(rapid.OneOf(anyPlace(), goodPlace(), goodPlace(), goodPlace()).Draw(t, "place"))
 		for range rapid.IntRange(0, 30).Draw(t, "commands") {
-			if rapid.Bool().Draw(t, "fulfil") {
+			switch rapid.IntRange(0, 3).Draw(t, "turn") {
+			case 0, 1:
 				do(anyOutcome(t, Next(s, now, time.Minute)))
-			} else {
+			case 2:
+				do(likely(t, s))
+			case 3:
 				do(rapid.OneOf(anyChange(), anyChange(), anyChange(), anyChange(), anyChange(), anyPlace()).Draw(t, "command"))
 			}
 		}
@@ -143,6 +146,30 @@ func TestAnyCommands(t *testing.T) {
 			t.Errorf("no run is ever %s: %v", status, seen)
 		}
 	}
+}
+
+// likely is a change that the order allows, if it allows any but to be cancelled.
+func likely(t *rapid.T, s State) Command {
+	unshipped, returnable := s.Unshipped(), s.Returnable()
+	switch rapid.IntRange(0, 2).Draw(t, "change") {
+	case 0:
+		if len(unshipped) > 0 {
+			unshipped[0].Quantity = rapid.Int64Range(1, unshipped[0].Quantity).Draw(t, "units")
+			if rapid.Bool().Draw(t, "all") {
+				return Ship{ID: "o", Carrier: "a"}
+			}
+			return Ship{ID: "o", Carrier: "a", Lines: unshipped[:1]}
+		}
+	case 1:
+		if len(returnable) > 0 {
+			returnable[0].Quantity = rapid.Int64Range(1, returnable[0].Quantity).Draw(t, "units")
+			if rapid.Bool().Draw(t, "all") {
+				return TakeBack{ID: "o"}
+			}
+			return TakeBack{ID: "o", Lines: returnable[:1], Restock: rapid.Bool().Draw(t, "restock")}
+		}
+	}
+	return Deliver{ID: "o"}
 }
 
 // repeatable: a part of an order can be sent, or come back, once more.

@@ -72,6 +72,9 @@ func (s State) saidAgain(e Shipped, c Ship, allShipped bool) bool {
 
 // checkLines checks what a client says of lines and sorts it by line; none is nil.
 func (s State) checkLines(invalid *domain.Invalid, lines []LineQuantity) []LineQuantity {
+	if lines != nil && len(lines) == 0 {
+		invalid.Add("/lines", "must name a line; all of them if it is left out")
+	}
 	if len(lines) > len(s.Lines) {
 		invalid.Add("/lines", fmt.Sprintf("must be at most %d, the lines of the order", len(s.Lines)))
 		return nil

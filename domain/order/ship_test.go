@@ -42,6 +42,7 @@ func TestShipInParcels(t *testing.T) {
 			Err: domaintest.Invalid("/lines/0/line", "/lines/1/line")},
 		{Name: "a line twice, and nothing of it", Given: confirmed(), When: Ship{ID: "1", Carrier: "Federal", Lines: []LineQuantity{{1, 1}, {1, 0}}},
 			Err: domaintest.Invalid("/lines/1/line", "/lines/1/quantity")},
+		{Name: "no line", Given: confirmed(), When: Ship{ID: "1", Carrier: "Federal", Lines: []LineQuantity{}}, Err: domaintest.Invalid("/lines")},
 		{Name: "more lines than there are", Given: confirmed(), When: Ship{ID: "1", Carrier: "Federal", Lines: []LineQuantity{{1, 1}, {2, 1}, {1, 1}}},
 			Err: domaintest.Invalid("/lines")},
 		{Name: "what came back", Given: confirmed(parcel(), Returned{Lines: []LineQuantity{{1, 12}, {2, 35}}, ReturnedOn: today}), When: Ship{ID: "1", Carrier: "Speedy"},
