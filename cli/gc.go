@@ -8,9 +8,6 @@ import "sync"
 // as before where their heaps are large.
 const ballastBytes = 64 << 20
 
-var (
-	ballast     []byte
-	ballastOnce sync.Once
-)
+var ballast = sync.OnceValue(func() []byte { return make([]byte, ballastBytes) })
 
-func holdBallast() { ballastOnce.Do(func() { ballast = make([]byte, ballastBytes) }) }
+func holdBallast() { ballast() }
