@@ -40,6 +40,8 @@ type Applier struct {
 	cache *lru.Cache[string, cachedState] // of states, perhaps older than the saved ones; nil: they are always loaded
 	alone bool                            // only this Applier has ever written to the generation, and in the order of the log
 	now   func() time.Time
+
+	decodings *decodings
 }
 
 // cachedState is the state of a stream at a revision.
@@ -65,6 +67,7 @@ func (a arrival) hollow() bool { return len(a.Data) == 0 }
 type change struct {
 	stream  string
 	source  *view.Source
+	decode  *decodings
 	saved   []byte // the state record's JSON, until load
 	loaded  bool
 	state   any
@@ -151,7 +154,7 @@ func (a *Applier) bases(ctx context.Context, streams []string, events map[string
 	var at []int
 	for i, stream := range streams {
 		source, _ := a.view.Source(stream)
-		bases[i] = &change{stream: stream, source: source, from: event.NoStream, to: event.NoStream, alone: a.alone}
+		bases[i] = &change{stream: stream, source: source, decode: a.decodings, from: event.NoStream, to: event.NoStream, alone: a.alone}
 		if a.cache != nil {
 			if held, ok := a.cache.Get(stream); ok {
 				bases[i].state, bases[i].loaded, bases[i].from, bases[i].to = held.state, true, held.revision, held.revision
@@ -288,7 +291,7 @@ func (c *change) yield() (err error) {
 func (c *change) fold(e arrival) (err error) {
 	defer guard(&err)
 	if e.decoded == nil {
-		if e.decoded, err = c.source.Decode(e.Recorded); err != nil {
+		if e.decoded, err = c.decode.decode(c.source, e.Recorded); err != nil {
 			return err
 		}
 	}

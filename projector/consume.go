@@ -32,6 +32,8 @@ type Consumer struct {
 	report  Report
 	missing func() // called when the queue may not exist
 
+	decodings *decodings // shared with other consumers; nil: none
+
 	heard atomic.Int64 // when the registry was last told that messages come, Unix ms
 	ready atomic.Int64 // when there was last a generation to write to, Unix ms
 
@@ -259,7 +261,9 @@ func (c *Consumer) land(ctx context.Context, deliveries []event.Delivery) error 
 		events[i] = d.Event
 	}
 	for _, g := range generations {
-		if err := NewApplier(c.view, g, c.model, c.log).Apply(ctx, events); err != nil {
+		a := NewApplier(c.view, g, c.model, c.log)
+		a.decodings = c.decodings
+		if err := a.Apply(ctx, events); err != nil {
 			return err
 		}
 	}
