@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"jangbu/cli/term"
+	"jangbu/command"
 	"jangbu/domain/event"
 	"jangbu/infra/embedded/eventstoredb"
 )
@@ -147,3 +148,10 @@ type patienceFlags struct {
 
 // relayCategory is the category of the relays' checkpoints: positions, which mean nothing in another store.
 const relayCategory = "relay"
+
+// leftOut reports whether the events of a stream stay out of an export: the relays' checkpoints, and the snapshots of the
+// command API, which come about again by themselves.
+func leftOut(stream string) bool {
+	category := event.Category(stream)
+	return category == relayCategory || category == command.SnapshotCategory
+}

@@ -26,7 +26,7 @@ type storeExportMode struct {
 // Help is the detailed help.
 func (storeExportMode) Help() string {
 	return `
-One event a line, in the order of the log, up to its end: {"id", "stream", "revision", "position", "type", "created", "data", "metadata"}. Data and metadata stand there byte for byte; what is not JSON on one line is "data_base64" or "metadata_base64". System events and the relays' checkpoints are left out: they mean nothing in another store. So is what a store keeps about a stream ($maxCount, deletion).
+One event a line, in the order of the log, up to its end: {"id", "stream", "revision", "position", "type", "created", "data", "metadata"}. Data and metadata stand there byte for byte; what is not JSON on one line is "data_base64" or "metadata_base64". System events, the relays' checkpoints and the snapshots of streams are left out: they mean nothing in another store, or come about by themselves. So is what a store keeps about a stream ($maxCount, deletion).
 
 An export that was interrupted, or is to be brought up to date, is continued with --resume.
 
@@ -169,7 +169,7 @@ func (e *exporter) copy(ctx context.Context, out *bufio.Writer, bar logBar) erro
 			return err
 		}
 		e.last = event.Recorded{Position: r.Position}
-		if event.Category(r.Stream) == relayCategory {
+		if leftOut(r.Stream) {
 			continue
 		}
 		line = appendLine(line[:0], r)

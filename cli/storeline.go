@@ -95,8 +95,8 @@ func parseLine(line []byte) (event.Recorded, error) {
 		return event.Recorded{}, errors.New("the event has no stream or no type")
 	case strings.HasPrefix(l.Stream, "$") || strings.HasPrefix(l.Type, "$"):
 		return event.Recorded{}, fmt.Errorf("%s in %s is a system event, which every store writes for itself", l.Type, l.Stream)
-	case event.Category(l.Stream) == relayCategory:
-		return event.Recorded{}, fmt.Errorf("%s holds positions of another store", l.Stream)
+	case leftOut(l.Stream):
+		return event.Recorded{}, fmt.Errorf("%s holds what is of use in its own store only", l.Stream)
 	case l.Revision < 0:
 		return event.Recorded{}, fmt.Errorf("%d is not a revision", l.Revision)
 	case len(l.Data) > 0 && len(l.DataBase64) > 0, len(l.Metadata) > 0 && len(l.MetadataBase64) > 0:

@@ -16,10 +16,13 @@ type answer struct {
 	ID       string `json:"id"`
 	Stream   string `json:"stream"`
 	Revision int64  `json:"revision"`
+	State    any    `json:"state,omitempty"` // with Prefer: return=representation, what the command left the thing as
 }
 
-// run carries the operation out and answers. A creation is at <its own path>/<id> from then on.
+// run carries the operation out and answers, as much as the client prefers. A creation is at <its own path>/<id> from then on.
 func (s *Service) run(c echo.Context, o *operation) error {
+	prefer := web.ParsePrefer(c.Request().Header).Return
+	o.wantsState = prefer == web.ReturnRepresentation
 	revision, err := s.execute(c.Request().Context(), o)
 	if err != nil {
 		return problem(err)
@@ -32,7 +35,16 @@ func (s *Service) run(c echo.Context, o *operation) error {
 	}
 	h.Set(web.HeaderETag, web.ETag(revision))
 	h.Set(web.HeaderConsistencyToken, web.ConsistencyToken(o.stream, revision))
-	return c.JSON(status, answer{ID: o.id, Stream: o.stream, Revision: revision})
+	if prefer != "" {
+		h.Set(web.HeaderPreferenceApplied, "return="+prefer)
+	}
+	if prefer == web.ReturnMinimal {
+		if status == http.StatusOK {
+			status = http.StatusNoContent
+		}
+		return c.NoContent(status)
+	}
+	return c.JSON(status, answer{ID: o.id, Stream: o.stream, Revision: revision, State: o.state})
 }
 
 // aggregate is what running a command needs to know of an aggregate.
@@ -91,15 +103,15 @@ func changing[S, C, B any](s *Service, a aggregate[S, C], decode func(echo.Conte
 	}
 }
 
+// operation is the command on the thing of that id.
 func (a aggregate[S, C]) operation(r request, id string, command C) *operation {
+	return a.deciding(r, id, func(state S) ([]any, error) { return a.decide(state, command) })
+}
+
+// deciding is an operation with a decision of its own.
+func (a aggregate[S, C]) deciding(r request, id string, decide func(S) ([]any, error)) *operation {
 	return &operation{
-		request: r, id: id, stream: event.StreamName(a.category, id), codec: a.codec,
-		decide: func(_ context.Context, history []event.Recorded) ([]any, error) {
-			state, err := fold(a.codec, a.apply, history)
-			if err != nil {
-				return nil, err
-			}
-			return a.decide(state, command)
-		},
+		request: r, id: id, stream: event.StreamName(a.category, id), codec: a.codec, folder: a,
+		decide: func(_ context.Context, state any, _ int64) ([]any, error) { return decide(state.(S)) },
 	}
 }

@@ -36,7 +36,7 @@ type claim struct {
 	revision int64 // event.NoStream: nobody has claimed the key
 	hash     string
 	stream   string
-	expected int64 // of the latest attempt
+	expected []int64 // after which attempts have meant to append, the latest last
 	answer   *int64
 }
 
@@ -65,7 +65,7 @@ func (s *Service) readClaim(ctx context.Context, o *operation) (claim, error) {
 			if c.revision == event.NoStream {
 				c.hash, c.stream = e.RequestHash, e.Stream
 			}
-			c.expected = e.Expected
+			c.expected = append(c.expected, e.Expected)
 		case answered:
 			c.answer = &e.Revision
 		}
@@ -77,13 +77,18 @@ func (s *Service) readClaim(ctx context.Context, o *operation) (claim, error) {
 	return c, nil
 }
 
-// reserve records that the operation is about to append after the revision, unless the claim says so already.
-// event.ErrConflict: the claim has moved on.
-func (s *Service) reserve(ctx context.Context, o *operation, c claim, revision int64) error {
-	if c.revision != event.NoStream && c.expected == revision {
+// reserve records that the turn's command is about to append after the revision, unless the claim says so already, and
+// notes in the turn what the claim then says. event.ErrConflict: the claim has moved on.
+func (s *Service) reserve(ctx context.Context, t *turn, revision int64) error {
+	c := t.claim
+	if n := len(c.expected); n > 0 && c.expected[n-1] == revision {
 		return nil
 	}
-	return s.appendClaim(ctx, o, c, reserved{RequestHash: o.hash, Stream: o.stream, Expected: revision})
+	if err := s.appendClaim(ctx, t.o, c, reserved{RequestHash: t.o.hash, Stream: t.o.stream, Expected: revision}); err != nil {
+		return err
+	}
+	t.claim = claim{revision: c.revision + 1, hash: t.o.hash, stream: t.o.stream, expected: append(c.expected, revision)}
+	return nil
 }
 
 // recordAnswer records for good that the operation changed nothing at the revision. event.ErrConflict: the claim has

@@ -2,9 +2,10 @@
 // decide, and appends the events it decides on to the log. It needs nothing but the log; no view is read, no message
 // is sent.
 //
-//	POST ─► decode ─► load stream(s) ─► Decide ─► append at the exact revision ─► 201/200, ETag, Consistency-Token
-//	                        ▲                            │
-//	                        └──── again, a few times ◄── conflict
+//	POST ─► decode ─► line of the stream ─► Decide, in a row ─► append at the exact revision ─► 201/200, ETag, Consistency-Token
+//	                      ▲    ▲                                  │
+//	                      │    └──── decided again ◄── conflict ──┤
+//	                 states kept ◄── what is newer in the log ◄───┘
 //
 // # Guarantees
 //
@@ -17,55 +18,94 @@
 //   - A refusal binds nothing but the key, and a refusal of the body alone not even that: the same request may succeed
 //     later. The key of a creation is bound once its body is well-formed; the key of a change, once it is decided.
 //
+// # Rows
+//
+// The commands that are in flight for one stream stand in its line. A row is taken from its front: they are decided one
+// after the other in memory, each on the state that those before it lead to, and their events appended at once, at
+// the revision on which the first was decided: the row's base. Meanwhile the next row gathers; a lone command is a row, at once.
+// Each gets its own answer: its own revision, its own refusal, its If-Match judged at its own place.
+//
+// A base is the state that this process has kept, without asking the log: the append tells whether it still stands. What
+// was decided on it is answered once that is certain: when the row's events have landed, or, if nobody had an effect, when a
+// read has found nothing newer. So a refusal or an answer without effect is as true as an effect; it never rests on events that
+// have not landed, nor on a state that has passed.
+//
+// A row whose append conflicts is decided again by what is then in the log, of which only what is newer than the base is
+// read. Config.MaxAttempts counts for each command of it. A client that goes away does not take the row along; its command is
+// left out if its row has not begun.
+//
+// What an order refers to, its member and products, is brought up to date by a read after the order came in.
+//
+// # States kept, and snapshots
+//
+// A state is kept with its revision and the id of the event there. Reading on begins with that event: if it does not stand there
+// any more, the stream was deleted or cut short, and is read anew. Every Config.SnapshotEvery events the
+// state is written to snapshot-<stream>, of which only the last event stays. Who has to read a stream of more than some events goes
+// on from there. A snapshot with another format of the state, one that cannot be read, and one whose event does not stand in the stream
+// are as good as none.
+//
 // # Exactly once
 //
 // The command id is UUIDv5(actor, key), the id of its n-th event UUIDv5(command id, n), and the id of a thing the server
-// names is derived from the command id too. So a repeated request finds the stream and the events of the first one. Two
-// things the target stream cannot remember: that the key went with another body, whose stream may be another one, and
-// that a command changed nothing. They stand in the claim, the stream idempotency-<command id>:
+// names is derived from the command id too. So a repeated request finds the stream of the first one. What became of it stands
+// in the claim, the stream idempotency-<command id>:
 //
 //	idempotency.reserved.v1 {request_hash, stream, expected}  an attempt is about to append to stream after expected
 //	idempotency.answered.v1 {revision}                        the command changed nothing; this is its answer for good
 //
-// One attempt of a keyed request:
+// A row has at most 1024 events (or one command), and its claims name its base. So if an attempt had an effect, its first event is
+// among the 1024 after a revision that the claim names: its window. Nobody reads a whole stream to find it.
+//
+// One attempt of a keyed request, in a row:
 //
 //  1. Read the claim. Another request's: 422. Answered: that is the answer. The first attempt skips this step; it finds
-//     out in 5 or 6, whose append demands that the claim is empty.
-//  2. Load the target stream.
-//  3. The command's own events stand there: the answer is the revision of the last of them. This comes before If-Match,
-//     which the first attempt has passed.
-//  4. Judge If-Match and decide. A refusal is the answer, unless the claim, if it has not been read, says otherwise.
-//  5. The command has an effect: append reserved with the target's revision to the claim, unless its last event says the
-//     same already. A conflict: a rival attempt of the same key moved on; start again at 1.
-//  6. The command has none: append answered to the claim, after reserved if it is empty, in one append. That is the
-//     answer. A conflict: start again at 1.
-//  7. Append the events to the target at the revision that was reserved. A conflict: another command was faster; start
+//     out in 5 or 7, whose append demands that the claim is empty.
+//  2. Bring the base up to date, after 1. The first attempt takes what is kept.
+//  3. The command's own events stand in one of its windows: the answer is the revision of the last of them. This comes before
+//     If-Match, which the first attempt has passed.
+//  4. Judge If-Match and decide, at the command's place in the row. If it has an effect there, and those before it too, it must
+//     have one on the base as well; else the row ends before it.
+//  5. The command has an effect: append reserved with the base's revision to the claim, unless its last event says the
+//     same already. A conflict: a rival attempt of the same key moved on; the command leaves the row, the others are decided again
+//     without it, and it starts again at 1.
+//  6. Append the row's events to the target at the base's revision. A conflict: another command was faster; all start
 //     again at 1.
+//  7. The row has landed, or nobody in it had an effect and the base was found to stand. The command has none: append answered
+//     to the claim, after reserved if it is empty, in one append. That is the answer. A conflict: start again at 1. It
+//     was refused: that is the answer, unless the claim, if it has not been read, is there: start again at 1.
 //
-// A creation can have an effect on an empty stream only, so it skips 2 the first time, and does 5 while it reads what
-// 4 needs.
+// A creation can have an effect on an empty stream only, so it takes it for empty the first time, and does 5 while it reads what
+// 4 needs. Two requests of one key never stand in one row: the second waits for what the first is answered.
 //
 // What a crash leaves behind, and what the retry then does:
 //
-//   - before 5 or 6: nothing. The retry is the first.
-//   - between 5 and 7: a reservation without an effect. The retry reads it in 1, decides on what is there by then, and
+//   - before 5: nothing. The retry is the first.
+//   - between 5 and 6: reservations without effects. The retry reads its own in 1, decides on what is there by then, and
 //     goes on. Nothing had been answered, so nothing is taken back.
-//   - during 7, the outcome unknown: the events are there or not, and 3 tells. Appending them again is harmless, as the
-//     log knows their ids.
-//   - after 7, before the answer: the retry finds the events in 3.
-//   - during or after 6: the answer is there, or the retry is the first.
+//   - during 6, the outcome unknown: the row is there or not, as a whole, and 3 tells. Appending it again is harmless, as the
+//     log knows its ids; appending one command of it, or another row, at the same base conflicts if the row is there, and makes the
+//     row conflict if it is not.
+//   - after 6, before the answer: the retry finds the events in 3. Of those without an effect nothing is left, and they had no
+//     answer.
+//   - during or after 7: the answer is there, or the retry is the first.
 //
 // Why two attempts of one key, at once or with one asleep for an hour, cannot have an effect and also answer that there is
 // none: every effect is preceded by its reservation, and a no-effect answer lands only if no reservation was made that
-// it has not read. The target was loaded after that, so it stands at the reserved revision or beyond. Beyond it, the
-// sleeper's append conflicts, and it then reads the answer. At it, the decision is the sleeper's own, which had an effect.
+// it has not read. It was decided at a revision read after that, so the target stands at the reserved base or beyond. Beyond it, the
+// sleeper's append conflicts, and it then reads the answer. At it, the command has an effect, by 4, as the sleeper had found; so
+// whoever answers that it has none stood behind others of a row, which have landed before the answer: beyond.
+//
+// Why they cannot have two effects: the later reservation was made by an attempt that had read the earlier ones (the claim's
+// revision says so), had then brought its base up to date, and had found nothing in their windows. So their appends had not landed at
+// its base. If it is the reserved base, one append of the two lands; if it is beyond, the earlier ones conflict for ever.
 //
 // # Caveats
 //
 //   - Without a key a request repeated by the client is another command. The appends within one request are safe to
 //     repeat, and are repeated a few times when the log does not answer.
-//   - Claims are kept for ever. Deleting old ones (say, by $maxAge) ends only the memory of commands without effect and of
-//     keys under other bodies: the effect itself is remembered by the target.
+//   - Claims are kept for ever. Deleting them (say, by $maxAge) ends the memory of what went under those keys.
+//   - An event store takes an append after the last event of a stream that was deleted, though that event is gone. So a process that
+//     knows a stream goes on from what it knows for as long as Config.Trust after the stream was deleted.
 //   - A deleted stream that is written again continues its numbering in the log; the revision answered for the first
 //     command after that counts from zero.
 package command

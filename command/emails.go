@@ -49,19 +49,16 @@ const reservationHolds = 30 * time.Second
 func (s *Service) withEmail(r request, id string, command member.Command) *operation {
 	o := members.operation(r, id, command)
 	_, registers := command.(member.Register)
-	o.decide = func(ctx context.Context, history []event.Recorded) ([]any, error) {
-		state, err := fold(member.Codec, member.Apply, history)
-		if err != nil {
-			return nil, err
-		}
-		events, err := member.Decide(state, command)
+	o.decide = func(ctx context.Context, state any, revision int64) ([]any, error) {
+		events, err := member.Decide(state.(member.State), command)
 		address := addressIn(events)
 		if err != nil || address == "" {
 			return events, err
 		}
-		if registers && len(history) == 0 {
+		if registers && revision == event.NoStream {
 			// The stream of a new member is presumed empty. Nothing is reserved for one that is not new.
-			if state, err = current(ctx, s, members, id); err != nil {
+			state, err := current(ctx, s, members, id)
+			if err != nil {
 				return nil, err
 			}
 			if _, err = member.Decide(state, command); err != nil {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"sync/atomic"
 
+	"jangbu/command"
 	"jangbu/domain/event"
 	"jangbu/test/history"
 )
@@ -14,6 +16,7 @@ import (
 type fakeLog struct {
 	history.History
 
+	read atomic.Int64 // events handed out
 	// Each hook, if set, is asked before the operation; what it returns is the operation's fault. They run without
 	// the lock and may call the log.
 	onRead   func(stream string) error
@@ -32,8 +35,27 @@ func (l *fakeLog) ReadStream(ctx context.Context, stream string, from int64) ite
 			return func(yield func(event.Recorded, error) bool) { yield(event.Recorded{}, fmt.Errorf("fake: %w", err)) }
 		}
 	}
-	return l.History.ReadStream(ctx, stream, from)
+	return func(yield func(event.Recorded, error) bool) {
+		for recorded, err := range l.History.ReadStream(ctx, stream, from) {
+			l.read.Add(1)
+			if !yield(recorded, err) {
+				return
+			}
+		}
+	}
 }
+
+func (l *fakeLog) Last(_ context.Context, stream string) (event.Recorded, error) {
+	if l.onRead != nil {
+		if err := l.onRead(stream); err != nil {
+			return event.Recorded{}, fmt.Errorf("fake: %w", err)
+		}
+	}
+	return l.LastOf(stream)
+}
+
+// SetMaxCount does nothing: a stream may hold more than it must.
+func (l *fakeLog) SetMaxCount(context.Context, string, int) error { return nil }
 
 func (l *fakeLog) Append(ctx context.Context, stream string, expected int64, events []event.Proposed) (event.Position, error) {
 	var f fault
@@ -53,11 +75,11 @@ func (l *fakeLog) Append(ctx context.Context, stream string, expected int64, eve
 	return position, err
 }
 
-// sizes counts the events of every stream outside the claims.
+// sizes counts the events of every stream outside the claims and snapshots.
 func (l *fakeLog) sizes() map[string]int {
 	n := map[string]int{}
 	for _, e := range l.Events() {
-		if event.Category(e.Stream) != "idempotency" {
+		if c := event.Category(e.Stream); c != "idempotency" && c != command.SnapshotCategory {
 			n[e.Stream]++
 		}
 	}

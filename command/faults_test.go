@@ -32,7 +32,7 @@ func TestConflictsAreDecidedAgain(t *testing.T) {
 		left--
 		rivals++
 		rival := event.Proposed{ID: [16]byte{byte(rivals)}, Type: "member.renamed.v1", Data: fmt.Appendf(nil, `{"name":"Rival %d"}`, rivals)}
-		if _, err := log.History.Append(t.Context(), stream, log.Last(stream), []event.Proposed{rival}); err != nil {
+		if _, err := log.History.Append(t.Context(), stream, log.History.Last(stream), []event.Proposed{rival}); err != nil {
 			t.Error(err)
 		}
 		return fault{}
@@ -76,6 +76,7 @@ func TestStoreAway(t *testing.T) {
 		for _, headers := range [][]string{nil, {"Idempotency-Key: " + f.name}} {
 			t.Run(fmt.Sprint(f.name, headers), func(t *testing.T) {
 				log.onRead, log.onAppend = f.onRead, f.onAppend
+				c := commandtest.NewClient(t, log, command.Config{}) // that has read nothing yet
 				wantProblem(t, c.Post(f.path, f.body, headers...), f.status, f.code)
 			})
 		}

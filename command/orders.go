@@ -75,25 +75,13 @@ func (s *Service) placeOrder(c echo.Context) error {
 		return err
 	}
 	place := body.command(s.idOf(body, r))
-	o := s.orders().operation(r, place.ID, place)
+	o := s.orders().deciding(r, place.ID, func(state order.State) ([]any, error) { return order.Decide(state, place, s.cfg.Now()) })
 	o.creates, o.check = true, place.Check
-	o.decide = func(ctx context.Context, history []event.Recorded) ([]any, error) {
-		return s.decidePlace(ctx, place, history)
+	o.prepare = func(ctx context.Context) (err error) {
+		place.Member, place.Products, err = s.references(ctx, place)
+		return err
 	}
 	return s.run(c, o)
-}
-
-func (s *Service) decidePlace(ctx context.Context, place order.Place, history []event.Recorded) ([]any, error) {
-	state, err := fold(order.Codec, order.Apply, history)
-	if err != nil {
-		return nil, err
-	}
-	if state.Status == "" { // else it is refused, whatever it refers to
-		if place.Member, place.Products, err = s.references(ctx, place); err != nil {
-			return nil, err
-		}
-	}
-	return order.Decide(state, place, s.cfg.Now())
 }
 
 // references reads the member and each product of an order, several at a time. One that does not exist is absent or
@@ -125,12 +113,13 @@ func (s *Service) references(ctx context.Context, place order.Place) (buyer memb
 	return buyer, sold, err
 }
 
+// current is the state of a thing as of now, the zero state if there is no such thing.
 func current[S, C any](ctx context.Context, s *Service, a aggregate[S, C], id string) (S, error) {
-	history, err := s.load(ctx, event.StreamName(a.category, id))
+	k, err := s.fresh(ctx, event.StreamName(a.category, id), a)
 	if err != nil {
 		return *new(S), err
 	}
-	return fold(a.codec, a.apply, history)
+	return k.state.(S), nil
 }
 
 type lineBody struct {

@@ -6,9 +6,11 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/labstack/echo/v4"
 
 	"jangbu/domain/event"
+	"jangbu/infra/web"
 )
 
 // Store is the log. All methods are safe for concurrent use and heed their context.
@@ -22,13 +24,22 @@ type Store interface {
 	// success. event.ErrUnavailable leaves open whether it happened; event.ErrTooLarge, and event.ErrStreamNotFound for a
 	// stream deleted for good, mean that it never will.
 	Append(ctx context.Context, stream string, expected int64, events []event.Proposed) (event.Position, error)
+
+	// Last returns the newest event of a stream: event.ErrStreamNotFound if it has none, event.ErrUnavailable.
+	Last(ctx context.Context, stream string) (event.Recorded, error)
+
+	// SetMaxCount makes the stream, which need not exist, keep its last n events only. It does nothing when that is so.
+	SetMaxCount(ctx context.Context, stream string, n int) error
 }
 
 // The defaults of a Config.
 const (
-	DefaultMaxAttempts = 20
-	DefaultTimeout     = 10 * time.Second
-	DefaultParallel    = 16
+	DefaultCache         = 10_000
+	DefaultTrust         = 10 * time.Second
+	DefaultSnapshotEvery = 500
+	DefaultMaxAttempts   = 20
+	DefaultTimeout       = 10 * time.Second
+	DefaultParallel      = 16
 )
 
 // Config says how commands are run. The zero Config is ready for use.
@@ -38,13 +49,26 @@ type Config struct {
 	MaxAttempts int              // how often a command is decided before 409 concurrent-change; 0: DefaultMaxAttempts
 	Timeout     time.Duration    // of one command, before 503; 0: DefaultTimeout
 	Parallel    int              // how many streams one order reads at a time; 0: DefaultParallel
+
+	Cache         int           // of how many streams the state is kept in memory; 0: DefaultCache
+	Trust         time.Duration // how long a state in memory is taken for that of a stream which may be deleted; 0: DefaultTrust
+	MaxRow        int           // how many commands of one stream are decided in a row and appended together; 0: as many as can be
+	SnapshotEvery int           // after how many events of a stream its state is written to the log; 0: DefaultSnapshotEvery
+
+	// OrderChanged hears of each order that a client's command was about, after it succeeded. It must not block. It is a hint
+	// for fulfilment in the same process; nil: nobody listens.
+	OrderChanged func(orderID string)
 }
 
-// Service runs commands. It is safe for concurrent use and keeps no state of its own: any number of processes may serve
-// the same log.
+// Service runs commands. It is safe for concurrent use. What it knows of streams it holds against the log before it
+// relies on it: any number of processes may serve the same log.
 type Service struct {
 	store Store
 	cfg   Config
+
+	cache     *lru.Cache[string, known]
+	lines     lines
+	snapshots snapshots
 }
 
 // New returns a service that writes to the store.
@@ -64,7 +88,26 @@ func New(store Store, cfg Config) *Service {
 	if cfg.Parallel == 0 {
 		cfg.Parallel = DefaultParallel
 	}
-	return &Service{store: store, cfg: cfg}
+	if cfg.MaxRow <= 0 || cfg.MaxRow > maxRow {
+		cfg.MaxRow = maxRow
+	}
+	if cfg.SnapshotEvery <= 0 {
+		cfg.SnapshotEvery = DefaultSnapshotEvery
+	}
+	if cfg.Trust <= 0 {
+		cfg.Trust = DefaultTrust
+	}
+	if cfg.Cache <= 0 {
+		cfg.Cache = DefaultCache
+	}
+	cache, err := lru.New[string, known](cfg.Cache)
+	if err != nil {
+		panic(err) // only of a size below 1
+	}
+	return &Service{
+		store: store, cfg: cfg, cache: cache,
+		lines: lines{of: map[string][]*turn{}}, snapshots: snapshots{writing: map[string]bool{}},
+	}
 }
 
 // Register adds the routes of the command API. Their errors are problems, so e should come from web.New.
@@ -73,4 +116,5 @@ func (s *Service) Register(e *echo.Echo) {
 	s.registerProducts(e)
 	s.registerStock(e)
 	s.registerOrders(e)
+	e.POST(batchPath, s.batch, web.LimitBody(MaxBatchBytes))
 }

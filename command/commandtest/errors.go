@@ -20,7 +20,7 @@ type failing struct {
 
 // Codes are the problems that the suite has a store produce; the others need one that misbehaves.
 func Codes() []string {
-	codes := []string{"idempotency-key-reused", "method-not-allowed", "revision-mismatch"}
+	codes := []string{"batch-too-large", "idempotency-key-reused", "method-not-allowed", "revision-mismatch"}
 	for _, f := range append(malformed(), refusals()...) {
 		codes = append(codes, f.code)
 	}

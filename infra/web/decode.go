@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -26,56 +27,120 @@ func Decode(c echo.Context, into any) error { return decode(c, into, false) }
 func DecodeOptional(c echo.Context, into any) error { return decode(c, into, true) }
 
 func decode(c echo.Context, into any, optional bool) error {
-	r := c.Request()
-	body, err := io.ReadAll(r.Body)
+	body, err := readBody(c.Request())
 	if err != nil {
-		if errors.As(err, new(*http.MaxBytesError)) {
-			return err
-		}
-		return malformedBody("The body could not be read to its end.").Because(err)
+		return err
 	}
 	if len(body) == 0 && optional {
 		return nil
 	}
-	if err := checkMediaType(r.Header); err != nil {
+	if _, err := checkMediaType(c.Request().Header, mediaTypeJSON); err != nil {
 		return err
 	}
-	switch {
-	case len(body) == 0:
+	if len(body) == 0 {
 		return malformedBody("The body is empty; a JSON object is expected.")
-	case !utf8.Valid(body):
-		return malformedBody("The body is not UTF-8.")
 	}
-	if !json.Valid(body) {
-		return malformedBody("The body is not one JSON value: " + syntaxError(body) + ".")
+	if err := checkJSON(body, "The body"); err != nil {
+		return err
 	}
-	check := checker{dec: json.NewDecoder(bytes.NewReader(body))}
+	return decodeInto(into, &checker{}, "", body)
+}
+
+func readBody(r *http.Request) ([]byte, error) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil && !errors.As(err, new(*http.MaxBytesError)) {
+		err = malformedBody("The body could not be read to its end.").Because(err)
+	}
+	return body, err
+}
+
+// checkJSON makes sure that a text is one JSON value.
+func checkJSON(text []byte, name string) error {
+	switch {
+	case !utf8.Valid(text):
+		return malformedBody(name + " is not UTF-8.")
+	case !json.Valid(text):
+		return malformedBody(name + " is not one JSON value: " + syntaxError(text) + ".")
+	}
+	return nil
+}
+
+// decodeInto reads a valid JSON text that stands at the pointer of the body.
+func decodeInto(into any, check *checker, pointer string, text []byte) error {
+	check.dec = json.NewDecoder(bytes.NewReader(text))
 	check.dec.UseNumber()
-	check.value(reflect.TypeOf(into).Elem(), "", false)
+	check.value(reflect.TypeOf(into).Elem(), pointer, false)
 	if len(check.fields) > 0 {
 		return malformedBody("The body does not have the expected shape.", check.fields...)
 	}
-	if err := json.Unmarshal(body, into); err != nil {
+	if err := json.Unmarshal(text, into); err != nil {
 		return malformedBody("The body does not have the expected shape.").Because(err)
 	}
 	return nil
 }
 
-func checkMediaType(h http.Header) error {
-	unsupported := func(detail string) error {
-		return NewProblem(http.StatusUnsupportedMediaType, "unsupported-media-type", detail).With("Accept", "application/json")
+const (
+	mediaTypeJSON = "application/json"
+
+	// MediaTypeLines is the media type of JSON values one a line.
+	MediaTypeLines = "application/x-ndjson"
+)
+
+// DecodeMany reads a request body of many values as strictly as Decode: a JSON array (application/json), or one value a line
+// (application/x-ndjson), which lines then reports; blank lines do not count. Wrong fields have a pointer into the
+// array, or into what would be one.
+func DecodeMany[T any](c echo.Context) (values []T, lines bool, err error) {
+	body, err := readBody(c.Request())
+	if err != nil {
+		return nil, false, err
+	}
+	media, err := checkMediaType(c.Request().Header, mediaTypeJSON, MediaTypeLines)
+	if err != nil {
+		return nil, false, err
+	}
+	if media == mediaTypeJSON {
+		if err := checkJSON(body, "The body"); err != nil {
+			return nil, false, err
+		}
+		err := decodeInto(&values, &checker{}, "", body)
+		return values, false, err
+	}
+	var check checker
+	number := 0
+	for line := range bytes.Lines(body) {
+		number++
+		if len(bytes.TrimSpace(line)) == 0 {
+			continue
+		}
+		if err := checkJSON(line, "Line "+strconv.Itoa(number)); err != nil {
+			return nil, true, err
+		}
+		var value T
+		if wrong := decodeInto(&value, &check, "/"+strconv.Itoa(len(values)), line); wrong != nil {
+			err = wrong
+		}
+		values = append(values, value)
+	}
+	return values, true, err
+}
+
+// checkMediaType returns the media type of the body, one of those that are taken.
+func checkMediaType(h http.Header, taken ...string) (string, error) {
+	accept := strings.Join(taken, ", ")
+	unsupported := func(detail string) (string, error) {
+		return "", NewProblem(http.StatusUnsupportedMediaType, "unsupported-media-type", detail).With("Accept", accept)
 	}
 	if encoding := h.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		return unsupported("The body must be sent without Content-Encoding.")
 	}
 	media, params, err := mime.ParseMediaType(h.Get("Content-Type"))
-	if err != nil || media != "application/json" {
-		return unsupported("The body must be application/json.")
+	if err != nil || !slices.Contains(taken, media) {
+		return unsupported("The body must be " + strings.Join(taken, " or ") + ".")
 	}
 	if charset := params["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") {
 		return unsupported("The body must be UTF-8.")
 	}
-	return nil
+	return media, nil
 }
 
 func syntaxError(body []byte) string {
@@ -110,6 +175,10 @@ func (c *checker) value(t reflect.Type, pointer string, optional bool) {
 	token, err := c.dec.Token()
 	if err != nil {
 		c.wrong(pointer, err.Error())
+		return
+	}
+	if t == reflect.TypeFor[json.RawMessage]() { // any value
+		c.skip(token)
 		return
 	}
 	if token == nil && optional {

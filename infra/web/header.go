@@ -16,6 +16,15 @@ const (
 	HeaderPrefer           = "Prefer"
 	HeaderETag             = "ETag"
 	HeaderConsistencyToken = "Consistency-Token"
+
+	// HeaderPreferenceApplied says which preference an answer heeds.
+	HeaderPreferenceApplied = "Preference-Applied"
+)
+
+// What Preferences.Return may be.
+const (
+	ReturnMinimal        = "minimal"
+	ReturnRepresentation = "representation"
 )
 
 const maxIdempotencyKey = 255
@@ -181,7 +190,7 @@ func ParsePrefer(h http.Header) Preferences {
 			}
 		case name == "handling":
 			p.Lenient = value == "lenient"
-		case name == "return" && (value == "minimal" || value == "representation"):
+		case name == "return" && (value == ReturnMinimal || value == ReturnRepresentation):
 			p.Return = value
 		}
 	}

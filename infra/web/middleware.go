@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
@@ -117,21 +118,48 @@ func recoverPanic(log *slog.Logger) echo.MiddlewareFunc {
 	}
 }
 
+// limitBody bounds what a handler reads. The body is refused when it is read, so that a route can set another limit.
 func limitBody(limit int64) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			r := c.Request()
-			if r.Body == nil || r.Body == http.NoBody {
-				return next(c)
+			if body := c.Request().Body; body != nil && body != http.NoBody {
+				c.Set(unlimitedBody, body)
+				setLimit(c, body, limit)
 			}
-			if r.ContentLength > limit {
-				return bodyTooLarge(limit)
-			}
-			r.Body = http.MaxBytesReader(c.Response(), r.Body, limit)
 			return next(c)
 		}
 	}
 }
+
+const unlimitedBody = "web.body"
+
+// LimitBody bounds the bodies of one route in the place of Config.BodyLimit.
+func LimitBody(limit int64) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			if body, ok := c.Get(unlimitedBody).(io.ReadCloser); ok {
+				setLimit(c, body, limit)
+			}
+			return next(c)
+		}
+	}
+}
+
+func setLimit(c echo.Context, body io.ReadCloser, limit int64) {
+	r := c.Request()
+	r.Body = http.MaxBytesReader(c.Response(), body, limit)
+	if r.ContentLength > limit {
+		r.Body = refusedBody{body, limit}
+	}
+}
+
+// refusedBody is a body whose very length is too large.
+type refusedBody struct {
+	io.Closer
+	limit int64
+}
+
+func (b refusedBody) Read([]byte) (int, error) { return 0, &http.MaxBytesError{Limit: b.limit} }
 
 func bodyTooLarge(limit int64) *Problem {
 	return NewProblem(http.StatusRequestEntityTooLarge, "body-too-large", fmt.Sprintf("A body may have at most %d bytes.", limit))
