@@ -37,23 +37,24 @@ type grammar struct {
 	LogLevel  string `help:"Least level of what is logged to stderr: debug, info, warn or error. Default: info for services, warn for work." enum:",debug,info,warn,error" default:"" env:"JANGBU_LOG_LEVEL" placeholder:"LEVEL"`
 	LogFormat string `help:"Form of the log: text or json." enum:"text,json" default:"text" env:"JANGBU_LOG_FORMAT" placeholder:"FORM"`
 
-	Dev       devMode       `cmd:"" group:"all" help:"Run everything in one process: the embedded servers and all services."`
-	Stack     stackMode     `cmd:"" group:"all" help:"Run only the embedded event store, SNS/SQS and Redis."`
-	Command   commandMode   `cmd:"" group:"services" help:"Serve the POST API."`
-	Projector projectorMode `cmd:"" group:"services" help:"Carry events from the store to the views."`
-	Query     queryMode     `cmd:"" group:"services" help:"Serve the GET API."`
-	Provision provisionMode `cmd:"" group:"work" help:"Create the topic, queues, subscriptions and dead-letter queues."`
-	Import    importMode    `cmd:"" group:"work" help:"Post a folder of CSV files through the API."`
-	Replay    replayMode    `cmd:"" group:"work" help:"Rebuild views from the log without a pause."`
-	Rollback  rollbackMode  `cmd:"" group:"work" help:"Go back to the generation of a view that was live before."`
-	Audit     auditMode     `cmd:"" group:"work" help:"Compare a view with what the log folds to."`
-	Views     viewsMode     `cmd:"" group:"work" help:"Show how each view is doing: position, lag, queue, what is wrong."`
-	Parked    parkedMode    `cmd:"" group:"work" help:"Deal with events that a view's code cannot land."`
-	DLQ       dlqMode       `cmd:"" group:"work" name:"dlq" help:"Deal with messages in a view's dead-letter queue."`
-	Trace     traceMode     `cmd:"" group:"work" help:"Show where the events of a stream have got to."`
-	Store     storeMode     `cmd:"" group:"work" help:"Look after an event store: check, back up, move, count."`
-	Health    healthMode    `cmd:"" group:"work" help:"Ask a service whether it is ready."`
-	Version   versionMode   `cmd:"" group:"work" help:"Print the version."`
+	Dev        devMode        `cmd:"" group:"all" help:"Run everything in one process: the embedded servers and all services."`
+	Stack      stackMode      `cmd:"" group:"all" help:"Run only the embedded event store, SNS/SQS and Redis."`
+	Command    commandMode    `cmd:"" group:"services" help:"Serve the POST API."`
+	Fulfilment fulfilmentMode `cmd:"" group:"services" help:"Carry orders through stock and payment."`
+	Projector  projectorMode  `cmd:"" group:"services" help:"Carry events from the store to the views."`
+	Query      queryMode      `cmd:"" group:"services" help:"Serve the GET API."`
+	Provision  provisionMode  `cmd:"" group:"work" help:"Create the topic, queues, subscriptions and dead-letter queues."`
+	Import     importMode     `cmd:"" group:"work" help:"Post a folder of CSV files through the API."`
+	Replay     replayMode     `cmd:"" group:"work" help:"Rebuild views from the log without a pause."`
+	Rollback   rollbackMode   `cmd:"" group:"work" help:"Go back to the generation of a view that was live before."`
+	Audit      auditMode      `cmd:"" group:"work" help:"Compare a view with what the log folds to."`
+	Views      viewsMode      `cmd:"" group:"work" help:"Show how each view is doing: position, lag, queue, what is wrong."`
+	Parked     parkedMode     `cmd:"" group:"work" help:"Deal with events that a view's code cannot land."`
+	DLQ        dlqMode        `cmd:"" group:"work" name:"dlq" help:"Deal with messages in a view's dead-letter queue."`
+	Trace      traceMode      `cmd:"" group:"work" help:"Show where the events of a stream have got to."`
+	Store      storeMode      `cmd:"" group:"work" help:"Look after an event store: check, back up, move, count."`
+	Health     healthMode     `cmd:"" group:"work" help:"Ask a service whether it is ready."`
+	Version    versionMode    `cmd:"" group:"work" help:"Print the version."`
 }
 
 const description = "A shop's ledger: commands are POSTed, become events, and land in views that a GET reads with one look-up. " +

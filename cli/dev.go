@@ -10,9 +10,11 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"jangbu/command"
+	"jangbu/command/fulfilment"
 	"jangbu/infra/bus"
 	"jangbu/infra/eventstore"
 	"jangbu/infra/readmodel"
+	"jangbu/infra/schedule"
 	"jangbu/infra/web"
 	"jangbu/projector"
 	"jangbu/query"
@@ -22,13 +24,14 @@ type devMode struct {
 	embeddedFlags
 	shopFlags
 	workerFlags
+	paymentFlags
 	HTTP listenAddr `name:"http" help:"Address to serve POSTs and GETs on; port 0 picks a free one." default:"127.0.0.1:8080" env:"JANGBU_HTTP" placeholder:"ADDR"`
 }
 
 // Help is the detailed help.
 func (devMode) Help() string {
 	return `
-Event store, SNS/SQS, Redis, command, projector and query in one process, POSTs and GETs on one address. When it serves it prints "ready http://HOST:PORT" to stdout. The events are durable, in one file below --data; the rest is rebuilt from them, and so is a view whose code has changed. A clean stop (Ctrl-C, SIGTERM) leaves a snapshot of the views there, with which the next start is faster.
+Event store, SNS/SQS, Redis, command, fulfilment, projector and query in one process, POSTs and GETs on one address. When it serves it prints "ready http://HOST:PORT" to stdout. The events are durable, in one file below --data; the rest is rebuilt from them, and so is a view whose code has changed. A clean stop (Ctrl-C, SIGTERM) leaves a snapshot of the views there, with which the next start is faster.
 
 The variables with which the other modes reach the embedded servers are printed to stderr, one a line.
 
@@ -42,6 +45,9 @@ Examples:
 
 // Run serves until ctx ends.
 func (m *devMode) Run(ctx context.Context, a *app) (err error) {
+	if err := m.check(); err != nil {
+		return err
+	}
 	listener, err := listen(m.HTTP, "--http")
 	if err != nil {
 		return err
@@ -63,7 +69,15 @@ func (m *devMode) Run(ctx context.Context, a *app) (err error) {
 	}
 	defer b.Close()
 	takeUp(ctx, a, snapshotFile(m.Data), servers.redis, store)
-	s := m.services(a, store, model, b)
+	due, err := redisFlags{RedisURL: servers.redisURL}.openSchedule(m.shopFlags)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	defer func() { err = errors.Join(err, due.Close()) }()
+	s, err := m.services(a, store, model, b, due)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
 	s.listener = listener
 	defer debug.SetGCPercent(debug.SetGCPercent(buildingGC))
 	if err := a.serve(ctx, s); err != nil {
@@ -93,22 +107,29 @@ func settle() {
 	}
 }
 
-// services wires all three services to the embedded servers, reached by the same clients as any others would be.
-func (m *devMode) services(a *app, store *eventstore.Store, model *readmodel.Store, b *bus.Bus) service {
+// services wires all services to the embedded servers, reached by the same clients as any others would be.
+func (m *devMode) services(a *app, store *eventstore.Store, model *readmodel.Store, b *bus.Bus, due *schedule.Schedule) (service, error) {
 	health := web.NewHealth(time.Now)
 	health.Probe("eventstore", store.Ping)
 	health.Probe("redis", model.Ping)
+	pay, err := m.paymentFlags.open(health)
+	if err != nil {
+		return service{}, err
+	}
+	var work manager
+	commands := command.New(store, command.Config{OrderChanged: func(id string) { work.Poke(id) }})
+	work = newManager(a, commands, pay, due, b, store, fulfilment.Config{PayWithin: m.PayWithin}, false, health)
 	p := newProjector(a, store, model, b, projector.Config{Topic: m.Topic, Workers: m.Workers, AutoReplay: true}, true, health)
 	return service{
 		health: health,
 		routes: func(e *echo.Echo) {
-			command.New(store, command.Config{}).Register(e)
+			commands.Register(e)
 			query.New(model).Register(e)
 		},
-		loops: []func(context.Context) error{p.Run},
+		loops: []func(context.Context) error{p.Run, work.run},
 		ready: func(ctx context.Context) error {
 			defer settle()
 			return allWhole(ctx, health)
 		},
-	}
+	}, nil
 }

@@ -14,14 +14,14 @@ import (
 type importMode struct {
 	Dir      string        `arg:"" help:"Folder with members.csv, products.csv, orders.csv and lines.csv."`
 	URL      string        `name:"url" help:"API to post to." default:"http://127.0.0.1:8080" env:"JANGBU_URL" placeholder:"URL"`
-	Workers  int           `help:"Requests in flight." default:"64" env:"JANGBU_IMPORT_WORKERS" placeholder:"N"`
+	Workers  int           `help:"Batches of commands in flight." default:"8" env:"JANGBU_IMPORT_WORKERS" placeholder:"N"`
 	Patience time.Duration `help:"How long the API may answer nothing at all before the import stops." default:"30s" env:"JANGBU_IMPORT_PATIENCE" placeholder:"TIME"`
 }
 
 // Help is the detailed help.
 func (importMode) Help() string {
 	return `
-Orders are placed by date, each at the prices its lines name: a product is repriced whenever a line's price differs. Whatever does not depend on each other runs side by side.
+Orders are placed by date, each at the prices its lines name: a product is repriced whenever a line's price differs. Each product's opening stock is put there first, orders are on account (payment method invoice), and each is shipped once fulfilment has confirmed it. Whatever does not depend on each other runs side by side.
 
 Importing again is safe at any time: after a kill it resumes, and when all is there it changes nothing. A row that is wrong is reported with file and line, the others go on, and the exit code is 1; correct the row and import again.
 
@@ -63,7 +63,7 @@ func (m *importMode) Run(ctx context.Context, a *app) error {
 	case ctx.Err() != nil:
 		return &failure{exitInterrupted, fmt.Errorf("interrupted, %s: run the same import again to resume it", done)}
 	case errors.Is(err, importer.ErrStopped):
-		return fmt.Errorf("%w, %s: see that the API runs at --url, then run the same import again to resume it", err, done)
+		return fmt.Errorf("%w, %s: see that the API runs at --url and jangbu fulfilment beside it, then run the same import again to resume it", err, done)
 	case err != nil:
 		return err
 	case len(report.Problems) > 0:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"jangbu/domain/order"
 	"jangbu/infra/bus"
 	"jangbu/infra/eventstore"
 	"jangbu/infra/readmodel"
@@ -54,13 +55,17 @@ func (f busFlags) open(ctx context.Context, name shopFlags) (*bus.Bus, error) {
 	return b, nil
 }
 
-// subscriptions is a queue for every view, with the categories that feed it.
+// subscriptions is a queue for every view, with the categories that feed it, and one for fulfilment.
 func subscriptions() []bus.Subscription {
 	var subs []bus.Subscription
 	for _, v := range view.All() {
 		subs = append(subs, bus.Subscription{View: v.Name, Categories: v.Categories()})
 	}
-	return subs
+	return append(subs, fulfilmentSubscription())
+}
+
+func fulfilmentSubscription() bus.Subscription {
+	return bus.Subscription{View: fulfilmentQueue, Categories: []string{order.Category}}
 }
 
 // builder writes a generation that only its replay writes to.

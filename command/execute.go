@@ -58,6 +58,7 @@ func (s *Service) execute(ctx context.Context, o *operation) (int64, error) {
 	if t.err != nil {
 		return 0, t.err
 	}
+	s.hint(o)
 	if !o.wantsState {
 		return t.revision, nil
 	}

@@ -21,14 +21,24 @@ func (s *Service) orders() aggregate[order.State, order.Command] {
 		func(state order.State, c order.Command) ([]any, error) { return order.Decide(state, c, s.cfg.Now()) }}
 }
 
+func (s *Service) registerOrders(e *echo.Echo) {
+	orders := s.orders()
+	e.POST("/orders", s.placeOrder)
+	e.POST("/orders/:id/ship", changing(s, orders, web.Decode, shipOrder))
+	e.POST("/orders/:id/deliver", changing(s, orders, web.DecodeOptional, deliverOrder))
+	e.POST("/orders/:id/return", changing(s, orders, web.DecodeOptional, returnOrder))
+	e.POST("/orders/:id/cancel", changing(s, orders, web.Decode, cancelOrder))
+}
+
 type placeOrderBody struct {
-	ID          string          `json:"id,omitempty"`
-	MemberID    string          `json:"member_id"`
-	Lines       []orderLineBody `json:"lines"`
-	ShippingFee int64           `json:"shipping_fee,omitempty"`
-	ShipTo      *shipToBody     `json:"ship_to,omitempty"`
-	PlacedOn    string          `json:"placed_on,omitempty"`
-	Manual      bool            `json:"manual,omitempty"`
+	ID            string          `json:"id,omitempty"`
+	MemberID      string          `json:"member_id"`
+	Lines         []orderLineBody `json:"lines"`
+	ShippingFee   int64           `json:"shipping_fee,omitempty"`
+	ShipTo        *shipToBody     `json:"ship_to,omitempty"`
+	PlacedOn      string          `json:"placed_on,omitempty"`
+	PaymentMethod string          `json:"payment_method,omitempty"`
+	Manual        bool            `json:"manual,omitempty"`
 }
 
 type orderLineBody struct {
@@ -46,7 +56,8 @@ type shipToBody struct {
 func (b placeOrderBody) clientID() string { return b.ID }
 
 func (b placeOrderBody) command(id string) order.Place {
-	c := order.Place{ID: id, MemberID: b.MemberID, ShippingFee: b.ShippingFee, ShipTo: (*order.ShipTo)(b.ShipTo), PlacedOn: b.PlacedOn, Manual: b.Manual}
+	c := order.Place{ID: id, MemberID: b.MemberID, ShippingFee: b.ShippingFee, ShipTo: (*order.ShipTo)(b.ShipTo), PlacedOn: b.PlacedOn,
+		PaymentMethod: b.PaymentMethod, Manual: b.Manual}
 	for _, l := range b.Lines {
 		c.Lines = append(c.Lines, order.Item(l))
 	}
@@ -91,7 +102,7 @@ func (s *Service) references(ctx context.Context, place order.Place) (buyer memb
 	sold = make(map[string]product.State, len(distinct))
 	for _, id := range slices.Sorted(maps.Keys(distinct)) {
 		reads.Go(func() error {
-			state, err := current(ctx, s, products, id)
+			state, err := current(ctx, s, s.products(), id)
 			mu.Lock()
 			defer mu.Unlock()
 			sold[id] = state
@@ -111,14 +122,53 @@ func current[S, C any](ctx context.Context, s *Service, a aggregate[S, C], id st
 	return k.state.(S), nil
 }
 
+type lineBody struct {
+	Line     int   `json:"line"`
+	Quantity int64 `json:"quantity"`
+}
+
+func quantities(lines []lineBody) []order.LineQuantity {
+	if lines == nil {
+		return nil
+	}
+	all := make([]order.LineQuantity, len(lines))
+	for i, l := range lines {
+		all[i] = order.LineQuantity(l)
+	}
+	return all
+}
+
 type shipBody struct {
-	Carrier   string `json:"carrier"`
-	Tracking  string `json:"tracking,omitempty"`
-	ShippedOn string `json:"shipped_on,omitempty"`
+	Carrier   string     `json:"carrier"`
+	Tracking  string     `json:"tracking,omitempty"`
+	ShippedOn string     `json:"shipped_on,omitempty"`
+	Lines     []lineBody `json:"lines,omitempty"`
 }
 
 func shipOrder(id string, b shipBody) order.Command {
-	return order.Ship{ID: id, Carrier: b.Carrier, Tracking: b.Tracking, ShippedOn: b.ShippedOn}
+	return order.Ship{ID: id, Carrier: b.Carrier, Tracking: b.Tracking, ShippedOn: b.ShippedOn, Lines: quantities(b.Lines)}
+}
+
+type deliverBody struct {
+	Parcel      int    `json:"parcel,omitempty"`
+	DeliveredOn string `json:"delivered_on,omitempty"`
+}
+
+func deliverOrder(id string, b deliverBody) order.Command {
+	return order.Deliver{ID: id, Parcel: b.Parcel, DeliveredOn: b.DeliveredOn}
+}
+
+type returnBody struct {
+	Lines          []lineBody `json:"lines,omitempty"`
+	Restock        bool       `json:"restock,omitempty"`
+	RefundShipping bool       `json:"refund_shipping,omitempty"`
+	Reason         string     `json:"reason,omitempty"`
+	ReturnedOn     string     `json:"returned_on,omitempty"`
+}
+
+func returnOrder(id string, b returnBody) order.Command {
+	return order.TakeBack{ID: id, Lines: quantities(b.Lines), Restock: b.Restock, RefundShipping: b.RefundShipping,
+		Reason: b.Reason, ReturnedOn: b.ReturnedOn}
 }
 
 type cancelBody struct {

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -37,6 +38,8 @@ type request struct {
 	hash        string // of method, path and body
 	correlation string
 	actor       string
+	step        bool   // it is a step of fulfilment
+	causation   string // what caused the command; empty: the command is its own cause
 	traceparent string
 	match       web.Match
 }
@@ -125,7 +128,7 @@ func (r request) eventID(index int) uuid.UUID {
 func (r request) metadata() event.Metadata {
 	return event.Metadata{
 		CommandID: r.commandID.String(), RequestHash: r.hash, CorrelationID: r.correlation,
-		CausationID: r.commandID.String(), Actor: r.actor, Traceparent: r.traceparent,
+		CausationID: cmp.Or(r.causation, r.commandID.String()), Actor: r.actor, Traceparent: r.traceparent,
 	}
 }
 

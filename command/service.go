@@ -54,6 +54,10 @@ type Config struct {
 	Trust         time.Duration // how long a state in memory is taken for that of a stream which may be deleted; 0: DefaultTrust
 	MaxRow        int           // how many commands of one stream are decided in a row and appended together; 0: as many as can be
 	SnapshotEvery int           // after how many events of a stream its state is written to the log; 0: DefaultSnapshotEvery
+
+	// OrderChanged hears of each order that a client's command was about, after it succeeded. It must not block. It is a hint
+	// for fulfilment in the same process; nil: nobody listens.
+	OrderChanged func(orderID string)
 }
 
 // Service runs commands. It is safe for concurrent use. What it knows of streams it holds against the log before it
@@ -109,14 +113,9 @@ func New(store Store, cfg Config) *Service {
 
 // Register adds the routes of the command API. Their errors are problems, so e should come from web.New.
 func (s *Service) Register(e *echo.Echo) {
-	e.POST("/members", creating(s, members, registerMember))
-	e.POST("/members/:id/rename", changing(s, members, web.Decode, renameMember))
-	e.POST("/products", creating(s, products, createProduct))
-	e.POST("/products/:id/rename", changing(s, products, web.Decode, renameProduct))
-	e.POST("/products/:id/reprice", changing(s, products, web.Decode, repriceProduct))
-	e.POST("/products/:id/discontinue", changing(s, products, web.DecodeOptional, discontinueProduct))
-	e.POST("/orders", s.placeOrder)
-	e.POST("/orders/:id/ship", changing(s, s.orders(), web.Decode, shipOrder))
-	e.POST("/orders/:id/cancel", changing(s, s.orders(), web.Decode, cancelOrder))
+	s.registerMembers(e)
+	s.registerProducts(e)
+	s.registerStock(e)
+	s.registerOrders(e)
 	e.POST(batchPath, s.batch, web.LimitBody(MaxBatchBytes))
 }

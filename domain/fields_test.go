@@ -3,6 +3,7 @@ package domain
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestFields(t *testing.T) {
@@ -14,6 +15,18 @@ func TestFields(t *testing.T) {
 	}
 	date := func(s string) func(*Invalid) string {
 		return func(i *Invalid) string { i.Date("/f", s); return "" }
+	}
+	lines := func(s string) func(*Invalid) string {
+		return func(i *Invalid) string { return i.Lines("/f", s, 5) }
+	}
+	moment := func(s string) func(*Invalid) string {
+		return func(i *Invalid) string {
+			at := i.Time("/f", s)
+			if at.IsZero() {
+				return ""
+			}
+			return at.Format(time.RFC3339Nano)
+		}
 	}
 	id := func(s string) func(*Invalid) string {
 		return func(i *Invalid) string { i.ID("/f", s); return "" }
@@ -45,6 +58,18 @@ func TestFields(t *testing.T) {
 		{"with a time", date("1996-07-04T00:00:00Z"), "", true},
 		{"day first", date("04-07-1996"), "", true},
 		{"no day", date(""), "", true},
+		{"lines", lines(" a\r\nb\t\n"), "a\nb", false},
+		{"lines and empty", lines(" \n"), "", false},
+		{"lines too long", lines("a\nb\ncd"), "a\nb\ncd", true},
+		{"lines with a control character", lines("a\rb"), "a\rb", true},
+		{"lines that are not UTF-8", lines("a\xff"), "a\xff", true},
+		{"a moment", moment("2026-02-28T15:30:00Z"), "2026-02-28T15:30:00Z", false},
+		{"a moment elsewhere", moment("2026-03-01T00:30:00.25+09:00"), "2026-02-28T15:30:00.25Z", false},
+		{"a moment in year 10000 of UTC", moment("9999-12-31T23:59:59-01:00"), "", true},
+		{"a moment before year 0 of UTC", moment("0000-01-01T00:00:00+01:00"), "", true},
+		{"a day is no moment", moment("2026-02-28"), "", true},
+		{"a moment without a zone", moment("2026-02-28T15:30:00"), "", true},
+		{"no moment", moment(""), "", true},
 		{"an id", id("a-Z_09"), "", false},
 		{"the longest id", id(strings.Repeat("x", 64)), "", false},
 		{"an id too long", id(strings.Repeat("x", 65)), "", true},

@@ -32,7 +32,7 @@ func newSite(t *testing.T, events int) *site {
 	url := servers.MiniRedis(t)
 	return &site{
 		T: t, log: history.Random(t, rand.New(rand.NewPCG(5, 6)), events), url: url, store: openModel(t, url),
-		views: []*view.View{view.Orders, view.MemberOrders},
+		views: []*view.View{view.Orders, view.OrderLists},
 	}
 }
 

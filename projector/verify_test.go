@@ -73,16 +73,16 @@ var corruptions = map[string]struct {
 		s.must(err)
 		return "ghost"
 	}, true},
-	"an item is changed": {view.MemberOrders, func(s *site) string {
-		key := s.key(view.MemberOrders, "z", "")
+	"an item is changed": {view.OrderLists, func(s *site) string {
+		key := s.key(view.OrderLists, "z", "")
 		member, err := s.raw().ZRange(s.Context(), key, 0, 0).Result()
 		s.must(err)
 		s.must(s.raw().ZRem(s.Context(), key, member[0]).Err())
 		s.must(s.raw().ZAdd(s.Context(), key, goredis.Z{Member: strings.Replace(member[0], `"id"`, `"ID"`, 1)}).Err())
 		return documentOf(key)
 	}, true},
-	"an item is missing": {view.MemberOrders, func(s *site) string {
-		key := s.key(view.MemberOrders, "z", "")
+	"an item is missing": {view.OrderLists, func(s *site) string {
+		key := s.key(view.OrderLists, "z", "")
 		s.must(s.raw().ZPopMin(s.Context(), key).Err())
 		return documentOf(key)
 	}, true},

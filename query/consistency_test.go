@@ -15,7 +15,9 @@ import (
 
 const header = "Consistency-Token"
 
-var shippedBody = strings.NewReplacer(`"placed"`, `"shipped"`, `"ship_to":null,"revision":0`, `"ship_to":null,"carrier":"Post","shipped_on":"2026-01-09","revision":1`).Replace(orderBody)
+var shippedBody = strings.NewReplacer(`"status":"placed"`, `"status":"shipped"`,
+	`"parcels":[]`, `"parcels":[{"number":1,"carrier":"Post","tracking":"","shipped_on":"2026-01-09","delivered_on":null,"lines":[{"line":1,"quantity":2}]}]`,
+	`}],"revision":0`, `},{"at":"1970-01-01T00:00:00.080Z","actor":"","what":"shipped","number":1}],"revision":1`).Replace(orderBody)
 
 // ship records that order 1 was shipped, which no view has landed.
 func (s *shop) ship() {
@@ -94,8 +96,16 @@ func TestLenient(t *testing.T) {
 // hooked lets a test act in the middle of a query.
 type hooked struct {
 	query.Model
-	onLive   func(row.Generation)
-	onLanded func()
+	onLive     func(row.Generation)
+	onLanded   func()
+	onDocument func(g row.Generation, doc string)
+}
+
+func (m hooked) Document(ctx context.Context, g row.Generation, doc string) ([]byte, error) {
+	if m.onDocument != nil {
+		m.onDocument(g, doc)
+	}
+	return m.Model.Document(ctx, g, doc)
 }
 
 func (m hooked) Live(ctx context.Context, view string, fresh bool) (row.Generation, error) {

@@ -13,24 +13,53 @@ import (
 )
 
 const (
-	orderBody   = `{"id":"1","status":"placed","placed_on":"2026-01-01","member":{"id":"M","name":"Mina","country":"Korea"},"lines":[{"product_id":"P","name":"Pen","category":"Desk","unit_price":150,"quantity":2,"discount_percent":0,"amount":300}],"units":2,"subtotal":300,"shipping_fee":0,"total":300,"currency":"USD","ship_to":null,"revision":0}`
-	memberBody  = `{"id":"M","name":"Mina","contact":"","city":"Seoul","country":"Korea","phone":"","orders":3,"spent":900,"first_order_on":"2026-01-01","last_order_on":"2026-01-03"}`
-	productBody = `{"id":"P","name":"Pen","category":"Desk","price":150,"currency":"USD","discontinued":false,"sold":{"orders":3,"units":6,"sales":900}}`
+	orderBody = `{"id":"1","status":"placed","placed_on":"2026-01-01","member":{"id":"M","name":"Mina","country":"Korea"},` +
+		`"lines":[{"product_id":"P","name":"Pen","category":"Desk","unit_price":150,"quantity":2,"discount_percent":0,"amount":300}],"units":2,"subtotal":300,` +
+		`"shipping_fee":0,"total":300,"currency":"USD","ship_to":null,"payment":{"method":"card","status":"none","authorised":0,"captured":0,"refunded":0},` +
+		`"parcels":[],"returns":[],"timeline":[{"at":"1970-01-01T00:00:00.040Z","actor":"","what":"placed"}],"revision":0}`
+	memberBody = `{"id":"M","name":"Mina","email":"mina@shop.example","contact":"","city":"Seoul","country":"Korea","phone":"","addresses":[],"closed":false,` +
+		`"orders":3,"open_orders":3,"spent":900,"favourite_category":"Desk","first_order_on":"2026-01-01","last_order_on":"2026-01-03"}`
+	productBody = `{"id":"P","name":"Pen","category":"Desk","description":"","tags":["blue"],"images":[],"price":150,"currency":"USD","sale":null,"discontinued":false,` +
+		`"stock":{"on_hand":2,"reserved":0,"available":2},"sold":{"orders":3,"units":6,"sales":900}}`
+	penItem   = `{"id":"P","name":"Pen","category":"Desk","tags":["blue"],"image":"","price":150,"currency":"USD","sale":null}`
+	penPage   = `{"items":[` + penItem + `],"next":null}`
+	emptyPage = `{"items":[],"next":null}`
 )
 
 func item(i int) string {
 	return fmt.Sprintf(`{"id":"%d","status":"placed","placed_on":"2026-01-%02d","units":2,"total":300}`, i, i)
 }
 
+func listed(days ...int) string {
+	var items []string
+	for _, i := range days {
+		items = append(items, fmt.Sprintf(`{"id":"%d","status":"placed","placed_on":"2026-01-%02d","member_id":"M","units":2,"total":300,"currency":"USD"}`, i, i))
+	}
+	return `{"items":[` + strings.Join(items, ",") + `],"next":null}`
+}
+
 // routes is every route, and what the shop answers there.
 var routes = []struct{ path, body string }{
+	{"/orders", listed(3, 2, 1)},
+	{"/orders?status=placed&since=2026-01-02", listed(3, 2)},
+	{"/orders?status=shipped", emptyPage},
 	{"/orders/1", orderBody},
+	{"/funnel", `{"placed":3,"confirmed":0,"shipped":0,"delivered":0,"returned":0,"cancelled":{}}`},
+	{"/members?email=mina@shop.example", `{"items":[{"id":"M","name":"Mina","email":"mina@shop.example"}]}`},
 	{"/members/M", memberBody},
 	{"/members/M/orders", `{"items":[` + item(3) + `,` + item(2) + `,` + item(1) + `],"next":null}`},
+	{"/products", penPage},
+	{"/products?sort=price&category=Desk", penPage},
+	{"/products?sort=popular&tag=blue", penPage},
+	{"/products?q=pe", penPage},
 	{"/products/P", productBody},
+	{"/categories", `{"items":[{"category":"Desk","products":1}]}`},
+	{"/stock/low", `{"items":[{"product_id":"P","name":"Pen","available":2,"low_water":5}]}`},
+	{"/sales/days", `{"items":[{"day":"2026-01-01","orders":1,"units":2,"sales":300},{"day":"2026-01-02","orders":1,"units":2,"sales":300},{"day":"2026-01-03","orders":1,"units":2,"sales":300}]}`},
 	{"/sales/months", `{"items":[{"month":"2026-01","orders":3,"units":6,"sales":900}]}`},
 	{"/sales/categories", `{"items":[{"category":"Desk","orders":3,"units":6,"sales":900}]}`},
 	{"/sales/countries", `{"items":[{"country":"Korea","orders":3,"sales":900}]}`},
+	{"/sales/products", `{"items":[{"product_id":"P","orders":3,"units":6,"sales":900}]}`},
 }
 
 func TestRoutes(t *testing.T) {
@@ -93,9 +122,11 @@ func TestNotFound(t *testing.T) {
 	s := openShop(t)
 	for path, code := range map[string]string{
 		"/orders/none": "order-not-found", "/members/none": "member-not-found", "/members/none/orders": "member-not-found",
-		"/products/none": "product-not-found", "/": "route-not-found", "/orders": "route-not-found",
+		"/products/none": "product-not-found", "/": "route-not-found", "/stock": "route-not-found",
 		"/sales": "route-not-found", "/sales/years": "route-not-found", "/orders/%00": "order-not-found", "/orders/~member-M": "order-not-found",
 		"/orders/" + strings.Repeat("x", 10_000): "order-not-found", "/orders/%F0%9F%8C%B6": "order-not-found", "/orders/a%2Fb": "order-not-found",
+		"/orders/%2Ffunnel": "order-not-found", "/members/%2Femail%2Fmina@shop.example": "member-not-found", "/members/%2Fall/orders": "member-not-found",
+		"/products/%2Flow": "product-not-found", "/products/%2Fcategories": "product-not-found",
 	} {
 		s.isProblem(s.get(path), 404, code)
 		if a := s.ask(http.MethodHead, path); a.Code != 404 {
@@ -108,9 +139,14 @@ func TestNotFound(t *testing.T) {
 func TestNothingYet(t *testing.T) {
 	s := newShop(t)
 	s.replay()
-	for _, tally := range []string{"months", "categories", "countries"} {
-		s.is(s.get("/sales/"+tally), 200, `{"items":[]}`)
+	for _, path := range []string{"/sales/days", "/sales/months", "/sales/categories", "/sales/countries", "/sales/products?from=2026-01", "/categories", "/stock/low",
+		"/members?email=mina@shop.example"} {
+		s.is(s.get(path), 200, `{"items":[]}`)
 	}
+	for _, path := range []string{"/orders", "/orders?status=placed", "/products", "/products?sort=popular", "/products?category=Desk&sort=price", "/products?q=pen"} {
+		s.is(s.get(path), 200, emptyPage)
+	}
+	s.is(s.get("/funnel"), 200, `{"placed":0,"confirmed":0,"shipped":0,"delivered":0,"returned":0,"cancelled":{}}`)
 	s.isProblem(s.get("/orders/1"), 404, "order-not-found")
 	s.isProblem(s.get("/members/M/orders"), 404, "member-not-found")
 
@@ -174,6 +210,10 @@ func TestRedisAway(t *testing.T) {
 	if err := s.redis.Restart(); err != nil {
 		t.Fatal(err)
 	}
+	// After many failures the client looks only now and then whether Redis is back.
+	for end := time.Now().Add(10 * time.Second); s.get(routes[0].path).Code == 503 && time.Now().Before(end); {
+		time.Sleep(5 * time.Millisecond)
+	}
 	for _, route := range routes {
 		s.is(s.get(route.path), 200, route.body)
 	}
@@ -186,7 +226,7 @@ func TestNotBuilt(t *testing.T) {
 		s.Helper()
 		for _, route := range routes {
 			s.isProblem(s.get(route.path), 503, "view-rebuilding")
-			s.isProblem(s.get(strings.Replace(route.path, "1", "none", 1)), 503, "view-rebuilding")
+			s.isProblem(s.get(strings.Replace(route.path, "/1", "/none", 1)), 503, "view-rebuilding")
 		}
 	}
 	t.Run("before", func(t *testing.T) { rebuilding(newShop(t)) })

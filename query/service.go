@@ -1,5 +1,5 @@
-// Package query is the GET API. Every answer is one look-up of a document that was composed when it was written; nothing
-// here joins, and nothing here knows what is in a view.
+// Package query is the GET API. An answer is one look-up of a document or a page of a list that was composed when it was
+// written; nothing here joins. Only a tally of some months is added up here, of a document a month.
 //
 //	GET ─► route names a view and a document ─► wait for the client's Consistency-Token, if it sent one
 //	    ─► look the document up in the view's live generation ─► ETag, 304 or 200
@@ -9,11 +9,10 @@ package query
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
@@ -50,20 +49,29 @@ func New(model Model) *Service { return &Service{model: model} }
 
 // Register adds the routes of every view.
 func (s *Service) Register(e *echo.Echo) {
+	e.GET("/orders", s.orders)
 	e.GET("/orders/:id", s.document(view.Orders, "order"))
+	e.GET("/funnel", s.whole(view.Orders, view.Funnel, view.EmptyFunnel))
+	e.GET("/members", s.members)
 	e.GET("/members/:id", s.document(view.Members, "member"))
-	e.GET("/members/:id/orders", s.list(view.MemberOrders, "member"))
+	e.GET("/members/:id/orders", s.memberOrders)
+	e.GET("/products", s.products)
 	e.GET("/products/:id", s.document(view.Products, "product"))
-	e.GET("/sales/months", s.tally(view.Sales, view.SalesMonths))
-	e.GET("/sales/categories", s.tally(view.Sales, view.SalesCategories))
-	e.GET("/sales/countries", s.tally(view.Sales, view.SalesCountries))
+	e.GET("/categories", s.whole(view.Products, view.CategoryCounts, noItems))
+	e.GET("/stock/low", s.whole(view.Products, view.LowStock, noItems))
+	for _, tally := range []string{view.Days, view.Months, view.ByCategory, view.ByCountry, view.ByProduct} {
+		e.GET("/sales/"+tally, s.sales(tally))
+	}
 }
 
 // document serves one document of a view by the id in the path.
 func (s *Service) document(v *view.View, kind string) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		id := c.Param("id")
-		return s.answer(c, v, func(ctx context.Context, g row.Generation) ([]byte, error) {
+		return s.answer(c, v, "", func(ctx context.Context, g row.Generation) ([]byte, error) {
+			if !isID(id) {
+				return nil, web.NotFound(kind, id)
+			}
 			body, err := s.model.Document(ctx, g, id)
 			if err == nil && body == nil {
 				err = web.NotFound(kind, id)
@@ -73,70 +81,36 @@ func (s *Service) document(v *view.View, kind string) echo.HandlerFunc {
 	}
 }
 
-// errEmpty says that a tally has no document, because nothing has been counted, or its generation is gone.
-var errEmpty = errors.New("nothing has been counted")
+// isID reports whether a document may be about one thing of that id. Those about more have names that begin with a slash,
+// which no id has.
+func isID(id string) bool { return !strings.HasPrefix(id, "/") }
 
-// tally serves a document that is there before anything has been counted.
-func (s *Service) tally(v *view.View, doc string) echo.HandlerFunc {
+const noItems = `{"items":[]}`
+
+// errEmpty says that there is nothing to show, because nothing has happened, or the generation is gone.
+var errEmpty = errors.New("there is nothing yet")
+
+// whole serves a document that is there before anything has happened, as empty says.
+func (s *Service) whole(v *view.View, doc, empty string) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		return s.answer(c, v, func(ctx context.Context, g row.Generation) ([]byte, error) {
-			body, err := s.model.Document(ctx, g, doc)
-			if err == nil && body == nil {
-				err = errEmpty
-			}
-			return body, err
-		})
-	}
-}
-
-// The bounds of a page.
-const (
-	defaultLimit = 20
-	maxLimit     = 200
-)
-
-type page struct {
-	Items []json.RawMessage `json:"items"`
-	Next  *string           `json:"next"` // send it back as ?after=; null on the last page
-}
-
-// list serves a page of a list by its owner's id in the path.
-func (s *Service) list(v *view.View, kind string) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		id, after, limit := c.Param("id"), c.QueryParam("after"), defaultLimit
-		if q := c.QueryParam("limit"); q != "" {
-			n, err := strconv.Atoi(q)
-			if err != nil || n < 1 || n > maxLimit {
-				return web.MalformedParameter("limit", fmt.Sprintf("must be a whole number from 1 to %d", maxLimit))
-			}
-			limit = n
+		if _, err := parameters(c); err != nil {
+			return err
 		}
-		return s.answer(c, v, func(ctx context.Context, g row.Generation) ([]byte, error) {
-			items, exists, err := s.model.Page(ctx, g, id, after, limit+1)
-			if errors.Is(err, row.ErrCursor) {
-				return nil, web.MalformedParameter("after", "must be the next of a page of this list")
-			}
-			if err == nil && !exists {
-				err = web.NotFound(kind, id)
-			}
-			if err != nil {
-				return nil, err
-			}
-			p := page{Items: []json.RawMessage{}}
-			for i, item := range items {
-				if i == limit {
-					p.Next = &items[i-1].Cursor
-					break
-				}
-				p.Items = append(p.Items, item.JSON)
-			}
-			return json.Marshal(p)
+		return s.answer(c, v, empty, func(ctx context.Context, g row.Generation) ([]byte, error) {
+			return notEmpty(s.model.Document(ctx, g, doc))
 		})
 	}
 }
 
-// answer is the walk every query shares: consistency, look-up, entity tag.
-func (s *Service) answer(c echo.Context, v *view.View, look func(context.Context, row.Generation) ([]byte, error)) error {
+func notEmpty(body []byte, err error) ([]byte, error) {
+	if err == nil && body == nil {
+		err = errEmpty
+	}
+	return body, err
+}
+
+// answer is the walk every query shares: consistency, look-up, entity tag. Where look finds nothing, the answer is empty.
+func (s *Service) answer(c echo.Context, v *view.View, empty string, look func(context.Context, row.Generation) ([]byte, error)) error {
 	ctx := c.Request().Context()
 	match, err := web.ParseMatch(c.Request().Header, web.HeaderIfNoneMatch)
 	if err != nil {
@@ -148,7 +122,7 @@ func (s *Service) answer(c echo.Context, v *view.View, look func(context.Context
 	}
 	body, err := s.look(ctx, v, g, look)
 	if errors.Is(err, errEmpty) {
-		body, err = []byte(`{"items":[]}`), nil
+		body, err = []byte(empty), nil
 	}
 	if err != nil {
 		return problem(err)

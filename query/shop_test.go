@@ -17,6 +17,7 @@ import (
 	"jangbu/domain/member"
 	"jangbu/domain/order"
 	"jangbu/domain/product"
+	"jangbu/domain/stock"
 	"jangbu/infra/readmodel"
 	"jangbu/infra/web"
 	"jangbu/projector"
@@ -60,14 +61,16 @@ func (s *shop) over(m query.Model) {
 	query.New(m).Register(s.api)
 }
 
-// openShop is a shop with a member, two products and three orders, which has been built.
+// openShop is a shop with a member, a product in stock and three orders, which has been built.
 func openShop(t *testing.T) *shop {
 	s := newShop(t)
-	s.log.Add(t, "member-M", member.Registered{Name: "Mina", City: "Seoul", Country: "Korea"})
-	s.log.Add(t, "product-P", product.Created{Name: "Pen", Category: "Desk", Price: 150, Currency: "USD"})
+	s.log.Add(t, "member-M", member.Registered{Name: "Mina", Email: "mina@shop.example", City: "Seoul", Country: "Korea"})
+	s.log.Add(t, "product-P", product.Created{Name: "Pen", Category: "Desk", Price: 150, Currency: "USD", Tags: []string{"blue"}})
+	s.log.Add(t, "stock-P", stock.Restocked{Quantity: 2})
 	for i := 1; i <= 3; i++ {
 		s.log.Add(t, order.Stream(fmt.Sprint(i)), s.order(i))
 	}
+	s.log.Add(t, "stock-P", stock.LowWaterSet{LowWater: 5})
 	s.replay()
 	return s
 }

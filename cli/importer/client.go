@@ -10,17 +10,18 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
 )
 
-// ErrStopped is wrapped by the error of a run that ended before its plan did, because the server stayed silent.
-// The run can be repeated to resume it.
-var ErrStopped = errors.New("the server does not answer")
+// ErrStopped is wrapped by the error of a run that ended before its plan did, because nothing was answered for good any
+// more. The run can be repeated to resume it.
+var ErrStopped = errors.New("the import does not get on")
 
-// client posts requests until they are answered for good. It is safe for concurrent use.
+// client posts commands until they are answered for good. It is safe for concurrent use.
 type client struct {
 	http     *http.Client
 	base     string
@@ -35,7 +36,8 @@ type client struct {
 const (
 	maxBackoff    = 2 * time.Second
 	maxRetryAfter = 10 * time.Second
-	maxFaults     = 4 // tries of a request that the server answers with 500
+	maxFaults     = 4 // tries of a command that the server answers with 500
+	maxAnswer     = 16 << 20
 )
 
 // answer is what the server said for good.
@@ -46,6 +48,7 @@ type answer struct {
 
 // problemBody is the part of an RFC 9457 problem that a person wants to read.
 type problemBody struct {
+	Type   string `json:"type"`
 	Title  string `json:"title"`
 	Detail string `json:"detail"`
 	Errors []struct {
@@ -69,36 +72,64 @@ func newClient(cfg Config) (*client, error) {
 	return c, nil
 }
 
-// post sends one request until the server answers it for good, pausing longer after each try that failed in passing:
-// no connection, no answer in time, or a status that says to come back. Its error is that of ctx, or ErrStopped when no
-// request of this client has been answered for the client's patience.
-func (c *client) post(ctx context.Context, s *step) (answer, error) {
+// post sends commands in one batch until each is answered for good, pausing longer after each try that failed in passing:
+// no connection, no answer in time, a status that says to come back, or an order that is yet to be confirmed. Only the
+// commands that are not answered go again. Its error is that of ctx, or ErrStopped when no command of this client has
+// been answered for the client's patience.
+func (c *client) post(ctx context.Context, steps []*step) ([]answer, error) {
 	started := time.Since(c.began)
-	faults := 0
+	answers, faults := make([]answer, len(steps)), make([]int, len(steps))
+	open := make([]int, len(steps))
+	for i := range open {
+		open[i] = i
+	}
 	for try := 0; ; try++ {
-		a, pause, err := c.send(ctx, s)
+		again, pause, err := c.try(ctx, steps, open, answers, faults)
 		if ctx.Err() != nil {
-			return answer{}, context.Cause(ctx)
+			return nil, context.Cause(ctx)
 		}
-		if a.status == http.StatusInternalServerError {
-			faults++
-		}
-		if err == nil || faults == maxFaults {
+		if len(again) < len(open) {
 			c.progress.Store(int64(time.Since(c.began)))
-			return a, nil
+		}
+		if open = again; len(open) == 0 {
+			return answers, nil
 		}
 		silent := time.Since(c.began) - max(started, time.Duration(c.progress.Load()))
 		if silent > c.patience {
-			return answer{}, fmt.Errorf("%w: %s, nothing for %s (%w)", ErrStopped, c.base, c.patience, err)
+			return nil, fmt.Errorf("%w: %s, nothing for %s (%w)", ErrStopped, c.base, c.patience, err)
 		}
 		wait := time.NewTimer(max(pause, c.jitter(try)))
 		select {
 		case <-ctx.Done():
 			wait.Stop()
-			return answer{}, context.Cause(ctx)
+			return nil, context.Cause(ctx)
 		case <-wait.C:
 		}
 	}
+}
+
+// try sends the open ones of the steps once. It returns those that have to go again, with why, and the least pause that
+// the server asks for.
+func (c *client) try(ctx context.Context, steps []*step, open []int, answers []answer, faults []int) (again []int, pause time.Duration, why error) {
+	batch := make([]command, len(open))
+	for k, i := range open {
+		s := steps[i]
+		batch[k] = command{Path: s.path, Body: s.body, Key: s.key, IfMatch: s.ifMatch}
+	}
+	got, pause, err := c.send(ctx, batch)
+	if err != nil {
+		return open, pause, err
+	}
+	for k, i := range open {
+		answers[i] = got[k]
+		if got[k].status == http.StatusInternalServerError {
+			faults[i]++
+		}
+		if got[k].passing() && faults[i] < maxFaults {
+			again, why = append(again, i), errors.New(got[k].text())
+		}
+	}
+	return again, pause, why
 }
 
 // jitter is a random pause between half and all of the backoff, which doubles with every try.
@@ -107,40 +138,73 @@ func (c *client) jitter(try int) time.Duration {
 	return top/2 + rand.N(top/2+1)
 }
 
-// send tries once. An error means that the answer may be another next time; pause is then the least the server asks for.
-func (c *client) send(ctx context.Context, s *step) (a answer, pause time.Duration, err error) {
+// command is a command of a batch, and commandAnswer its answer: see POST /batch.
+type command struct {
+	Path    string          `json:"path"`
+	Body    json.RawMessage `json:"body"`
+	Key     string          `json:"idempotency_key,omitempty"`
+	IfMatch string          `json:"if_match,omitempty"`
+}
+
+type commandAnswer struct {
+	Status int         `json:"status"`
+	Body   problemBody `json:"body"`
+}
+
+// send posts a batch. An error means that the answer may be another next time; pause is then the least the server asks
+// for.
+func (c *client) send(ctx context.Context, batch []command) (answers []answer, pause time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+s.path, bytes.NewReader(s.body))
+	body, err := json.Marshal(batch)
 	if err != nil {
-		return answer{}, 0, err
+		return nil, 0, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+"/batch", bytes.NewReader(body))
+	if err != nil {
+		return nil, 0, err
 	}
 	req.Header.Set("Content-Type", "application/json")
-	if s.key != "" {
-		req.Header.Set("Idempotency-Key", s.key)
-	}
-	if s.ifMatch != "" {
-		req.Header.Set("If-Match", s.ifMatch)
-	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return answer{}, 0, err
+		return nil, 0, err
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	body, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
-		return answer{}, 0, fmt.Errorf("read answer: %w", err)
+		return nil, 0, fmt.Errorf("read answer: %w", err)
 	}
-	a.status = resp.StatusCode
-	if a.status >= 400 && json.Unmarshal(body, &a.problem) != nil {
-		a.problem = problemBody{} // not from our server; the status says enough
+	if resp.StatusCode != http.StatusOK { // then none of it was done, or nobody knows: each command goes again, or fails alike
+		a := answer{status: resp.StatusCode}
+		if json.Unmarshal(body, &a.problem) != nil {
+			a.problem = problemBody{} // not from our server; the status says enough
+		}
+		if a.passing() {
+			return nil, retryAfter(resp.Header.Get("Retry-After")), errors.New(a.text())
+		}
+		return slices.Repeat([]answer{a}, len(batch)), 0, nil
 	}
+	var all []commandAnswer
+	if err := json.Unmarshal(body, &all); err != nil || len(all) != len(batch) {
+		return nil, 0, fmt.Errorf("the answer to a batch of %d commands cannot be read (%d answers, %w)", len(batch), len(all), err)
+	}
+	for _, one := range all {
+		answers = append(answers, answer{status: one.Status, problem: one.Body})
+	}
+	return answers, 0, nil
+}
+
+// passing reports whether the same command may be answered otherwise when it comes again.
+func (a answer) passing() bool {
 	switch a.status {
 	case http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return a, retryAfter(resp.Header.Get("Retry-After")), errors.New(a.text())
+		return true
 	}
-	return a, 0, nil
+	return strings.HasSuffix(a.problem.Type, notConfirmed)
 }
+
+// notConfirmed ends the type of the problem of shipping an order whose fulfilment is still under way.
+const notConfirmed = ":order-not-confirmed"
 
 // retryAfter reads the header's form in seconds, bounded; the form with a date is left to the backoff.
 func retryAfter(header string) time.Duration {

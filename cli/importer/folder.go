@@ -26,6 +26,7 @@ type product struct {
 	at                 Place
 	id, name, category string
 	price              int64
+	stock              int64 // before the first order
 	discontinued       bool
 }
 
@@ -69,7 +70,7 @@ func readFolder(dir string) *folder {
 		memberAt: map[string]reference{}, productAt: map[string]reference{}, orderAt: map[string]*order{},
 	}
 	members := readTable(dir, "members.csv", []string{"id", "name", "contact", "city", "country", "phone"}, &l.problems)
-	products := readTable(dir, "products.csv", []string{"id", "name", "category", "list_price", "discontinued"}, &l.problems)
+	products := readTable(dir, "products.csv", []string{"id", "name", "category", "list_price", "opening_stock", "discontinued"}, &l.problems)
 	orders := readTable(dir, "orders.csv", []string{"id", "member_id", "placed_on", "shipped_on", "shipping_fee", "carrier",
 		"ship_name", "ship_city", "ship_country"}, &l.problems)
 	lines := readTable(dir, "lines.csv", []string{"order_id", "product_id", "unit_price", "quantity", "discount_percent"}, &l.problems)
@@ -111,12 +112,13 @@ func (l *loader) loadProducts(t *table) {
 			continue
 		}
 		price, err := cents(t.cell(r, "list_price"))
+		stock, stockErr := between(t.cell(r, "opening_stock"), 0, maxQuantity)
 		flag, flagErr := between(t.cell(r, "discontinued"), 0, 1)
-		if !l.fieldsFit(r.at, named{"list_price", err}, named{"discontinued", flagErr}) {
+		if !l.fieldsFit(r.at, named{"list_price", err}, named{"opening_stock", stockErr}, named{"discontinued", flagErr}) {
 			l.productAt[p.id] = reference{r.at, true}
 			continue
 		}
-		p.price, p.discontinued = price, flag == 1
+		p.price, p.stock, p.discontinued = price, stock, flag == 1
 		l.products = append(l.products, p)
 	}
 }

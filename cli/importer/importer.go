@@ -9,18 +9,18 @@ import (
 
 // Defaults of Config.
 const (
-	DefaultWorkers  = 64
+	DefaultWorkers  = 8
 	DefaultPatience = 30 * time.Second
-	DefaultTimeout  = 10 * time.Second
+	DefaultTimeout  = 30 * time.Second
 	DefaultBackoff  = 50 * time.Millisecond
 )
 
 // Config says where to import to, and how hard to try. Zero fields stand for the defaults.
 type Config struct {
 	URL      string        // of the API, such as http://127.0.0.1:8080
-	Workers  int           // requests in flight
+	Workers  int           // batches in flight
 	Patience time.Duration // how long the server may stay without answering anything before the run stops
-	Timeout  time.Duration // of one try of one request
+	Timeout  time.Duration // of one try of one batch
 	Backoff  time.Duration // pause after the first failed try; it doubles up to 2 s
 	HTTP     *http.Client  // default: keep-alive, as many idle connections as workers
 

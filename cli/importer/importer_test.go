@@ -96,8 +96,14 @@ func check(t *testing.T, s *shop, dir string) {
 		}
 	}
 	for _, row := range products {
-		if p := s.products[row["id"]]; p.discontinued != (row["discontinued"] == "1") {
-			t.Errorf("product %s: discontinued is %t", row["id"], p.discontinued)
+		left := minor(t, row["opening_stock"]) / 100
+		for _, ln := range lines {
+			if ln["product_id"] == row["id"] {
+				left -= minor(t, ln["quantity"]) / 100
+			}
+		}
+		if p := s.products[row["id"]]; p.discontinued != (row["discontinued"] == "1") || p.stock != left {
+			t.Errorf("product %s: discontinued is %t, stock is %d, want %d", row["id"], p.discontinued, p.stock, left)
 		}
 	}
 	seen := map[string]bool{}
@@ -205,6 +211,22 @@ func TestARunThatDiedIsResumed(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+func TestShippingWaitsForConfirmation(t *testing.T) {
+	s := newShop()
+	s.slow = 3
+	mustRun(t, demo, s.serve(t).URL, nil)
+	check(t, s, demo)
+}
+
+func TestAnOrderThatIsNeverConfirmedStopsTheRun(t *testing.T) {
+	s := newShop()
+	s.slow = 1 << 30
+	_, err := run(t, demo, s.serve(t).URL, func(c *importer.Config) { c.Patience = 50 * time.Millisecond })
+	if !errors.Is(err, importer.ErrStopped) || !strings.Contains(err.Error(), "not confirmed yet") {
+		t.Fatalf("error %v", err)
 	}
 }
 

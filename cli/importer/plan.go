@@ -15,6 +15,7 @@ type Kind string
 const (
 	Members   Kind = "members"
 	Products  Kind = "products"
+	Stock     Kind = "stock"
 	Orders    Kind = "orders"
 	Prices    Kind = "prices"
 	Shipments Kind = "shipments"
@@ -22,7 +23,7 @@ const (
 )
 
 // kinds lists every Kind.
-var kinds = [...]Kind{Members, Products, Orders, Prices, Shipments, Endings}
+var kinds = [...]Kind{Members, Products, Stock, Orders, Prices, Shipments, Endings}
 
 // step is one POST of the plan, and where it stands in it. Steps are named by their index.
 type step struct {
@@ -61,6 +62,7 @@ type planner struct {
 type priced struct {
 	product
 	create int   // the step that creates it
+	stock  int   // the step that puts its opening stock there; create where there is none
 	setter int   // the step that set its present price
 	buyers []int // orders placed since, which pay that price
 	orders []int // every order of it
@@ -86,7 +88,12 @@ func plan(f *folder, shop present) []step {
 		if shop.resumed {
 			price = unknownPrice
 		}
-		p.products[d.id] = &priced{product: d, create: i, setter: i, price: price, listed: d.price, lastAt: d.at}
+		stock := i
+		if d.stock > 0 {
+			stock = p.add(step{kind: Stock, at: d.at, what: "stock of product " + d.id, path: "/products/" + url.PathEscape(d.id) + "/restock",
+				key: "import-stock-" + d.id, body: encode(restockBody{d.stock}), needs: []int{i}})
+		}
+		p.products[d.id] = &priced{product: d, create: i, stock: stock, setter: i, price: price, listed: d.price, lastAt: d.at}
 	}
 	for _, o := range f.orders {
 		p.place(o)
@@ -106,7 +113,7 @@ func (p *planner) add(s step) int {
 func (p *planner) place(o order) {
 	there := p.shop.orders[o.id]
 	needs := []int{p.member[o.memberID]}
-	body := orderBody{ID: o.id, MemberID: o.memberID, ShippingFee: o.fee, PlacedOn: o.placedOn}
+	body := orderBody{ID: o.id, MemberID: o.memberID, ShippingFee: o.fee, PlacedOn: o.placedOn, PaymentMethod: "invoice"}
 	if o.shipName != "" || o.shipTo != "" || o.country != "" {
 		body.ShipTo = &shipToBody{o.shipName, o.shipTo, o.country}
 	}
@@ -126,7 +133,7 @@ func (p *planner) place(o order) {
 			continue
 		}
 		p.reprice(d, ln, o.id)
-		needs = append(needs, d.setter)
+		needs = append(needs, d.setter, d.stock)
 	}
 	placed := p.add(step{kind: Orders, at: o.at, lines: lines, what: "order " + o.id, path: "/orders", key: "import-order-" + o.id,
 		body: encode(body), needs: needs})
@@ -234,6 +241,11 @@ type (
 		ShippingFee int64       `json:"shipping_fee,omitempty"`
 		ShipTo      *shipToBody `json:"ship_to,omitempty"`
 		PlacedOn    string      `json:"placed_on"`
+
+		PaymentMethod string `json:"payment_method"` // what was paid long ago is nothing to ask a gateway for
+	}
+	restockBody struct {
+		Quantity int64 `json:"quantity"`
 	}
 	shipBody struct {
 		Carrier   string `json:"carrier"`

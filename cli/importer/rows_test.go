@@ -88,7 +88,7 @@ func TestBadRowsAreNamedAndTheRestGoesOn(t *testing.T) {
 			orders: []string{"1"},
 		},
 		"a bad product takes its orders along": {
-			files: map[string]string{"products.csv": "id,name,category,list_price,discontinued\nP,Pen,Pens,two,1\nQ,Quill,Pens,3.00,0\n"},
+			files: map[string]string{"products.csv": "id,name,category,list_price,opening_stock,discontinued\nP,Pen,Pens,two,9,1\nQ,Quill,Pens,3.00,9,0\n"},
 			want: []string{`products.csv:2: list_price: "two" is not an amount such as 14.00`,
 				"orders.csv:2: order 1 is left out because of products.csv:2", "orders.csv:3: order 2 is left out because of products.csv:2"},
 			orders: []string{"3"},

@@ -74,54 +74,79 @@ func (r *runner) prepare(steps []step) {
 	}
 }
 
+// The bounds of a batch: commands, and bytes of their bodies.
+const (
+	maxBatch      = 100
+	maxBatchBytes = 256 << 10
+)
+
 type result struct {
-	step   int
-	answer answer
-	err    error
+	batch   []int
+	answers []answer
+	err     error
 }
 
-// execute hands steps to workers as they become ready, until all have ended or one cannot be answered.
+// execute hands batches of steps to workers as they become ready, until all have ended or one cannot be answered. Steps of
+// one batch do not wait for each other: each was ready.
 func (r *runner) execute(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	work, results := make(chan int), make(chan result)
+	work, results := make(chan []int), make(chan result)
 	var workers sync.WaitGroup
 	defer workers.Wait()
 	defer close(work)
-	for range min(r.cfg.Workers, len(r.steps)) {
+	for range r.cfg.Workers {
 		workers.Go(func() {
-			for i := range work {
-				a, err := r.client.post(ctx, &r.steps[i])
-				results <- result{i, a, err}
+			for batch := range work {
+				steps := make([]*step, len(batch))
+				for k, i := range batch {
+					steps[k] = &r.steps[i]
+				}
+				answers, err := r.client.post(ctx, steps)
+				results <- result{batch, answers, err}
 			}
 		})
 	}
 	var stopped error
 	for busy := 0; ; {
-		next, out := -1, chan int(nil)
-		if stopped == nil {
-			if next = r.next(); next >= 0 {
-				out = work
+		for stopped == nil && busy < r.cfg.Workers {
+			batch := r.take()
+			if len(batch) == 0 {
+				break
 			}
+			work <- batch
+			busy++
 		}
-		if next < 0 && busy == 0 {
+		if busy == 0 {
 			return stopped
 		}
-		select {
-		case out <- next:
-			heap.Pop(&r.ready)
-			busy++
-		case res := <-results:
-			busy--
-			switch {
-			case res.err == nil:
-				r.settle(res)
-			case stopped == nil:
-				stopped = res.err
-				cancel()
+		res := <-results
+		busy--
+		switch {
+		case res.err == nil:
+			for k, i := range res.batch {
+				r.settle(i, res.answers[k])
 			}
+		case stopped == nil:
+			stopped = res.err
+			cancel()
 		}
 	}
+}
+
+// take removes the earliest steps that can be posted: so many that every worker gets a share, and no more than fit a
+// batch.
+func (r *runner) take() (batch []int) {
+	size, share := 0, max(1, min(maxBatch, len(r.ready)/r.cfg.Workers))
+	for len(batch) < share && size < maxBatchBytes {
+		i := r.next()
+		if i < 0 {
+			break
+		}
+		heap.Pop(&r.ready)
+		batch, size = append(batch, i), size+len(r.steps[i].body)
+	}
+	return batch
 }
 
 // next is the earliest step that can be posted, or -1. Steps that no longer make sense end here.
@@ -147,16 +172,16 @@ func (r *runner) next() int {
 }
 
 // settle notes the answer to a step.
-func (r *runner) settle(res result) {
-	s := &r.steps[res.step]
-	if res.answer.good(s) {
+func (r *runner) settle(i int, a answer) {
+	s := &r.steps[i]
+	if a.good(s) {
 		r.done[s.kind]++
-		r.end(res.step, done, Place{})
+		r.end(i, done, Place{})
 		return
 	}
-	at := s.blame(res.answer)
-	r.problems.add(at, "%s: %s", s.what, res.answer.text())
-	r.end(res.step, failed, at)
+	at := s.blame(a)
+	r.problems.add(at, "%s: %s", s.what, a.text())
+	r.end(i, failed, at)
 }
 
 func (r *runner) end(i int, how state, cause Place) {

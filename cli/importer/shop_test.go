@@ -3,12 +3,12 @@ package importer_test
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -22,6 +22,8 @@ type shop struct {
 	orders   map[string]*takenOrder
 	effects  []string // every command that changed something, in order
 	requests int
+	slow     int            // how often shipping an order is asked before it is confirmed
+	asked    map[string]int // how often it was, by order
 
 	// fault, if set, is asked before and after each request takes effect; see the values of misdeed.
 	fault func(n int, r *http.Request) misdeed
@@ -47,6 +49,7 @@ type remembered struct {
 
 type soldProduct struct {
 	price        int64
+	stock        int64
 	discontinued bool
 }
 
@@ -59,7 +62,8 @@ type takenOrder struct {
 }
 
 func newShop() *shop {
-	return &shop{keys: map[string]remembered{}, members: map[string]string{}, products: map[string]*soldProduct{}, orders: map[string]*takenOrder{}}
+	return &shop{keys: map[string]remembered{}, members: map[string]string{}, products: map[string]*soldProduct{}, orders: map[string]*takenOrder{},
+		asked: map[string]int{}}
 }
 
 func (s *shop) serve(t *testing.T) *httptest.Server {
@@ -69,11 +73,60 @@ func (s *shop) serve(t *testing.T) *httptest.Server {
 	return srv
 }
 
+// ServeHTTP serves POST /batch. The commands of a batch run side by side; when one of them breaks the connection, the others
+// have happened.
 func (s *shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
+	var batch []batched
+	if err := json.NewDecoder(r.Body).Decode(&batch); err != nil || r.URL.Path != "/batch" {
+		problem(w, 400, fmt.Sprintf("%s with %v", r.URL.Path, err))
 		return
 	}
+	answers := make([]batchedAnswer, len(batch))
+	var broken atomic.Bool
+	var running sync.WaitGroup
+	for i, b := range batch {
+		running.Go(func() {
+			one, err := http.NewRequest(http.MethodPost, b.Path, nil)
+			if err != nil {
+				panic(err)
+			}
+			one.Header.Set("Idempotency-Key", b.Key)
+			if b.Key == "" {
+				one.Header.Del("Idempotency-Key")
+			}
+			if b.IfMatch != "" {
+				one.Header.Set("If-Match", b.IfMatch)
+			}
+			status, body, hangs := s.serveOne(one, b.Body)
+			answers[i] = batchedAnswer{status, json.RawMessage(body)}
+			if hangs {
+				broken.Store(true)
+			}
+		})
+	}
+	running.Wait()
+	if broken.Load() {
+		panic(http.ErrAbortHandler)
+	}
+	if err := json.NewEncoder(w).Encode(answers); err != nil {
+		panic(err)
+	}
+}
+
+type batched struct {
+	Path    string          `json:"path"`
+	Body    json.RawMessage `json:"body"`
+	Key     string          `json:"idempotency_key"`
+	IfMatch string          `json:"if_match"`
+}
+
+type batchedAnswer struct {
+	Status int             `json:"status"`
+	Body   json.RawMessage `json:"body"`
+}
+
+// serveOne serves one command, with what goes wrong with it.
+func (s *shop) serveOne(r *http.Request, body []byte) (status int, answer string, hangs bool) {
 	if s.gate != nil && r.URL.Path == "/orders" {
 		var b struct{ ID string }
 		if json.Unmarshal(body, &b) == nil {
@@ -89,21 +142,14 @@ func (s *shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch bad {
 	case busy:
-		w.Header().Set("Retry-After", "0")
-		problem(w, 503, "the event store is away")
-		return
+		return 503, `{"title":"x","detail":"the event store is away"}`, false
 	case hangUp:
-		panic(http.ErrAbortHandler)
+		return 0, `{}`, true
 	case crash:
-		problem(w, 500, "broken")
-		return
+		return 500, `{"title":"x","detail":"broken"}`, false
 	}
-	status, answer := s.once(r, string(body))
-	if bad == loseAnswer {
-		panic(http.ErrAbortHandler)
-	}
-	w.WriteHeader(status)
-	io.WriteString(w, answer)
+	status, answer = s.once(r, string(body))
+	return status, answer, bad == loseAnswer
 }
 
 func problem(w http.ResponseWriter, status int, detail string) {
@@ -132,9 +178,13 @@ func (s *shop) once(r *http.Request, body string) (int, string) {
 func (s *shop) act(r *http.Request, body []byte) (int, string) {
 	var b struct {
 		ID, Name, MemberID, PlacedOn, ShippedOn, Carrier string
-		Price, ShippingFee                               int64
-		Lines                                            []struct{ ProductID string }
-		ShipTo                                           *struct{ Name string }
+		Price, ShippingFee, Quantity                     int64
+		PaymentMethod                                    string
+		Lines                                            []struct {
+			ProductID string
+			Quantity  int64
+		}
+		ShipTo *struct{ Name string }
 	}
 	if err := json.Unmarshal([]byte(strings.ReplaceAll(string(body), "_", "")), &b); err != nil {
 		return 400, `{"detail":"no JSON"}`
@@ -168,6 +218,9 @@ func (s *shop) act(r *http.Request, body []byte) (int, string) {
 				if p == nil || p.discontinued {
 					return 422, fmt.Sprintf(`{"detail":"x","errors":[{"pointer":"/lines/%d/product_id","detail":"is not sold"}]}`, i)
 				}
+				if p.stock -= ln.Quantity; p.stock < 0 || b.PaymentMethod != "invoice" {
+					return 409, `{"detail":"sold out, or not paid"}`
+				}
 				o.prices[ln.ProductID] = p.price
 			}
 			if b.ShipTo != nil {
@@ -178,22 +231,31 @@ func (s *shop) act(r *http.Request, body []byte) (int, string) {
 		s.effects = append(s.effects, parts[0]+" "+b.ID)
 		return 201, fmt.Sprintf(`{"id":%q,"revision":0}`, b.ID)
 	}
-	return s.change(parts[0], parts[1], parts[2], b.Price, b.ShippedOn, r.Header.Get("If-Match") != "")
+	number := b.Price
+	if parts[2] == "restock" {
+		number = b.Quantity
+	}
+	return s.change(parts[0], parts[1], parts[2], number, b.ShippedOn, r.Header.Get("If-Match") != "")
 }
 
-func (s *shop) change(kind, id, verb string, price int64, shippedOn string, noMatch bool) (int, string) {
+func (s *shop) change(kind, id, verb string, number int64, shippedOn string, noMatch bool) (int, string) {
 	p, o := s.products[id], s.orders[id]
 	switch {
 	case kind == "products" && p == nil, kind == "orders" && o == nil:
 		return 404, `{"detail":"does not exist"}`
-	case verb == "reprice" && p.price == price, verb == "discontinue" && p.discontinued, verb == "ship" && o.shippedOn == shippedOn:
+	case verb == "reprice" && p.price == number, verb == "discontinue" && p.discontinued, verb == "ship" && o.shippedOn == shippedOn:
 		return 200, `{"revision":1}`
 	case noMatch:
 		return 412, `{"detail":"another revision"}`
 	case verb == "reprice":
-		p.price = price
+		p.price = number
+	case verb == "restock":
+		p.stock += number
 	case verb == "discontinue":
 		p.discontinued = true
+	case verb == "ship" && s.asked[id] < s.slow:
+		s.asked[id]++
+		return 409, `{"type":"urn:jangbu:problem:order-not-confirmed","detail":"not confirmed yet"}`
 	case verb == "ship" && o.shippedOn != "":
 		return 409, `{"detail":"shipped already"}`
 	case verb == "ship":

@@ -53,20 +53,26 @@ func (r *runner) ask(ctx context.Context, probes []step) ([]bool, error) {
 	there := make([]bool, len(probes))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(r.cfg.Workers)
-	for i := range probes {
+	for from := 0; from < len(probes); from += maxBatch {
+		to := min(from+maxBatch, len(probes))
 		g.Go(func() error {
-			probe := &probes[i]
-			probe.ifMatch = noRevision
-			a, err := r.client.post(ctx, probe)
+			batch := make([]*step, to-from)
+			for i := range batch {
+				batch[i] = &probes[from+i]
+				batch[i].ifMatch = noRevision
+			}
+			answers, err := r.client.post(ctx, batch)
 			if err != nil {
 				return err
 			}
-			switch a.status {
-			case http.StatusNotFound:
-			case http.StatusOK, http.StatusPreconditionFailed, http.StatusConflict:
-				there[i] = true
-			default:
-				return fmt.Errorf("%s%s answered %s", r.client.base, probe.path, a.text())
+			for i, a := range answers {
+				switch a.status {
+				case http.StatusNotFound:
+				case http.StatusOK, http.StatusPreconditionFailed, http.StatusConflict:
+					there[from+i] = true
+				default:
+					return fmt.Errorf("%s%s answered %s", r.client.base, batch[i].path, a.text())
+				}
 			}
 			return nil
 		})

@@ -37,6 +37,11 @@ func Run(t *testing.T, open func(t *testing.T) command.Store) {
 		"batch: order":           testBatchOrder,
 		"batch: keys":            testBatchKeys,
 		"batch: malformed":       testBatchMalformed,
+		"whole shop":             testWholeShop,
+		"whole shop: again":      testWholeShopAgain,
+		"stock yet to be":        testStockYetToBe,
+		"emails":                 testEmails,
+		"emails: race":           testEmailRace,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
 	}

@@ -70,8 +70,9 @@ func Apply(s State, e any) State {
 // Command is what can be asked of an address.
 type Command interface{ isCommand() }
 
-// Reserve sets an address aside for a member. Abandoned says that the member it is set aside for so far
-// neither has the address nor can make it theirs any more.
+// Reserve sets an address aside for a member, or does so once more: it always causes an event, so that whoever was about
+// to take the address from the member finds the stream changed. Abandoned says that the member it is set aside for so
+// far neither has the address nor can make it theirs any more.
 type Reserve struct {
 	MemberID  string
 	Abandoned bool
@@ -90,10 +91,7 @@ func (Release) isCommand() {}
 func Decide(s State, c Command) ([]any, error) {
 	switch c := c.(type) {
 	case Reserve:
-		switch {
-		case s.MemberID == c.MemberID:
-			return nil, nil
-		case s.MemberID != "" && !c.Abandoned:
+		if s.MemberID != "" && s.MemberID != c.MemberID && !c.Abandoned {
 			return nil, &domain.Refused{Code: "email-taken", Detail: "Another member has this e-mail address."}
 		}
 		return []any{Reserved{MemberID: c.MemberID}}, nil

@@ -49,7 +49,7 @@ type Ship struct {
 	Carrier   string
 	Tracking  string
 	ShippedOn string         // YYYY-MM-DD; empty: today
-	Lines     []LineQuantity // empty: all that has not been shipped
+	Lines     []LineQuantity // nil: all that has not been shipped
 }
 
 // Deliver says that a parcel has arrived.
@@ -62,7 +62,7 @@ type Deliver struct {
 // TakeBack takes units of an order back. What was paid for them is paid back.
 type TakeBack struct {
 	ID             string
-	Lines          []LineQuantity // empty: all that was shipped and has not come back
+	Lines          []LineQuantity // nil: all that was shipped and has not come back
 	Restock        bool           // they can be sold again
 	RefundShipping bool           // pay back the shipping fee, too; only with the last units of the order
 	Reason         string
@@ -75,8 +75,8 @@ type Cancel struct {
 	Reason string
 }
 
-// Outcome records what came of a step of fulfilment. It changes nothing when the order does not need that step any
-// more.
+// Outcome records what came of a step of fulfilment. It changes nothing when the order does not need that step (any
+// more).
 type Outcome struct {
 	ID       string
 	Step     Step
@@ -101,10 +101,13 @@ func (Outcome) isCommand()  {}
 //	order-total-too-large   Place: the total is over money.Max
 //	order-not-confirmed     Ship: stock and payment are not settled yet; it passes
 //	order-already-shipped   Ship: there is less left than that; Cancel
-//	order-already-cancelled Cancel: with another reason; Ship
-//	order-not-shipped       Deliver, TakeBack: there is no such parcel, or less has been shipped than that
+//	order-already-cancelled Cancel: for another reason; Ship, Deliver, TakeBack
+//	order-not-shipped       Deliver, TakeBack: there is no such parcel, or less is out there than that
+//
+// A parcel that was sent is not sent again in the same words if nothing is left to ship, or if they name its tracking
+// number and lines; a parcel that has arrived does not arrive again.
 func Decide(s State, c Command, now time.Time) ([]any, error) {
-	now = now.UTC()
+	now = now.UTC().Round(0) // as it reads back from the log: without the monotonic clock
 	today := now.Format(domain.DateLayout)
 	if c, ok := c.(Place); ok {
 		return place(s, c, now)

@@ -1,6 +1,7 @@
 package order
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -23,7 +24,9 @@ func shop() map[string]product.State {
 		"apples": {Exists: true, Name: "Dried Apples", Category: "Produce", Price: 4240, Currency: "USD"},
 		"yen":    {Exists: true, Name: "Mochi", Category: "Sweets", Price: 100, Currency: "JPY"},
 		"gone":   {Exists: true, Name: "Chai", Category: "Beverages", Price: 1800, Currency: "USD", Discontinued: true},
-		"dear":   {Exists: true, Name: "Ring", Category: "Jewels", Price: money.Max, Currency: "USD"},
+		"sale": {Exists: true, Name: "Tofu", Category: "Produce", Price: 2325, Currency: "USD",
+			Sale: &product.SaleSet{Price: 700, From: now.UTC(), Until: now.Add(time.Second).UTC()}},
+		"dear": {Exists: true, Name: "Ring", Category: "Jewels", Price: money.Max, Currency: "USD"},
 	}
 }
 
@@ -35,13 +38,15 @@ func placing(change func(*Place)) Place {
 }
 
 func placed(change func(*Placed)) Placed {
-	p := Placed{MemberID: "VINET", MemberCountry: "France", Currency: "USD", PlacedOn: "1996-07-04", Lines: []Line{
+	p := Placed{MemberID: "VINET", MemberCountry: "France", Currency: "USD", PlacedOn: "1996-07-04", PlacedAt: now.UTC(), Lines: []Line{
 		{ProductID: "queso", Name: "Queso Cabrales", Category: "Dairy", UnitPrice: 1400, Quantity: 12, Amount: 16800},
 		{ProductID: "apples", Name: "Dried Apples", Category: "Produce", UnitPrice: 4240, Quantity: 35, DiscountPercent: 15, Amount: 126140},
 	}}
 	change(&p)
 	return p
 }
+
+func manual(p *Placed) { p.Manual = true }
 
 func lines(items ...Item) Place { return placing(func(p *Place) { p.Lines = items }) }
 
@@ -60,6 +65,14 @@ func TestPlace(t *testing.T) {
 			})}},
 		{Name: "two lines of one product", When: lines(Item{"queso", 1, 0}, Item{"queso", 1, 0}),
 			Then: []any{placed(func(p *Placed) { p.Lines = []Line{queso, queso} })}},
+		{Name: "on account", When: placing(func(p *Place) { p.PaymentMethod = Invoice }), Then: []any{placed(func(p *Placed) { p.PaymentMethod = Invoice })}},
+		{Name: "by card, said in words", When: placing(func(p *Place) { p.PaymentMethod = Card }), Then: []any{placed(as)}},
+		{Name: "paid with shells", When: placing(func(p *Place) { p.PaymentMethod = "shells" }), Err: domaintest.Invalid("/payment_method")},
+		{Name: "fulfilled outside of jangbu", When: placing(func(p *Place) { p.Manual = true }), Then: []any{placed(manual)}},
+		{Name: "at the price of a sale", When: lines(Item{"sale", 2, 0}), Then: []any{placed(func(p *Placed) {
+			p.Lines = []Line{{ProductID: "sale", Name: "Tofu", Category: "Produce", UnitPrice: 700, Quantity: 2, Amount: 1400}}
+		})}},
+		{Name: "by a closed member", When: placing(func(p *Place) { p.Member.Closed = true }), Err: domaintest.Refused("member-closed")},
 		{Name: "place twice", Given: []any{placed(as)}, When: placing(func(*Place) {}), Err: domaintest.Refused("order-exists")},
 		{Name: "unknown member", When: placing(func(p *Place) { p.Member = member.State{} }), Err: domaintest.Invalid("/member_id")},
 		{Name: "unknown products", When: lines(Item{"nix", 1, 0}, Item{"queso", 1, 0}, Item{"nada", 1, 0}),
@@ -90,7 +103,7 @@ func (c Place) withItems(item Item) Place {
 }
 
 func TestShipAndCancel(t *testing.T) {
-	order := placed(func(*Placed) {})
+	order := placed(manual)
 	sent := Shipped{Carrier: "Federal", Tracking: "1Z", ShippedOn: "1996-07-16"}
 	off := Cancelled{Reason: "changed their mind"}
 	shipped, cancelled := []any{order, sent}, []any{order, off}
@@ -130,12 +143,64 @@ func fold(events []any) State {
 }
 
 func TestGolden(t *testing.T) {
+	lines := []Line{
+		{ProductID: "11", Name: "Queso Cabrales", Category: "Dairy Products", UnitPrice: 1400, Quantity: 12, Amount: 16800},
+		{ProductID: "51", Name: "Manjimup Dried Apples", Category: "Produce", UnitPrice: 4240, Quantity: 35, DiscountPercent: 15, Amount: 126140},
+	}
+	to := &ShipTo{Name: "Vins et alcools Chevalier", City: "Reims", Country: "France"}
 	domaintest.Golden(t, Codec, map[string]any{
-		"order.placed.v1": Placed{MemberID: "VINET", MemberCountry: "France", Currency: "USD", Lines: []Line{
-			{ProductID: "11", Name: "Queso Cabrales", Category: "Dairy Products", UnitPrice: 1400, Quantity: 12, Amount: 16800},
-			{ProductID: "51", Name: "Manjimup Dried Apples", Category: "Produce", UnitPrice: 4240, Quantity: 35, DiscountPercent: 15, Amount: 126140},
-		}, ShippingFee: 3238, ShipTo: &ShipTo{Name: "Vins et alcools Chevalier", City: "Reims", Country: "France"}, PlacedOn: "1996-07-04"},
-		"order.shipped.v1":   Shipped{Carrier: "Federal Shipping", Tracking: "1Z-999", ShippedOn: "1996-07-16"},
-		"order.cancelled.v1": Cancelled{Reason: "changed their mind"},
+		"order.placed.v1": Placed{MemberID: "VINET", MemberCountry: "France", Currency: "USD", Lines: lines,
+			ShippingFee: 3238, ShipTo: to, PlacedOn: "1996-07-04", Manual: true},
+		"order.placed.v2": Placed{MemberID: "VINET", MemberCountry: "France", Currency: "USD", Lines: lines,
+			ShippingFee: 3238, ShipTo: to, PlacedOn: "1996-07-04", PlacedAt: now.UTC(), PaymentMethod: Invoice},
+		"order.stock_reserved.v1":     StockReserved{},
+		"order.stock_refused.v1":      StockRefused{ProductID: "11", Wanted: 12, Available: 3},
+		"order.payment_authorised.v1": PaymentAuthorised{Amount: 146178},
+		"order.payment_refused.v1":    PaymentRefused{Reason: "insufficient funds"},
+		"order.confirmed.v1":          Confirmed{},
+		"order.shipped.v1":            Shipped{Carrier: "Federal Shipping", Tracking: "1Z-999", ShippedOn: "1996-07-16"},
+		"order.stock_shipped.v1":      StockShipped{Parcel: 1},
+		"order.payment_captured.v1":   PaymentCaptured{Amount: 146178},
+		"order.delivered.v1":          Delivered{Parcel: 1, DeliveredOn: "1996-07-18"},
+		"order.returned.v1": Returned{Lines: []LineQuantity{{Line: 1, Quantity: 2}}, Amount: 2800, Restock: true, Reason: "too salty",
+			ReturnedOn: "1996-07-20"},
+		"order.stock_returned.v1":   StockReturned{Return: 1},
+		"order.payment_refunded.v1": PaymentRefunded{Return: 1, Amount: 2800},
+		"order.cancelled.v1":        Cancelled{Reason: "changed their mind"},
+		"order.stock_released.v1":   StockReleased{},
+		"order.payment_voided.v1":   PaymentVoided{},
 	})
+}
+
+// TestLaterFields: the code came later, as did the lines of a parcel; events without are read as ever.
+func TestLaterFields(t *testing.T) {
+	for want, e := range map[string]any{
+		`{"reason":"Queso is sold out.","code":"sold-out"}`:                           Cancelled{Reason: "Queso is sold out.", Code: SoldOut},
+		`{"carrier":"A","shipped_on":"1996-07-16","lines":[{"line":2,"quantity":3}]}`: Shipped{Carrier: "A", ShippedOn: "1996-07-16", Lines: []LineQuantity{{2, 3}}},
+		`{"lines":[{"line":1,"quantity":1}],"amount":0,"returned_on":"1996-07-20"}`:   Returned{Lines: []LineQuantity{{1, 1}}, ReturnedOn: "1996-07-20"},
+	} {
+		if _, data, err := Codec.Encode(e); err != nil || string(data) != want {
+			t.Errorf("%s, want %s (%v)", data, want, err)
+		}
+		domaintest.Recode(t, Codec, e)
+	}
+}
+
+// TestManualSinceV1: what was placed before there were stock and payments is never fulfilled, and ships as it did.
+func TestManualSinceV1(t *testing.T) {
+	data, err := os.ReadFile("testdata/order.placed.v1.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := Codec.Decode("order.placed.v1", data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := fold([]any{e})
+	if step := Next(s, now, 0); !s.Manual || step != (Step{}) {
+		t.Errorf("next is %+v", step)
+	}
+	if events, err := Decide(s, Ship{ID: "1", Carrier: "Federal"}, now); len(events) != 1 || err != nil {
+		t.Errorf("%v, %v", events, err)
+	}
 }

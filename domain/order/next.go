@@ -7,7 +7,7 @@ type StepKind string
 
 // The steps of fulfilment, and the events that record their outcome on the order's stream.
 const (
-	StepNone      StepKind = ""          // nothing to do, until Step.Until if that is set
+	StepNone      StepKind = ""          // nothing to do until somebody does something with the order
 	StepReserve   StepKind = "reserve"   // StockReserved; or StockRefused and Cancelled
 	StepAuthorise StepKind = "authorise" // PaymentAuthorised and Confirmed; or PaymentRefused and Cancelled
 	StepExpire    StepKind = "expire"    // Cancelled with PaymentTimeout
@@ -98,6 +98,9 @@ func (s State) ToRelease() []ProductQuantity {
 
 // outcome is the events that record what came of a step, if it is still asked for: two workers may have done it.
 func outcome(s State, o Outcome) []any {
+	if s.Manual {
+		return nil
+	}
 	switch o.Step.Kind {
 	case StepReserve:
 		return s.reserved(o)
@@ -108,11 +111,11 @@ func outcome(s State, o Outcome) []any {
 			return []any{Cancelled{Reason: "The payment did not arrive in time.", Code: PaymentTimeout}}
 		}
 	case StepRelease:
-		if s.Status == StatusCancelled && !s.Released {
+		if s.Status == StatusCancelled && !s.Released && len(s.ToRelease()) > 0 {
 			return []any{StockReleased{}}
 		}
 	case StepVoid:
-		if s.Status == StatusCancelled && !s.Voided {
+		if s.Status == StatusCancelled && s.Reserved && !s.Voided {
 			return []any{PaymentVoided{}}
 		}
 	case StepDispatch:
@@ -120,17 +123,24 @@ func outcome(s State, o Outcome) []any {
 			return []any{StockShipped{Parcel: n}}
 		}
 	case StepCapture:
-		if !s.Captured {
+		if len(s.Parcels) > 0 && !s.Captured {
 			return []any{PaymentCaptured{Amount: s.Total()}}
 		}
-	case StepRestock:
-		if n := o.Step.Return; n >= 1 && n <= len(s.Returns) && !s.Returns[n-1].Restocked {
-			return []any{StockReturned{Return: n}}
-		}
-	case StepRefund:
-		if n := o.Step.Return; n >= 1 && n <= len(s.Returns) && !s.Returns[n-1].Refunded {
-			return []any{PaymentRefunded{Return: n, Amount: s.Returns[n-1].Amount}}
-		}
+	case StepRestock, StepRefund:
+		return s.tookBack(o.Step)
+	}
+	return nil
+}
+
+func (s State) tookBack(step Step) []any {
+	if step.Return < 1 || step.Return > len(s.Returns) {
+		return nil
+	}
+	switch r := s.Returns[step.Return-1]; {
+	case step.Kind == StepRestock && r.Restock && !r.Restocked:
+		return []any{StockReturned{Return: step.Return}}
+	case step.Kind == StepRefund && r.Amount > 0 && s.Captured && !r.Refunded:
+		return []any{PaymentRefunded{Return: step.Return, Amount: r.Amount}}
 	}
 	return nil
 }

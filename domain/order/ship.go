@@ -1,8 +1,11 @@
 package order
 
 import (
+	"cmp"
 	"fmt"
+	"math"
 	"reflect"
+	"slices"
 
 	"jangbu/domain"
 )
@@ -25,22 +28,38 @@ func ship(s State, c Ship, today string) ([]any, error) {
 	case s.Status == StatusPlaced && !s.Manual:
 		return nil, &domain.Refused{Code: "order-not-confirmed",
 			Detail: "Order " + c.ID + " is not confirmed yet: its stock is not reserved, or its payment not authorised. Try again."}
-	case len(unshipped) == 0 && s.saidAgain(e, c):
+	case s.saidAgain(e, c, len(unshipped) == 0):
 		return nil, nil
 	case len(unshipped) == 0:
 		return nil, alreadyShipped(c.ID)
 	}
-	for _, l := range e.Lines {
-		if left := quantity(unshipped, l.Line); l.Quantity > left {
-			return nil, &domain.Refused{Code: "order-already-shipped",
-				Detail: fmt.Sprintf("Of line %d of order %s, %d units are left to ship.", l.Line, c.ID, left)}
-		}
+	if line, left, ok := within(e.Lines, unshipped); !ok {
+		return nil, &domain.Refused{Code: "order-already-shipped",
+			Detail: fmt.Sprintf("Of line %d of order %s, %d units are left to ship.", line, c.ID, left)}
 	}
 	return []any{e}, nil
 }
 
-// saidAgain reports whether the last parcel is what the command asks for.
-func (s State) saidAgain(e Shipped, c Ship) bool {
+// within looks for a line of which more is wanted than there is.
+func within(wanted, there []LineQuantity) (line int, left int64, ok bool) {
+	of := map[int]int64{}
+	for _, l := range there {
+		of[l.Line] = l.Quantity
+	}
+	for _, l := range wanted {
+		if l.Quantity > of[l.Line] {
+			return l.Line, of[l.Line], false
+		}
+	}
+	return 0, 0, true
+}
+
+// saidAgain reports whether the last parcel is what the command asks for. While there is something left to ship, only a
+// tracking number tells a parcel from another one just like it.
+func (s State) saidAgain(e Shipped, c Ship, allShipped bool) bool {
+	if len(s.Parcels) == 0 || (!allShipped && (e.Tracking == "" || e.Lines == nil)) {
+		return false
+	}
 	last := s.Parcels[len(s.Parcels)-1].Shipped
 	if c.ShippedOn == "" { // "today", said again on another day
 		e.ShippedOn = last.ShippedOn
@@ -51,8 +70,15 @@ func (s State) saidAgain(e Shipped, c Ship) bool {
 	return reflect.DeepEqual(e, last)
 }
 
-// checkLines checks what a client says of lines; nil stays nil.
+// checkLines checks what a client says of lines and sorts it by line; none is nil.
 func (s State) checkLines(invalid *domain.Invalid, lines []LineQuantity) []LineQuantity {
+	if lines != nil && len(lines) == 0 {
+		invalid.Add("/lines", "must name a line; all of them if it is left out")
+	}
+	if len(lines) > len(s.Lines) {
+		invalid.Add("/lines", fmt.Sprintf("must be at most %d, the lines of the order", len(s.Lines)))
+		return nil
+	}
 	seen := map[int]bool{}
 	for i, l := range lines {
 		at := fmt.Sprintf("/lines/%d", i)
@@ -68,7 +94,7 @@ func (s State) checkLines(invalid *domain.Invalid, lines []LineQuantity) []LineQ
 	if len(lines) == 0 {
 		return nil
 	}
-	return lines
+	return slices.SortedFunc(slices.Values(lines), func(a, b LineQuantity) int { return cmp.Compare(a.Line, b.Line) })
 }
 
 func day(invalid *domain.Invalid, pointer, s, today string) string {
@@ -82,15 +108,19 @@ func day(invalid *domain.Invalid, pointer, s, today string) string {
 func deliver(s State, c Deliver, today string) ([]any, error) {
 	var invalid domain.Invalid
 	on := day(&invalid, "/delivered_on", c.DeliveredOn, today)
-	invalid.Within("/parcel", int64(c.Parcel), 0, int64(max(len(s.Parcels), 1)))
+	invalid.Within("/parcel", int64(c.Parcel), 0, math.MaxInt32)
 	if err := invalid.Err(); err != nil {
 		return nil, err
 	}
 	if s.Status == StatusCancelled {
 		return nil, alreadyCancelled(c.ID)
 	}
-	if len(s.Parcels) == 0 {
+	switch n := len(s.Parcels); {
+	case n == 0:
 		return nil, &domain.Refused{Code: "order-not-shipped", Detail: "Nothing of order " + c.ID + " has been shipped."}
+	case c.Parcel > n:
+		return nil, &domain.Refused{Code: "order-not-shipped",
+			Detail: fmt.Sprintf("Order %s has no parcel %d; the last one is %d.", c.ID, c.Parcel, n)}
 	}
 	var events []any
 	for i, p := range s.Parcels {
@@ -122,11 +152,9 @@ func takeBack(s State, c TakeBack, today string) ([]any, error) {
 	if len(e.Lines) == 0 {
 		return nil, &domain.Refused{Code: "order-not-shipped", Detail: "Nothing of order " + c.ID + " is out there to come back."}
 	}
-	for _, l := range e.Lines {
-		if left := quantity(returnable, l.Line); l.Quantity > left {
-			return nil, &domain.Refused{Code: "order-not-shipped",
-				Detail: fmt.Sprintf("Of line %d of order %s, %d units are out there to come back.", l.Line, c.ID, left)}
-		}
+	if line, left, ok := within(e.Lines, returnable); !ok {
+		return nil, &domain.Refused{Code: "order-not-shipped",
+			Detail: fmt.Sprintf("Of line %d of order %s, %d units are out there to come back.", line, c.ID, left)}
 	}
 	e.Amount = s.RefundOf(e.Lines)
 	if c.RefundShipping {

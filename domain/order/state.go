@@ -69,45 +69,50 @@ func (s State) Total() int64 { return s.Subtotal() + s.ShippingFee }
 
 // Unshipped is what no parcel holds yet, without the lines of which that is nothing.
 func (s State) Unshipped() []LineQuantity {
-	return s.remaining(func(line int) int64 { return s.Lines[line-1].Quantity - s.shipped(line) })
+	shipped := s.shipped()
+	return s.remaining(func(i int) int64 { return s.Lines[i].Quantity - shipped[i] })
 }
 
 // Returnable is what was shipped and did not come back, without the lines of which that is nothing.
 func (s State) Returnable() []LineQuantity {
-	return s.remaining(func(line int) int64 { return s.shipped(line) - s.returned(line) })
+	shipped, returned := s.shipped(), s.returned()
+	return s.remaining(func(i int) int64 { return shipped[i] - returned[i] })
 }
 
-func (s State) remaining(of func(line int) int64) []LineQuantity {
+func (s State) remaining(of func(i int) int64) []LineQuantity {
 	var all []LineQuantity
 	for i := range s.Lines {
-		if n := of(i + 1); n > 0 {
+		if n := of(i); n > 0 {
 			all = append(all, LineQuantity{Line: i + 1, Quantity: n})
 		}
 	}
 	return all
 }
 
-func (s State) shipped(line int) (n int64) {
+// shipped is how many units of each line parcels hold.
+func (s State) shipped() []int64 {
+	n := make([]int64, len(s.Lines))
 	for _, p := range s.Parcels {
-		n += quantity(p.Lines, line)
+		addUp(n, p.Lines)
 	}
 	return n
 }
 
-func (s State) returned(line int) (n int64) {
+// returned is how many units of each line have come back.
+func (s State) returned() []int64 {
+	n := make([]int64, len(s.Lines))
 	for _, r := range s.Returns {
-		n += quantity(r.Lines, line)
+		addUp(n, r.Lines)
 	}
 	return n
 }
 
-func quantity(lines []LineQuantity, line int) (n int64) {
+func addUp(n []int64, lines []LineQuantity) {
 	for _, l := range lines {
-		if l.Line == line {
-			n += l.Quantity
+		if l.Line >= 1 && l.Line <= len(n) {
+			n[l.Line-1] += l.Quantity
 		}
 	}
-	return n
 }
 
 // ProductQuantity is a number of units of one product.
@@ -118,18 +123,21 @@ type ProductQuantity struct {
 
 // ByProduct adds up lines by product, in the order in which the order first names them.
 func (s State) ByProduct(lines []LineQuantity) []ProductQuantity {
+	units := make([]int64, len(s.Lines))
+	addUp(units, lines)
 	var all []ProductQuantity
+	at := map[string]int{}
 	for i, l := range s.Lines {
-		n := quantity(lines, i+1)
-		if n == 0 {
+		if units[i] == 0 {
 			continue
 		}
-		at := slices.IndexFunc(all, func(p ProductQuantity) bool { return p.ProductID == l.ProductID })
-		if at < 0 {
-			at = len(all)
+		k, found := at[l.ProductID]
+		if !found {
+			k = len(all)
+			at[l.ProductID] = k
 			all = append(all, ProductQuantity{ProductID: l.ProductID})
 		}
-		all[at].Quantity += n
+		all[k].Quantity += units[i]
 	}
 	return all
 }
@@ -146,15 +154,19 @@ func (s State) Products() []ProductQuantity {
 // RefundOf is what lines are worth when they come back after all that came back before: of a line of which everything
 // has come back in the end, exactly its amount has been paid back.
 func (s State) RefundOf(lines []LineQuantity) int64 {
+	before, now := s.returned(), make([]int64, len(s.Lines))
+	addUp(now, lines)
 	var sum int64
 	for i, l := range s.Lines {
-		before := s.returned(i + 1)
-		sum += share(l, before+quantity(lines, i+1)) - share(l, before)
+		if now[i] != 0 {
+			sum += share(l, before[i]+now[i]) - share(l, before[i])
+		}
 	}
 	return sum
 }
 
-// share is the amount of the first n units of a line, rounded down.
+// share is the amount of the first n units of a line, rounded down. Nothing overflows: n and the quantity are at most
+// MaxQuantity, so the product of the rest and n is at most its square.
 func share(l Line, n int64) int64 {
 	whole, rest := l.Amount/l.Quantity, l.Amount%l.Quantity
 	return whole*n + rest*n/l.Quantity

@@ -37,9 +37,9 @@ func Apply(s State, e any) State {
 	case Categorised:
 		s.Category = e.Category
 	case Tagged:
-		s.Tags = e.Tags
+		s.Tags = orNil(e.Tags)
 	case Pictured:
-		s.Images = e.Images
+		s.Images = orNil(e.Images)
 	case Repriced:
 		s.Price = e.Price
 	case SaleSet:

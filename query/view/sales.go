@@ -1,9 +1,9 @@
 package view
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -11,130 +11,148 @@ import (
 	"jangbu/query/row"
 )
 
-// The documents of Sales, each a tally over all orders.
-const (
-	SalesMonths     = "months"
-	SalesCategories = "categories"
-	SalesCountries  = "countries"
-)
-
-// Sales serves the shop's tallies: by month of placing, by product category, and by the member's country when the
-// order was placed. Cancelled orders leave them.
+// Sales serves the shop's tallies: SalesTotal by month of placing, by product category, and by the member's country when
+// the order was placed; SalesMonth by day, category and country within one month; and SalesProducts by product within
+// one month. Cancelled orders leave them, and so does what was returned. AddUp and TallyBody make answers of them.
 var Sales = &View{
 	Name:    "sales",
-	Version: 1,
-	Sources: []Source{
-		From(order.Category, order.Codec, sale.apply, func(_ string, s sale, _ int64) []row.Row {
-			if s.Month == "" || s.Cancelled {
-				return nil
-			}
-			var all sold
-			categories := map[string]int64{}
-			for _, c := range s.Categories {
-				all.Units, all.Sales = all.Units+c.Units, all.Sales+c.Sales
-				c.add(categories, s.Currency)
-			}
-			months, countries := map[string]int64{}, map[string]int64{}
-			sold{Name: s.Month, Units: all.Units, Sales: all.Sales}.add(months, s.Currency)
-			sold{Name: s.Country, Units: all.Units, Sales: all.Sales}.add(countries, s.Currency)
-			return []row.Row{
-				{Doc: SalesMonths, Sums: months}, {Doc: SalesCategories, Sums: categories}, {Doc: SalesCountries, Sums: countries},
-			}
-		}),
-	},
+	Version: 2,
+	Sources: []Source{From(order.Category, order.Codec, sale.apply, saleRows)},
 	Compose: composeSales,
 }
 
+// The documents of Sales.
+const SalesTotal = "total"
+
+// SalesMonth names the document of a month, YYYY-MM.
+func SalesMonth(month string) string { return month }
+
+// SalesProducts names the document of a month's products.
+func SalesProducts(month string) string { return month + "/products" }
+
+// The tallies, each a section of some documents.
+const (
+	Days       = "days"
+	Months     = "months"
+	ByCategory = "categories"
+	ByCountry  = "countries"
+	ByProduct  = "products"
+)
+
 // sale is all that the tallies need of an order.
 type sale struct {
-	Month      string `json:"m,omitempty"`
-	Country    string `json:"l,omitempty"`
-	Currency   string `json:"c,omitempty"`
-	Categories []sold `json:"p,omitempty"`
-	Cancelled  bool   `json:"x,omitempty"`
+	PlacedOn  string `json:"d,omitempty"`
+	Country   string `json:"l,omitempty"`
+	Currency  string `json:"c,omitempty"`
+	Goods     goods  `json:"g,omitempty"`
+	Cancelled bool   `json:"x,omitempty"`
 }
 
 func (s sale) apply(e any) sale {
 	switch e := e.(type) {
 	case order.Placed:
-		return sale{Month: e.PlacedOn[:min(len(e.PlacedOn), len("2006-01"))], Country: e.MemberCountry, Currency: e.Currency,
-			Categories: soldBy(e.Lines, func(l order.Line) string { return l.Category })}
+		return sale{PlacedOn: e.PlacedOn, Country: e.MemberCountry, Currency: e.Currency, Goods: goodsOf(e.Lines, func(g good) good { return g })}
+	case order.Returned:
+		s.Goods = s.Goods.takeBack(e.Lines)
 	case order.Cancelled:
 		s.Cancelled = true
 	}
 	return s
 }
 
-// A sum of a tally is named figure/currency/key: o for orders, u for units, s for sales. Millions of rows repeat these
-// names, so they are short; a key may hold anything, so it comes last.
-func (s sold) add(sums map[string]int64, currency string) {
-	key := "/" + currency + "/" + s.Name
+func saleRows(_ string, s sale, _ int64) []row.Row {
+	if len(s.PlacedOn) < len("2006-01") || s.Cancelled {
+		return nil
+	}
+	categories := s.Goods.by(categoryOf)
+	if len(categories) == 0 {
+		return nil // all of it came back
+	}
+	var all sold
+	total, inMonth, products := map[string]int64{}, map[string]int64{}, map[string]int64{}
+	for _, c := range categories {
+		all.Units, all.Sales = all.Units+c.Units, all.Sales+c.Sales
+		c.add(total, "c", s.Currency)
+		c.add(inMonth, "c", s.Currency)
+	}
+	for _, p := range s.Goods.by(productOf) {
+		p.add(products, "p", s.Currency)
+	}
+	month := s.PlacedOn[:len("2006-01")]
+	named := func(name string) sold { return sold{Name: name, Units: all.Units, Sales: all.Sales} }
+	named(month).add(total, "m", s.Currency)
+	named(s.Country).add(total, "l", s.Currency)
+	named(s.PlacedOn).add(inMonth, "d", s.Currency)
+	named(s.Country).add(inMonth, "l", s.Currency)
+	return []row.Row{
+		{Doc: SalesTotal, Sums: total}, {Doc: SalesMonth(month), Sums: inMonth}, {Doc: SalesProducts(month), Sums: products},
+	}
+}
+
+var letters = [...]struct{ letter, tally string }{{"d", Days}, {"m", Months}, {"c", ByCategory}, {"l", ByCountry}, {"p", ByProduct}}
+
+// tallyOf is the tally of a letter, "" for none.
+func tallyOf(letter string) string {
+	for _, l := range letters {
+		if l.letter == letter {
+			return l.tally
+		}
+	}
+	return ""
+}
+
+// A sum is named by the letters of its figure (o for orders, u for units, s for sales) and of its tally, then
+// /currency/key. Millions of rows repeat these names, so they are short; a key may hold anything, so it comes last.
+func (s sold) add(sums map[string]int64, letter, currency string) {
+	key := letter + "/" + currency + "/" + s.Name
 	sums["o"+key]++
 	sums["u"+key] += s.Units
 	sums["s"+key] += s.Sales
 }
 
-type tallyItem struct {
-	Month    *string `json:"month,omitempty"`
-	Category *string `json:"category,omitempty"`
-	Country  *string `json:"country,omitempty"`
-	Currency string  `json:"currency,omitempty"` // only where the tally has more than one
-	Orders   int64   `json:"orders"`
-	Units    *int64  `json:"units,omitempty"`
-	Sales    int64   `json:"sales"`
+// Tallied is an entry of a tally as its document holds it.
+type Tallied struct {
+	Key      string `json:"k"`
+	Currency string `json:"c"`
+	Orders   int64  `json:"o"`
+	Units    int64  `json:"u"`
+	Sales    int64  `json:"s"`
 }
 
-type tallyKey struct{ key, currency string }
+func (t Tallied) compare(o Tallied) int {
+	return cmp.Or(cmp.Compare(t.Key, o.Key), cmp.Compare(t.Currency, o.Currency))
+}
 
 func composeSales(d row.Document) ([]byte, error) {
-	items, currencies := map[tallyKey]*tallyItem{}, map[string]bool{}
+	type place struct{ tally, key, currency string }
+	at := map[place]*Tallied{}
 	for name, n := range d.Sums {
 		parts := strings.SplitN(name, "/", 3)
-		if len(parts) != 3 {
-			return nil, fmt.Errorf("sum %q is not figure/currency/key", name)
+		if len(parts) != 3 || len(parts[0]) != 2 || tallyOf(parts[0][1:]) == "" {
+			return nil, fmt.Errorf("sum %q is not figure, tally/currency/key", name)
 		}
-		k := tallyKey{key: parts[2], currency: parts[1]}
-		if items[k] == nil {
-			items[k] = newTallyItem(d.Doc, k.key)
-			currencies[k.currency] = true
+		p := place{tallyOf(parts[0][1:]), parts[2], parts[1]}
+		if at[p] == nil {
+			at[p] = &Tallied{Key: p.key, Currency: p.currency}
 		}
-		switch parts[0] {
-		case "o":
-			items[k].Orders = n
-		case "u":
-			if items[k].Units != nil {
-				*items[k].Units = n
-			}
-		case "s":
-			items[k].Sales = n
+		switch parts[0][0] {
+		case 'o':
+			at[p].Orders = n
+		case 'u':
+			at[p].Units = n
+		case 's':
+			at[p].Sales = n
 		}
 	}
-	keys := slices.SortedFunc(maps.Keys(items), func(a, b tallyKey) int {
-		if c := strings.Compare(a.key, b.key); c != 0 {
-			return c
-		}
-		return strings.Compare(a.currency, b.currency)
-	})
-	list := make([]*tallyItem, 0, len(keys))
-	for _, k := range keys {
-		if len(currencies) > 1 {
-			items[k].Currency = k.currency
-		}
-		list = append(list, items[k])
+	doc := map[string][]Tallied{}
+	for p, t := range at {
+		doc[p.tally] = append(doc[p.tally], *t)
 	}
-	if len(list) == 0 {
+	if len(doc) == 0 {
 		return nil, nil // as before the first order, and so the same whether there has ever been one
 	}
-	return json.Marshal(map[string]any{"items": list})
-}
-
-func newTallyItem(doc, key string) *tallyItem {
-	switch doc {
-	case SalesMonths:
-		return &tallyItem{Month: &key, Units: new(int64)}
-	case SalesCategories:
-		return &tallyItem{Category: &key, Units: new(int64)}
-	default:
-		return &tallyItem{Country: &key}
+	for _, list := range doc {
+		slices.SortFunc(list, Tallied.compare)
 	}
+	return json.Marshal(doc)
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"time"
 
 	"jangbu/domain/event"
 	"jangbu/query/row"
@@ -23,12 +24,12 @@ type View struct {
 	Compose func(row.Document) ([]byte, error)
 }
 
-// Source is one category of streams as one view reads it. From makes it.
+// Source is one category of streams as one view reads it. From and FromRecorded make it.
 type Source struct {
 	Category string
 	codec    *event.Codec
 	load     func([]byte) (any, error)
-	apply    func(state, e any) any
+	apply    func(state any, e *decoded) any
 	rows     func(id string, state any, revision int64) []row.Row
 	share    func(id string, state any) any
 }
@@ -36,6 +37,34 @@ type Source struct {
 // From reads the streams of a category through codec, folds each with apply from the zero S, and yields rows. S must
 // survive a round trip through JSON.
 func From[S any](category string, codec *event.Codec, apply func(S, any) S, rows func(id string, s S, revision int64) []row.Row) Source {
+	return from(category, codec, func(s S, e *decoded) S { return apply(s, e.event) }, rows)
+}
+
+// Recording is what the log knows of an event besides its data.
+type Recording struct {
+	Time     time.Time // when the store recorded it, UTC
+	Actor    string    // on whose behalf, "" where nobody said
+	Revision int64
+}
+
+// FromRecorded is From for a fold that also needs to know when and by whom each event was caused.
+func FromRecorded[S any](category string, codec *event.Codec, apply func(S, any, Recording) S, rows func(id string, s S, revision int64) []row.Row) Source {
+	return from(category, codec, func(s S, e *decoded) S { return apply(s, e.event, e.recording()) }, rows)
+}
+
+// decoded is an event as the codec reads it, and where it came from. Its metadata is read only for a fold that asks.
+type decoded struct {
+	event    any
+	time     time.Time
+	revision int64
+	metadata []byte
+}
+
+func (d *decoded) recording() Recording {
+	return Recording{Time: d.time.UTC(), Actor: event.Recorded{Metadata: d.metadata}.Meta().Actor, Revision: d.revision}
+}
+
+func from[S any](category string, codec *event.Codec, apply func(S, *decoded) S, rows func(id string, s S, revision int64) []row.Row) Source {
 	return Source{
 		Category: category,
 		codec:    codec,
@@ -47,7 +76,7 @@ func From[S any](category string, codec *event.Codec, apply func(S, any) S, rows
 			err := json.Unmarshal(data, &s)
 			return s, err
 		},
-		apply: func(s, e any) any { return apply(s.(S), e) },
+		apply: func(s any, e *decoded) any { return apply(s.(S), e) },
 		rows: func(id string, s any, revision int64) []row.Row {
 			if rows == nil {
 				return nil
@@ -89,21 +118,23 @@ func (s *Source) Load(data []byte) (any, error) { return s.load(data) }
 // Save writes a state.
 func (s *Source) Save(state any) ([]byte, error) { return json.Marshal(state) }
 
-// Decode gives the domain event in e. Views that read one category share its codec, so one decoding serves them all.
+// Decode reads e for Fold. Views that read one category share its codec, so one decoding serves them all.
 func (s *Source) Decode(e event.Recorded) (any, error) {
-	decoded, err := s.codec.Decode(e.Type, e.Data)
+	domainEvent, err := s.codec.Decode(e.Type, e.Data)
 	if err != nil {
 		return nil, fmt.Errorf("event %s@%d: %w", e.Stream, e.Revision, err)
 	}
-	return decoded, nil
+	return &decoded{domainEvent, e.Time, e.Revision, e.Metadata}, nil
 }
 
-// Fold applies one decoded event to a state, which it leaves alone.
-func (s *Source) Fold(state, decoded any) any { return s.apply(state, decoded) }
+// Fold applies one event, as Decode gave it, to a state, which it leaves alone.
+func (s *Source) Fold(state, e any) any { return s.apply(state, e.(*decoded)) }
 
-// Same reports whether a stream contributes the same in two states, each at its revision.
+// Same reports whether a stream contributes the same in two states, each at its revision: rows that have landed for one
+// need not land again for the other.
 func (s *Source) Same(stream string, a any, revisionA int64, b any, revisionB int64) bool {
-	return reflect.DeepEqual(a, b) && reflect.DeepEqual(s.Rows(stream, a, revisionA), s.Rows(stream, b, revisionB))
+	return reflect.DeepEqual(s.Rows(stream, a, revisionA), s.Rows(stream, b, revisionB)) &&
+		(s.share == nil || reflect.DeepEqual(s.Shared(stream, a), s.Shared(stream, b)))
 }
 
 // Rows says what a stream in this state contributes, and to which documents. At most one row a document.
@@ -123,7 +154,7 @@ func (s *Source) Shared(stream string, state any) row.Part {
 func (s *Source) Shares() bool { return s.share != nil }
 
 // All lists every view the shop serves.
-func All() []*View { return []*View{Orders, Members, MemberOrders, Products, Sales} }
+func All() []*View { return []*View{Orders, OrderLists, Members, Products, Catalogue, Popular, Sales} }
 
 // Named returns the view of that name.
 func Named(name string) (*View, bool) {

@@ -92,9 +92,11 @@ var rules = []struct {
 	{"the domain", []string{"jangbu/domain"}, only("jangbu/domain"), []string{"github.com/google/uuid"}},
 	{"an embedded server", []string{"jangbu/infra/embedded"}, own(4), nil},
 	{"the web server", []string{"jangbu/infra/web"}, only("jangbu/infra/web", "jangbu/domain/event"), nil},
+	{"a payment gateway", []string{"jangbu/infra/gateway"}, only("jangbu/infra/gateway", "jangbu/domain/event", "jangbu/domain/payment"), nil},
 	{"an adapter", []string{"jangbu/infra"}, func(importer, imported string) bool {
 		return within(imported, adapter(importer), "jangbu/domain/event", "jangbu/query/row")
 	}, nil},
+	{"fulfilment", []string{"jangbu/command/fulfilment"}, only("jangbu/domain"), []string{"github.com/hashicorp/golang-lru", "golang.org/x/sync"}},
 	{"command", []string{"jangbu/command"}, only("jangbu/command", "jangbu/domain", "jangbu/infra/web"), nil},
 	{"the vocabulary of the read side", []string{"jangbu/query/row"}, only("jangbu/domain/event"), []string{}},
 	{"the views", []string{"jangbu/query/view"}, only("jangbu/domain", "jangbu/query/row"), []string{}},

@@ -58,7 +58,7 @@ func newChaos(t *testing.T, redis *servers.RedisProcess) *chaos {
 func (c *chaos) run(t *testing.T) {
 	c.importFolder(t, demo)
 	known := c.wantFold(t)
-	known.withoutSales()
+	known.withoutTotals()
 	readers := c.readers(known, wholeOrAway(t, known))
 	writers := c.writers(t, "chaos")
 	end := time.Now().Add(chaosTime(t))

@@ -4,6 +4,7 @@ package history
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"iter"
 	"slices"
@@ -13,10 +14,13 @@ import (
 
 	"github.com/google/uuid"
 
+	"jangbu/domain/email"
 	"jangbu/domain/event"
 	"jangbu/domain/member"
 	"jangbu/domain/order"
+	"jangbu/domain/payment"
 	"jangbu/domain/product"
+	"jangbu/domain/stock"
 )
 
 // History is a log. The zero History is empty. It is safe for concurrent use: a reader sees what had been recorded when
@@ -26,19 +30,37 @@ type History struct {
 	events   []event.Recorded
 	byStream map[string][]event.Recorded
 	grew     chan struct{} // if anyone waits for more
+	shop     shop          // that Grow goes on with
+}
+
+var codecs = map[string]*event.Codec{
+	member.Category: member.Codec, email.Category: email.Codec, product.Category: product.Codec, stock.Category: stock.Codec,
+	order.Category: order.Codec, payment.Category: payment.Codec,
 }
 
 // Add records domain events at the end of a stream.
 func (h *History) Add(t testing.TB, stream string, events ...any) {
 	t.Helper()
-	codecs := map[string]*event.Codec{member.Category: member.Codec, product.Category: product.Codec, order.Category: order.Codec}
 	for _, e := range events {
-		name, data, err := codecs[event.Category(stream)].Encode(e)
-		if err != nil {
-			t.Fatalf("record in %s: %v", stream, err)
-		}
-		h.AddRaw(stream, name, data)
+		h.add(t, stream, "", e)
 	}
+}
+
+func (h *History) add(t testing.TB, stream, actor string, e any) {
+	t.Helper()
+	name, data, err := codecs[event.Category(stream)].Encode(e)
+	if err != nil {
+		t.Fatalf("record in %s: %v", stream, err)
+	}
+	var metadata []byte
+	if actor != "" {
+		if metadata, err = json.Marshal(event.Metadata{Actor: actor}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.record(stream, event.Proposed{ID: uuid.New(), Type: name, Data: data, Metadata: metadata})
 }
 
 // AddRaw records an event as it is, which need not be one that any codec reads.

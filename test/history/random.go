@@ -6,57 +6,27 @@ import (
 	"os"
 	"strconv"
 	"testing"
-
-	"jangbu/domain/member"
-	"jangbu/domain/order"
-	"jangbu/domain/product"
 )
 
-// Random is the log of a shop: registrations, renames, reprices, orders that are shipped or cancelled, in any
-// interleaving that the rules allow, over few ids so that they meet often.
+// Random is the log of a shop: members and products that change in every way, stock that comes and goes, and the whole
+// lives of orders, in any interleaving that the rules allow, over few ids so that they meet often.
 func Random(t testing.TB, r *rand.Rand, n int) *History {
 	h := &History{}
 	h.Grow(t, r, n)
 	return h
 }
 
-// Grow adds n such events.
+// Grow adds n such events. What belongs together with the last of them comes first the next time.
 func (h *History) Grow(t testing.TB, r *rand.Rand, n int) {
+	t.Helper()
 	for end := h.Len() + n; h.Len() < end; {
-		m, p := fmt.Sprintf("M%d", r.IntN(4)), fmt.Sprintf("P%d", r.IntN(5))
-		switch ms, ps := member.Stream(m), product.Stream(p); {
-		case h.Last(ms) < 0:
-			h.Add(t, ms, member.Registered{Name: "Name of " + m, Country: []string{"Korea", "Peru"}[r.IntN(2)]})
-		case h.Last(ps) < 0:
-			h.Add(t, ps, product.Created{Name: "Name of " + p, Category: fmt.Sprintf("C%d", r.IntN(2)), Price: r.Int64N(1000), Currency: "USD"})
-		case r.IntN(6) == 0:
-			h.Add(t, ms, member.Renamed{Name: fmt.Sprintf("%s, once more <%d>", m, r.IntN(100))})
-		case r.IntN(6) == 0:
-			h.Add(t, ps, product.Repriced{Price: r.Int64N(1000)})
-		default:
-			h.randomOrderEvent(t, r, m, p)
+		if len(h.shop.due) == 0 {
+			h.happen(t, r)
+			continue
 		}
-	}
-}
-
-func (h *History) randomOrderEvent(t testing.TB, r *rand.Rand, m, p string) {
-	id := fmt.Sprintf("O%d", r.IntN(1+h.Len()/3))
-	stream := order.Stream(id)
-	switch h.Last(stream) {
-	case -1:
-		currencies := []string{"USD", "USD", "USD", "EUR"}
-		lines := []order.Line{{ProductID: p, Name: p, Category: "C1", UnitPrice: 100, Quantity: 1 + r.Int64N(9), Amount: 100 * r.Int64N(9)}}
-		if r.IntN(2) == 0 {
-			lines = append(lines, order.Line{ProductID: "P0", Name: "P0", Category: "C/0", UnitPrice: 7, Quantity: 3, Amount: 21})
-		}
-		h.Add(t, stream, order.Placed{MemberID: m, MemberCountry: "Korea", Currency: currencies[r.IntN(len(currencies))], Lines: lines,
-			ShippingFee: r.Int64N(50), PlacedOn: fmt.Sprintf("2026-%02d-%02d", 1+r.IntN(12), 1+r.IntN(28))})
-	case 0:
-		if r.IntN(2) == 0 {
-			h.Add(t, stream, order.Shipped{Carrier: "Post", ShippedOn: "2026-12-31"})
-		} else {
-			h.Add(t, stream, order.Cancelled{Reason: "changed my mind"})
-		}
+		next := h.shop.due[0]
+		h.shop.due = h.shop.due[1:]
+		h.add(t, next.stream, next.actor, next.event)
 	}
 }
 

@@ -1,0 +1,284 @@
+package fulfilment
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sync/errgroup"
+
+	"jangbu/domain/event"
+	"jangbu/domain/order"
+	"jangbu/domain/payment"
+)
+
+// The defaults of a Config.
+const (
+	DefaultPayWithin  = 15 * time.Minute
+	DefaultWorkers    = 16
+	DefaultMargin     = 5 * time.Second
+	DefaultRetryFirst = time.Second
+	DefaultRetryMost  = 5 * time.Minute
+)
+
+// Config says how orders are fulfilled. The zero Config is ready for use.
+type Config struct {
+	PayWithin  time.Duration // how long after it was placed an order may wait to be confirmed; 0: DefaultPayWithin
+	Workers    int           // how many orders are driven at a time; 0: DefaultWorkers
+	Margin     time.Duration // how long the sweep leaves an order to the others; 0: DefaultMargin
+	RetryFirst time.Duration // the first pause after a step that failed, doubling from then on; 0: DefaultRetryFirst
+	RetryMost  time.Duration // the longest; 0: DefaultRetryMost
+
+	Now       func() time.Time             // nil: time.Now
+	Provision func(context.Context) error  // creates the queue where it is missing; nil: somebody else does
+	Report    func(loop string, err error) // tells the health page how a loop is doing, nil is well; default: nothing
+	Logger    *slog.Logger                 // nil: slog.Default()
+}
+
+func (c Config) withDefaults() Config {
+	setDefault(&c.PayWithin, DefaultPayWithin)
+	setDefault(&c.Workers, DefaultWorkers)
+	setDefault(&c.Margin, DefaultMargin)
+	setDefault(&c.RetryFirst, DefaultRetryFirst)
+	setDefault(&c.RetryMost, DefaultRetryMost)
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Report == nil {
+		c.Report = func(string, error) {}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return c
+}
+
+func setDefault[T comparable](field *T, value T) {
+	if *field == *new(T) {
+		*field = value
+	}
+}
+
+// The names under which a manager reports.
+const (
+	LoopQueue    = "queue fulfilment"
+	LoopSchedule = "fulfilment schedule"
+	LoopSweep    = "fulfilment sweep"
+	LoopGateway  = "gateway"
+)
+
+// Loops lists what a manager reports of, Run or not.
+func Loops() []string { return []string{LoopQueue, LoopSchedule, LoopSweep, LoopGateway} }
+
+const (
+	failuresMax = 10_000 // orders of which it is remembered how often they failed in a row
+	hintsMax    = 1024
+)
+
+// Manager fulfils orders. It is safe for concurrent use.
+type Manager struct {
+	shop     Shop
+	gateway  Gateway
+	schedule Schedule
+	cfg      Config
+
+	slots    chan struct{} // one for each order being driven
+	hints    chan string
+	failures *lru.Cache[string, int]
+
+	mu      sync.Mutex
+	flights map[string]*flight
+}
+
+// New returns a manager; nothing runs before Run.
+func New(shop Shop, gateway Gateway, schedule Schedule, cfg Config) *Manager {
+	cfg = cfg.withDefaults()
+	failures, err := lru.New[string, int](failuresMax)
+	if err != nil {
+		panic(err) // only of a size below one
+	}
+	return &Manager{
+		shop: shop, gateway: gateway, schedule: schedule, cfg: cfg, failures: failures,
+		slots: make(chan struct{}, cfg.Workers), hints: make(chan string, hintsMax), flights: map[string]*flight{},
+	}
+}
+
+// Run fulfils until ctx ends, and returns nil. It needs no dependency to be there when it starts.
+func (m *Manager) Run(ctx context.Context, queue Queue, log Log, checkpoint Checkpoint) error {
+	m.cfg.Report(LoopGateway, nil) // until a call says otherwise
+	var g errgroup.Group
+	consumer := newConsumer(m, queue)
+	g.Go(func() error { consumer.run(ctx); return nil })
+	g.Go(func() error { m.runSchedule(ctx); return nil })
+	g.Go(func() error { newSweep(m, log, checkpoint).run(ctx); return nil })
+	for range m.cfg.Workers {
+		g.Go(func() error { m.runHints(ctx); return nil })
+	}
+	return g.Wait()
+}
+
+// Poke hints at an order that may need something. It never blocks; with many hints waiting it is lost, as the queue
+// and the sweep know of the order too.
+func (m *Manager) Poke(orderID string) {
+	select {
+	case m.hints <- orderID:
+	default:
+	}
+}
+
+func (m *Manager) runHints(ctx context.Context) {
+	for {
+		select {
+		case id := <-m.hints:
+			m.attend(ctx, id)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// outcome is what has become of an order that was attended to.
+type outcome int
+
+const (
+	unsettled outcome = iota // a step failed, and that could not be noted: try again
+	noted                    // a step failed; the schedule says when it is tried again
+	settled                  // it needs nothing, as far as the state goes that is told
+)
+
+// flight is an order being driven. Who comes meanwhile waits for the end, and its state is then at least as new as when they
+// came.
+type flight struct {
+	again  bool // somebody came
+	ended  chan struct{}
+	result outcome
+	last   job
+}
+
+// attend drives an order, unless it is being driven, and notes it where a step fails.
+func (m *Manager) attend(ctx context.Context, id string) (outcome, job) {
+	m.mu.Lock()
+	if f := m.flights[id]; f != nil {
+		f.again = true
+		m.mu.Unlock()
+		select {
+		case <-f.ended:
+			return f.result, f.last
+		case <-ctx.Done():
+			return unsettled, job{}
+		}
+	}
+	f := &flight{ended: make(chan struct{})}
+	m.flights[id] = f
+	m.mu.Unlock()
+	for {
+		f.result, f.last = m.attempt(ctx, id)
+		m.mu.Lock()
+		if !f.again || f.result != settled {
+			delete(m.flights, id)
+			close(f.ended)
+			m.mu.Unlock()
+			return f.result, f.last
+		}
+		f.again = false
+		m.mu.Unlock()
+	}
+}
+
+func (m *Manager) attempt(ctx context.Context, id string) (outcome, job) {
+	select {
+	case m.slots <- struct{}{}:
+		defer func() { <-m.slots }()
+	case <-ctx.Done():
+		return unsettled, job{}
+	}
+	j, err := m.drive(ctx, id)
+	if ctx.Err() != nil && err != nil {
+		return unsettled, job{}
+	}
+	m.tell(err)
+	if err == nil {
+		m.failures.Remove(id)
+		return settled, j
+	}
+	due := m.retryAt(id, err)
+	m.cfg.Logger.Warn("a step of an order failed; it is tried again", "order", id, "at", due.UTC(), "err", err)
+	if err := m.schedule.Note(ctx, id, due); err != nil {
+		m.cfg.Report(LoopSchedule, err)
+		return unsettled, j
+	}
+	return noted, j
+}
+
+// tell reports of the gateway: red when it rejects what we ask, until it takes something again.
+func (m *Manager) tell(err error) {
+	var failed *stepError
+	if errors.As(err, &failed) && errors.Is(err, payment.ErrRejected) {
+		m.cfg.Report(LoopGateway, failed.err)
+	}
+}
+
+// retryAt is when an order is tried again whose step failed: after a pause that doubles with each failure in a row, at random
+// within its upper half, but no later than its next step is another one.
+func (m *Manager) retryAt(id string, err error) time.Time {
+	n, _ := m.failures.Get(id)
+	m.failures.Add(id, n+1)
+	pause := min(m.cfg.RetryFirst<<min(n, 20), m.cfg.RetryMost)
+	due := m.cfg.Now().Add(pause/2 + rand.N(pause/2+1))
+	var failed *stepError
+	if errors.As(err, &failed) && !failed.until.IsZero() && failed.until.Before(due) {
+		return failed.until
+	}
+	return due
+}
+
+// backoff waits longer after each failure of a loop in a row: from 50 ms, doubling to 5 s, at random within its upper half.
+type backoff struct{ failures int }
+
+const (
+	backoffFirst = 50 * time.Millisecond
+	backoffMost  = 5 * time.Second
+)
+
+// wait waits for the next attempt; it returns false when ctx has ended.
+func (b *backoff) wait(ctx context.Context) bool {
+	d := min(backoffFirst<<min(b.failures, 10), backoffMost)
+	b.failures++
+	return sleep(ctx, d/2+rand.N(d/2))
+}
+
+func (b *backoff) reset() { b.failures = 0 }
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return ctx.Err() == nil
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// calls reports whether an event of an order may call for a step. Those that record an outcome do not: who recorded it goes on,
+// and if it died, the event that called it has not been dealt with.
+func calls(d event.Delivery) bool {
+	if d.Hollow {
+		return true
+	}
+	e, err := order.Codec.Decode(d.Event.Type, d.Event.Data)
+	if err != nil {
+		return true
+	}
+	switch e := e.(type) {
+	case order.Placed:
+		return !e.Manual
+	case order.Shipped, order.Returned, order.Cancelled:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,274 @@
+package fulfilment
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2"
+
+	"jangbu/domain/event"
+	"jangbu/domain/order"
+)
+
+// sweep is what remains when queue, schedule and hints fail. It follows the events of orders, folds them, and drives
+// those that still need something some seconds later. The checkpoint stands before the first event whose order may need
+// something that nobody has noted; so after a crash nothing is missed. It is kept where the schedule is: emptied
+// together, they are rebuilt together, from the log's beginning.
+//
+// Any number of sweeps may run. They do the same, and whoever is further says so.
+type sweep struct {
+	m          *Manager
+	log        Log
+	checkpoint Checkpoint
+
+	mu      sync.Mutex
+	states  *lru.Cache[string, folded] // as far as they are remembered
+	pending map[string]*pending
+	line    []*pending     // in the order of the log; those that are over are taken off at the front
+	seen    event.Position // everything up to here has been folded
+	known   event.Position // the furthest checkpoint that is known to be kept
+	fault   error          // of following the log
+}
+
+// folded is an order as the sweep knows it. One of which it missed the beginning must be looked at.
+type folded struct {
+	state    order.State
+	revision int64
+	partial  bool
+}
+
+// pending is an order that may need something since an event.
+type pending struct {
+	id       string
+	before   event.Position // everything before that event
+	due      time.Time      // when it is looked at
+	revision int64          // of its last event seen
+	needs    bool
+	busy     bool
+	over     bool
+	failures int
+}
+
+const (
+	statesMax     = 20_000
+	sweepInterval = time.Second
+)
+
+// errEmptied: what was noted may be lost.
+var errEmptied = errors.New("the schedule has been emptied or is an older one")
+
+func newSweep(m *Manager, log Log, checkpoint Checkpoint) *sweep {
+	return &sweep{m: m, log: log, checkpoint: checkpoint}
+}
+
+// run sweeps until ctx ends.
+func (s *sweep) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		if err := s.begin(ctx); err != nil {
+			return
+		}
+		term, end := context.WithCancel(ctx)
+		var follower sync.WaitGroup
+		follower.Go(func() { s.follow(term) })
+		s.rounds(term)
+		end()
+		follower.Wait()
+	}
+}
+
+// begin starts from the checkpoint. Where nobody can tell it, from the beginning of the log: what was noted is then out of
+// reach, too.
+func (s *sweep) begin(ctx context.Context) error {
+	var retry backoff
+	var at event.Position
+	var err error
+	for range 4 {
+		if at, err = s.checkpoint.Checkpoint(ctx); err == nil {
+			break
+		}
+		if !retry.wait(ctx) {
+			return ctx.Err()
+		}
+	}
+	s.m.cfg.Report(LoopSweep, err)
+	states, err := lru.New[string, folded](statesMax)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.states, s.pending, s.line, s.seen, s.known, s.fault = states, map[string]*pending{}, nil, at, at, nil
+	return nil
+}
+
+func (s *sweep) follow(ctx context.Context) {
+	for e, err := range s.log.Subscribe(ctx, s.start(), []string{order.Category + "-"}) {
+		s.mu.Lock()
+		if s.fault = err; err == nil {
+			s.see(e)
+		}
+		s.mu.Unlock()
+	}
+}
+
+func (s *sweep) start() event.Position {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.seen
+}
+
+// see folds an event. The caller holds the lock.
+func (s *sweep) see(e event.Recorded) {
+	before := s.seen
+	s.seen = e.Position
+	if e.Type == "" {
+		return
+	}
+	id := event.StreamID(e.Stream)
+	known, found := s.states.Get(id)
+	if found && e.Revision <= known.revision {
+		return
+	}
+	next := known.fold(found, e)
+	s.states.Add(id, next)
+	needs := next.partial || order.Next(next.state, s.m.cfg.Now(), s.m.cfg.PayWithin).Kind != order.StepNone
+	p := s.pending[id]
+	if p == nil {
+		if !needs {
+			return
+		}
+		p = &pending{id: id, before: before, due: s.m.cfg.Now().Add(s.m.cfg.Margin)}
+		s.pending[id] = p
+		s.line = append(s.line, p)
+	}
+	p.revision, p.needs = e.Revision, needs
+	if !needs && !p.busy {
+		s.end(p)
+	}
+}
+
+func (f folded) fold(found bool, e event.Recorded) folded {
+	if !found && e.Revision != 0 || found && (f.partial || e.Revision != f.revision+1) {
+		return folded{revision: e.Revision, partial: true}
+	}
+	decoded, err := order.Codec.Decode(e.Type, e.Data)
+	if err != nil {
+		return folded{revision: e.Revision, partial: true} // driving it says what is wrong
+	}
+	return folded{state: order.Apply(f.state, decoded), revision: e.Revision}
+}
+
+// end takes an order off. The caller holds the lock.
+func (s *sweep) end(p *pending) {
+	p.over = true
+	delete(s.pending, p.id)
+}
+
+// rounds drives what is due and moves the checkpoint, until ctx ends or the checkpoint says that notes are lost.
+func (s *sweep) rounds(ctx context.Context) {
+	var drives sync.WaitGroup
+	defer drives.Wait()
+	ticker := time.NewTicker(min(sweepInterval, s.m.cfg.Margin))
+	defer ticker.Stop()
+	driven := make(chan struct{}, 1)
+	for {
+		for _, p := range s.take() {
+			drives.Go(func() {
+				s.drive(ctx, p)
+				select {
+				case driven <- struct{}{}:
+				default:
+				}
+			})
+		}
+		select {
+		case <-driven: // there is room for more
+			continue
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+		err := s.advance(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		s.m.cfg.Report(LoopSweep, err)
+		if errors.Is(err, errEmptied) {
+			s.m.cfg.Logger.Warn("the fulfilment schedule is rebuilt from the log", "err", err)
+			return
+		}
+	}
+}
+
+// take picks orders that are due, as many as can be at work.
+func (s *sweep) take() []*pending {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.line) > 0 && s.line[0].over {
+		s.line = s.line[1:]
+	}
+	now, free := s.m.cfg.Now(), 4*s.m.cfg.Workers
+	var due []*pending
+	for _, p := range s.line {
+		if p.busy {
+			free--
+		}
+		if free <= 0 {
+			break
+		}
+		if !p.over && !p.busy && !p.due.After(now) {
+			p.busy = true
+			due = append(due, p)
+			free--
+		}
+	}
+	return due
+}
+
+// drive attends to a pending order. It is over when it needs nothing as of its last event, or is noted: the schedule then
+// has it.
+func (s *sweep) drive(ctx context.Context, p *pending) {
+	result, j := s.m.attend(ctx, p.id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p.busy = false
+	if known, found := s.states.Get(p.id); result == settled && (!found || known.partial || known.revision < j.cause.Revision) {
+		s.states.Add(p.id, folded{state: j.state, revision: j.cause.Revision})
+	}
+	switch {
+	case result == noted, result == settled && j.cause.Revision >= p.revision, !p.needs:
+		s.end(p)
+	case result == settled: // more has come since
+		p.due = s.m.cfg.Now().Add(s.m.cfg.Margin)
+	default:
+		p.due = s.m.cfg.Now().Add(min(s.m.cfg.RetryFirst<<min(p.failures, 20), s.m.cfg.RetryMost))
+		p.failures++
+	}
+}
+
+// advance keeps how far everything is done or noted.
+func (s *sweep) advance(ctx context.Context) error {
+	s.mu.Lock()
+	for len(s.line) > 0 && s.line[0].over {
+		s.line = s.line[1:]
+	}
+	to, known, fault := s.seen, s.known, s.fault
+	if len(s.line) > 0 {
+		to = s.line[0].before
+	}
+	s.mu.Unlock()
+	held, err := s.checkpoint.Advance(ctx, known, to)
+	if err != nil {
+		return errors.Join(fmt.Errorf("keep the checkpoint: %w", err), fault)
+	}
+	if held.Compare(known) < 0 {
+		return fmt.Errorf("%w: it stands at %s, and stood at %s", errEmptied, held, known)
+	}
+	s.mu.Lock()
+	s.known = held
+	s.mu.Unlock()
+	return fault
+}

@@ -1,0 +1,120 @@
+package gateway_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"jangbu/domain/event"
+	"jangbu/domain/payment"
+	"jangbu/infra/gateway"
+	"jangbu/infra/gateway/gatewaytest"
+	"jangbu/infra/gateway/simulator"
+)
+
+func TestConformance(t *testing.T) {
+	s := simulator.New(simulator.Config{Strict: true})
+	gatewaytest.Run(t, gateway.New(s, gateway.Config{}), gatewaytest.Amounts{Approved: 1000, Declined: 1002, Rejected: 1007})
+}
+
+// scripted answers the tries of an authorisation.
+type scripted struct {
+	gateway.Gateway
+	answer func(ctx context.Context, try int) error
+	tries  int
+}
+
+func (s *scripted) Authorise(ctx context.Context, c payment.Charge) (string, error) {
+	s.tries++
+	return "ref", s.answer(ctx, s.tries)
+}
+
+var (
+	errAway = fmt.Errorf("away: %w", event.ErrUnavailable)
+	errWe   = fmt.Errorf("no such key: %w", payment.ErrRejected)
+)
+
+func TestTries(t *testing.T) {
+	silent := func(ctx context.Context, _ int) error { <-ctx.Done(); return ctx.Err() }
+	for _, tt := range []struct {
+		name   string
+		answer func(context.Context, int) error
+		tries  int
+		want   error
+		red    bool
+	}{
+		{"answered", func(context.Context, int) error { return nil }, 1, nil, false},
+		{"away once", func(_ context.Context, try int) error {
+			if try == 1 {
+				return errAway
+			}
+			return nil
+		}, 2, nil, false},
+		{"away", func(context.Context, int) error { return errAway }, 3, event.ErrUnavailable, false},
+		{"silent", silent, 3, event.ErrUnavailable, false},
+		{"refused", func(context.Context, int) error { return &payment.Refusal{Reason: "no"} }, 1, nil, false},
+		{"rejected", func(context.Context, int) error { return errWe }, 1, payment.ErrRejected, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var reported error
+				g := &scripted{answer: tt.answer}
+				reference, err := gateway.New(g, gateway.Config{Report: func(err error) { reported = err }}).Authorise(t.Context(), payment.Charge{OrderID: "o"})
+				var refusal *payment.Refusal
+				switch {
+				case tt.name == "refused":
+					if !errors.As(err, &refusal) {
+						t.Errorf("%v", err)
+					}
+				case tt.want == nil && (err != nil || reference != "ref"), tt.want != nil && !errors.Is(err, tt.want):
+					t.Errorf("%q, %v", reference, err)
+				}
+				if g.tries != tt.tries || (reported != nil) != tt.red {
+					t.Errorf("%d tries, reported %v", g.tries, reported)
+				}
+			})
+		})
+	}
+}
+
+// TestBreaker: a gateway that does not answer is left alone, said to be, and asked again after a while.
+func TestBreaker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var reported error
+		away := true
+		g := &scripted{answer: func(context.Context, int) error {
+			if away {
+				return errAway
+			}
+			return nil
+		}}
+		p := gateway.New(g, gateway.Config{Report: func(err error) { reported = err }})
+		ask := func() error { _, err := p.Authorise(t.Context(), payment.Charge{OrderID: "o"}); return err }
+		for range 50 {
+			if err := ask(); !errors.Is(err, event.ErrUnavailable) {
+				t.Fatal(err)
+			}
+		}
+		if g.tries >= 50 || reported == nil || !strings.Contains(reported.Error(), "left alone") {
+			t.Errorf("%d tries, reported %v", g.tries, reported)
+		}
+		away = false
+		time.Sleep(gateway.DefaultRest) // of the bubble's clock
+		if err := ask(); err != nil || reported != nil {
+			t.Errorf("%v, reported %v", err, reported)
+		}
+	})
+}
+
+// TestStopped: a caller that gives up is no fault of the gateway.
+func TestStopped(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	g := &scripted{answer: func(ctx context.Context, _ int) error { cancel(); <-ctx.Done(); return ctx.Err() }}
+	if _, err := gateway.New(g, gateway.Config{}).Authorise(ctx, payment.Charge{OrderID: "o"}); !errors.Is(err, context.Canceled) || g.tries != 1 {
+		t.Errorf("%v after %d tries", err, g.tries)
+	}
+}

@@ -1,0 +1,251 @@
+// Package stripe is a payment gateway over Stripe's PaymentIntents with manual capture.
+//
+// A payment is one intent: created, and then confirmed, which holds the amount; captured or cancelled; refunded by parts.
+// Each request carries an idempotency key of its step. So an intent whose id was lost with an answer is found again by
+// sending its creation once more: that is how a payment is voided of which we know nothing but the order. Creating does
+// not hold anything yet.
+//
+// # Caveats
+//
+//   - Stripe remembers keys for at least 24 hours. A payment that was authorised, whose answer was lost, and that nobody went on
+//     with for longer than that, is created anew; the hold of the first one ends by itself, after seven days for most cards.
+//     Refunds are found by their metadata, however old.
+//   - The amount is sent as it is, in minor units of ISO 4217. For the few currencies that Stripe counts otherwise (ISK, UGX, HUF and
+//     TWD for payouts), see its documentation.
+//   - The shop has no page for a customer's card. Config.PaymentMethod stands for it.
+package stripe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/stripe/stripe-go/v85"
+
+	"jangbu/domain/event"
+	"jangbu/domain/payment"
+)
+
+// DefaultPaymentMethod is Stripe's test card that approves.
+const DefaultPaymentMethod = "pm_card_visa"
+
+// Config says how to use Stripe. The zero Config is ready for use.
+type Config struct {
+	URL           string       // base of the API; "": Stripe's own
+	PaymentMethod string       // what is charged; "": DefaultPaymentMethod
+	Client        *http.Client // nil: one with a pool of its own
+}
+
+// Gateway is a client of one Stripe account. It is safe for concurrent use. It makes each call once and does not bound it: that
+// is its caller's part.
+type Gateway struct {
+	api    *stripe.Client
+	method string
+}
+
+// New returns a gateway that uses the account of that secret key. It makes no connection yet.
+func New(key string, cfg Config) (*Gateway, error) {
+	if cfg.PaymentMethod == "" {
+		cfg.PaymentMethod = DefaultPaymentMethod
+	}
+	if cfg.Client == nil {
+		transport := http.DefaultTransport.(*http.Transport).Clone()
+		transport.MaxIdleConnsPerHost = 64
+		cfg.Client = &http.Client{Transport: transport}
+	}
+	backend := &stripe.BackendConfig{
+		HTTPClient:        cfg.Client,
+		LeveledLogger:     &stripe.LeveledLogger{Level: stripe.LevelNull}, // what matters comes back as an error
+		MaxNetworkRetries: stripe.Int64(0),
+		EnableTelemetry:   stripe.Bool(false),
+	}
+	if cfg.URL != "" {
+		if u, err := url.Parse(cfg.URL); err != nil || u.Host == "" {
+			return nil, fmt.Errorf("stripe: %q is not a URL such as http://127.0.0.1:12111", cfg.URL)
+		}
+		backend.URL = stripe.String(strings.TrimSuffix(cfg.URL, "/"))
+	}
+	return &Gateway{api: stripe.NewClient(key, stripe.WithBackends(stripe.NewBackendsWithConfig(backend))), method: cfg.PaymentMethod}, nil
+}
+
+const (
+	cancelled = "the payment was cancelled"
+	byBank    = "the bank refused it"
+)
+
+// Authorise holds the amount.
+func (g *Gateway) Authorise(ctx context.Context, c payment.Charge) (reference string, err error) {
+	intent, err := g.intent(ctx, c)
+	if err != nil {
+		return "", err
+	}
+	if intent.Status != stripe.PaymentIntentStatusRequiresConfirmation {
+		return authorised(intent)
+	}
+	params := &stripe.PaymentIntentConfirmParams{PaymentMethod: stripe.String(g.method), ErrorOnRequiresAction: stripe.Bool(true)}
+	params.SetIdempotencyKey(c.Key("confirm"))
+	confirmed, err := g.api.V1PaymentIntents.Confirm(ctx, intent.ID, params)
+	if unexpectedState(err) || err == nil && replayed(confirmed.LastResponse) {
+		// Somebody else confirmed or cancelled it.
+		confirmed, err = g.api.V1PaymentIntents.Retrieve(ctx, intent.ID, nil)
+	}
+	if err != nil {
+		return "", classify("confirm", err)
+	}
+	return authorised(confirmed)
+}
+
+// authorised reads the answer to an authorisation off an intent.
+func authorised(intent *stripe.PaymentIntent) (reference string, err error) {
+	switch intent.Status {
+	case stripe.PaymentIntentStatusRequiresCapture, stripe.PaymentIntentStatusSucceeded:
+		return intent.ID, nil
+	case stripe.PaymentIntentStatusCanceled:
+		return "", &payment.Refusal{Reason: cancelled}
+	case stripe.PaymentIntentStatusRequiresPaymentMethod, stripe.PaymentIntentStatusRequiresAction:
+		return "", &payment.Refusal{Reason: reason(intent.LastPaymentError)}
+	}
+	return "", fmt.Errorf("stripe: payment intent %s is %s: %w", intent.ID, intent.Status, event.ErrUnavailable)
+}
+
+// intent creates the payment's intent, or finds it, as it is now.
+func (g *Gateway) intent(ctx context.Context, c payment.Charge) (*stripe.PaymentIntent, error) {
+	if c.Reference != "" {
+		intent, err := g.api.V1PaymentIntents.Retrieve(ctx, c.Reference, nil)
+		return intent, classify("find", err)
+	}
+	params := &stripe.PaymentIntentCreateParams{
+		Amount:             stripe.Int64(c.Amount),
+		Currency:           stripe.String(strings.ToLower(c.Currency)),
+		CaptureMethod:      stripe.String(string(stripe.PaymentIntentCaptureMethodManual)),
+		PaymentMethodTypes: stripe.StringSlice([]string{"card"}),
+		PaymentMethod:      stripe.String(g.method),
+		Description:        stripe.String("Order " + c.OrderID),
+	}
+	params.AddMetadata("order_id", c.OrderID)
+	params.SetIdempotencyKey(c.Key("authorise"))
+	intent, err := g.api.V1PaymentIntents.Create(ctx, params)
+	if err == nil && replayed(intent.LastResponse) { // the answer is as old as the first one
+		intent, err = g.api.V1PaymentIntents.Retrieve(ctx, intent.ID, nil)
+	}
+	return intent, classify("create", err)
+}
+
+// Void lets go of what is held, and of what would be.
+func (g *Gateway) Void(ctx context.Context, c payment.Charge) error {
+	intent, err := g.intent(ctx, c)
+	if err != nil || intent.Status == stripe.PaymentIntentStatusCanceled {
+		return err
+	}
+	params := &stripe.PaymentIntentCancelParams{}
+	params.SetIdempotencyKey(c.Key("void"))
+	_, err = g.api.V1PaymentIntents.Cancel(ctx, intent.ID, params)
+	return g.settled(ctx, "cancel", intent.ID, stripe.PaymentIntentStatusCanceled, err)
+}
+
+// Capture takes all that is held.
+func (g *Gateway) Capture(ctx context.Context, c payment.Charge) error {
+	intent, err := g.intent(ctx, c)
+	if err != nil || intent.Status == stripe.PaymentIntentStatusSucceeded {
+		return err
+	}
+	params := &stripe.PaymentIntentCaptureParams{}
+	params.SetIdempotencyKey(c.Key("capture"))
+	_, err = g.api.V1PaymentIntents.Capture(ctx, intent.ID, params)
+	return g.settled(ctx, "capture", intent.ID, stripe.PaymentIntentStatusSucceeded, err)
+}
+
+// settled passes over the refusal of a step that somebody else took at the same moment.
+func (g *Gateway) settled(ctx context.Context, step, id string, want stripe.PaymentIntentStatus, err error) error {
+	if !unexpectedState(err) {
+		return classify(step, err)
+	}
+	intent, failed := g.api.V1PaymentIntents.Retrieve(ctx, id, nil)
+	if failed != nil {
+		return classify("find", failed)
+	}
+	if intent.Status == want {
+		return nil
+	}
+	return classify(step, err)
+}
+
+// Refund pays a part back. Refunds name the return they are for, so one that was made is found for ever.
+func (g *Gateway) Refund(ctx context.Context, c payment.Charge, n int, amount int64) (reference string, err error) {
+	intent, err := g.intent(ctx, c)
+	if err != nil {
+		return "", err
+	}
+	made := &stripe.RefundListParams{PaymentIntent: stripe.String(intent.ID)}
+	for refund, err := range g.api.V1Refunds.List(ctx, made).All(ctx) {
+		if err != nil {
+			return "", classify("list refunds", err)
+		}
+		if refund.Metadata["return"] == strconv.Itoa(n) && refund.Metadata["order_id"] == c.OrderID {
+			return refund.ID, nil
+		}
+	}
+	params := &stripe.RefundCreateParams{PaymentIntent: stripe.String(intent.ID), Amount: stripe.Int64(amount)}
+	params.AddMetadata("order_id", c.OrderID)
+	params.AddMetadata("return", strconv.Itoa(n))
+	params.SetIdempotencyKey(c.Key("refund-" + strconv.Itoa(n)))
+	refund, err := g.api.V1Refunds.Create(ctx, params)
+	if err != nil {
+		return "", classify("refund", err)
+	}
+	return refund.ID, nil
+}
+
+// replayed reports whether an answer is that of an earlier request with the same key.
+func replayed(r *stripe.APIResponse) bool {
+	return r != nil && r.Header.Get("Idempotent-Replayed") == "true"
+}
+
+func unexpectedState(err error) bool {
+	var answer *stripe.Error
+	return errors.As(err, &answer) && answer.Code == stripe.ErrorCodePaymentIntentUnexpectedState
+}
+
+// classify puts an error of Stripe's into one of the three classes.
+func classify(step string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var answer *stripe.Error
+	if !errors.As(err, &answer) {
+		return fmt.Errorf("stripe: %s: %w: %w", step, event.ErrUnavailable, err)
+	}
+	switch status := answer.HTTPStatusCode; {
+	case status == http.StatusPaymentRequired:
+		return &payment.Refusal{Reason: reason(answer)}
+	case status >= 500, status == http.StatusTooManyRequests, status == http.StatusConflict:
+		return fmt.Errorf("stripe: %s: %w: %d %s %s", step, event.ErrUnavailable, status, answer.Code, answer.Msg)
+	default:
+		return fmt.Errorf("stripe: %s: %w: %d %s %s", step, payment.ErrRejected, status, answer.Code, answer.Msg)
+	}
+}
+
+// reason puts a decline in a customer's words. Why a bank suspects a card is not for whoever holds it.
+func reason(e *stripe.Error) string {
+	if e == nil {
+		return byBank
+	}
+	switch e.DeclineCode {
+	case stripe.DeclineCodeInsufficientFunds, stripe.DeclineCodeWithdrawalCountLimitExceeded, stripe.DeclineCodeCardVelocityExceeded:
+		return "insufficient funds"
+	case stripe.DeclineCodeExpiredCard:
+		return "the card has expired"
+	case stripe.DeclineCodeAuthenticationRequired:
+		return "the bank wants to ask the cardholder"
+	case stripe.DeclineCodeCardNotSupported, stripe.DeclineCodeCurrencyNotSupported, stripe.DeclineCodeTransactionNotAllowed:
+		return "the card does not do such payments"
+	case stripe.DeclineCodeIncorrectNumber, stripe.DeclineCodeInvalidNumber, stripe.DeclineCodeIncorrectCVC, stripe.DeclineCodeInvalidCVC,
+		stripe.DeclineCodeInvalidExpiryMonth, stripe.DeclineCodeInvalidExpiryYear, stripe.DeclineCodeIncorrectZip:
+		return "the card's data are wrong"
+	}
+	return byBank
+}

@@ -1,0 +1,244 @@
+// Package stripetest is enough of Stripe's API for tests: payment intents and refunds that have a state, and idempotency keys.
+//
+// Stripe's own stripe-mock knows every request's schema and remembers nothing; this remembers. Given a stripe-mock as its
+// Schema it sends each request there first, and answers with that answer, in which only the state is changed. So
+// what passes here is what Stripe's API description allows.
+package stripetest
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// Amounts that are treated otherwise than approved.
+const (
+	Declined = 1002 // insufficient_funds
+	TooSmall = 7    // rejected
+)
+
+// Server is a Stripe account. Its zero value has no payments. It is safe for concurrent use.
+type Server struct {
+	Schema http.Handler // checks requests and makes answers; nil: nobody does
+
+	mu      sync.Mutex
+	intents map[string]*intent
+	refunds []map[string]any
+	answers map[string]answer // by idempotency key
+}
+
+type intent struct {
+	id, status       string
+	amount, refunded int64
+	currency         string
+	metadata         map[string]string
+	declined         bool
+	Holds, Captures  int // how often each happened
+}
+
+type answer struct {
+	request string
+	status  int
+	body    []byte
+}
+
+// failure is an error as Stripe answers it.
+type failure struct {
+	status          int
+	kind, code, why string
+	decline         string
+}
+
+func unexpected(in *intent) *failure {
+	return &failure{400, "invalid_request_error", "payment_intent_unexpected_state", "The intent is " + in.status + ".", ""}
+}
+
+// Once reports what happened more than once, or was kept although it was let go of.
+func (s *Server) Once() (wrong []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, in := range s.intents {
+		if in.Holds > 1 || in.Captures > 1 || in.refunded > in.amount {
+			wrong = append(wrong, fmt.Sprintf("%+v", *in))
+		}
+	}
+	return wrong
+}
+
+// ServeHTTP answers one request of the API. Requests are answered one at a time.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.intents == nil {
+		s.intents, s.answers = map[string]*intent{}, map[string]answer{}
+	}
+	key, request := r.Header.Get("Idempotency-Key"), r.Method+" "+r.URL.Path+" "+string(body)
+	if held, ok := s.answers[key]; ok && key != "" {
+		if held.request != request {
+			write(w, 400, encode(&failure{400, "idempotency_error", "", "The key came with another request.", ""}))
+			return
+		}
+		w.Header().Set("Idempotent-Replayed", "true")
+		write(w, held.status, held.body)
+		return
+	}
+	status, out := s.answer(r, body)
+	if key != "" {
+		s.answers[key] = answer{request, status, out}
+	}
+	write(w, status, out)
+}
+
+func write(w http.ResponseWriter, status int, body []byte) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(body)
+}
+
+func encode(f *failure) []byte {
+	e := map[string]any{"type": f.kind, "code": f.code, "message": f.why}
+	if f.decline != "" {
+		e["decline_code"] = f.decline
+	}
+	out, _ := json.Marshal(map[string]any{"error": e})
+	return out
+}
+
+func (s *Server) answer(r *http.Request, body []byte) (int, []byte) {
+	base := map[string]any{}
+	if s.Schema != nil {
+		w, forward := httptest.NewRecorder(), r.Clone(r.Context())
+		forward.Body = io.NopCloser(bytes.NewReader(body))
+		if s.Schema.ServeHTTP(w, forward); w.Code != http.StatusOK {
+			return w.Code, w.Body.Bytes()
+		}
+		if err := json.Unmarshal(w.Body.Bytes(), &base); err != nil {
+			return 500, []byte(err.Error())
+		}
+	}
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return 400, encode(&failure{400, "invalid_request_error", "", err.Error(), ""})
+	}
+	state, failed := s.route(r, form)
+	if failed != nil {
+		return failed.status, encode(failed)
+	}
+	for name, value := range state {
+		base[name] = value
+	}
+	out, err := json.Marshal(base)
+	if err != nil {
+		return 500, []byte(err.Error())
+	}
+	return 200, out
+}
+
+func (s *Server) route(r *http.Request, form url.Values) (map[string]any, *failure) {
+	parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
+	switch {
+	case r.URL.Path == "/v1/payment_intents" && r.Method == http.MethodPost:
+		return s.create(form)
+	case r.URL.Path == "/v1/refunds" && r.Method == http.MethodPost:
+		return s.refund(form)
+	case r.URL.Path == "/v1/refunds":
+		return s.listRefunds(r.URL.Query().Get("payment_intent")), nil
+	case len(parts) >= 3 && parts[1] == "payment_intents" && s.intents[parts[2]] != nil:
+		in := s.intents[parts[2]]
+		if len(parts) == 3 {
+			return in.json(), nil
+		}
+		return s.change(in, parts[3])
+	}
+	return nil, &failure{404, "invalid_request_error", "resource_missing", "No such thing: " + r.URL.Path, ""}
+}
+
+func (s *Server) create(form url.Values) (map[string]any, *failure) {
+	amount, err := strconv.ParseInt(form.Get("amount"), 10, 64)
+	if err != nil || amount < 50 {
+		return nil, &failure{400, "invalid_request_error", "amount_too_small", "The amount is too small.", ""}
+	}
+	in := &intent{id: fmt.Sprintf("pi_%d", len(s.intents)+1), status: "requires_confirmation", amount: amount,
+		currency: form.Get("currency"), metadata: metadata(form)}
+	if form.Get("payment_method") == "" {
+		in.status = "requires_payment_method"
+	}
+	s.intents[in.id] = in
+	return in.json(), nil
+}
+
+func metadata(form url.Values) map[string]string {
+	all := map[string]string{}
+	for name := range form {
+		if key, ok := strings.CutPrefix(name, "metadata["); ok {
+			all[strings.TrimSuffix(key, "]")] = form.Get(name)
+		}
+	}
+	return all
+}
+
+func (in *intent) json() map[string]any {
+	out := map[string]any{"id": in.id, "object": "payment_intent", "status": in.status, "amount": in.amount, "currency": in.currency,
+		"capture_method": "manual", "metadata": in.metadata, "last_payment_error": nil}
+	if in.declined {
+		out["last_payment_error"] = map[string]any{"type": "card_error", "code": "card_declined", "decline_code": "insufficient_funds"}
+	}
+	return out
+}
+
+func (s *Server) change(in *intent, step string) (map[string]any, *failure) {
+	switch {
+	case step == "confirm" && in.status == "requires_confirmation" && in.amount == Declined:
+		in.status, in.declined = "requires_payment_method", true
+		return nil, &failure{402, "card_error", "card_declined", "Your card has insufficient funds.", "insufficient_funds"}
+	case step == "confirm" && in.status == "requires_confirmation":
+		in.status = "requires_capture"
+		in.Holds++
+	case step == "capture" && in.status == "requires_capture":
+		in.status = "succeeded"
+		in.Captures++
+	case step == "cancel" && strings.HasPrefix(in.status, "requires_"):
+		in.status = "canceled"
+	default:
+		return nil, unexpected(in)
+	}
+	return in.json(), nil
+}
+
+func (s *Server) refund(form url.Values) (map[string]any, *failure) {
+	in := s.intents[form.Get("payment_intent")]
+	amount, err := strconv.ParseInt(form.Get("amount"), 10, 64)
+	switch {
+	case in == nil || err != nil || in.status != "succeeded":
+		return nil, &failure{400, "invalid_request_error", "", "This payment has no successful charge.", ""}
+	case in.refunded+amount > in.amount:
+		return nil, &failure{400, "invalid_request_error", "charge_already_refunded", "Too much.", ""}
+	}
+	in.refunded += amount
+	refund := map[string]any{"id": fmt.Sprintf("re_%d", len(s.refunds)+1), "object": "refund", "status": "succeeded", "amount": amount,
+		"payment_intent": in.id, "metadata": metadata(form)}
+	s.refunds = append(s.refunds, refund)
+	return refund, nil
+}
+
+func (s *Server) listRefunds(of string) map[string]any {
+	data := []map[string]any{}
+	for _, refund := range s.refunds {
+		if refund["payment_intent"] == of {
+			data = append(data, refund)
+		}
+	}
+	return map[string]any{"object": "list", "url": "/v1/refunds", "has_more": false, "data": data}
+}

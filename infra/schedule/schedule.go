@@ -1,0 +1,191 @@
+// Package schedule keeps in Redis which orders are due when, and how far the log has been looked through for such
+// orders.
+//
+// It is two keys in one hash slot, so that a Redis that loses one loses the other: <namespace>:{fulfilment}:due, a sorted set of
+// order ids by Unix milliseconds, and <namespace>:{fulfilment}:checkpoint, a position. What it holds can be rebuilt from
+// the log; the checkpoint says from where on.
+//
+// A Schedule is safe for concurrent use, by any number of processes. Errors that a retry may cure wrap
+// event.ErrUnavailable. Every call may be repeated.
+package schedule
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"jangbu/domain/event"
+)
+
+var (
+	//go:embed take.lua
+	takeLua string
+	//go:embed done.lua
+	doneLua string
+	//go:embed advance.lua
+	advanceLua string
+)
+
+var (
+	takeScript    = redis.NewScript(takeLua)
+	doneScript    = redis.NewScript(doneLua)
+	advanceScript = redis.NewScript(advanceLua)
+)
+
+// DefaultTimeout bounds every call.
+const DefaultTimeout = 5 * time.Second
+
+// Config says how to use a Redis. The zero Config is good.
+type Config struct {
+	Namespace string        // prefix of both keys; default "jangbu"
+	Timeout   time.Duration // of one call; default DefaultTimeout
+}
+
+// Schedule is a client of one Redis or one Redis Cluster.
+type Schedule struct {
+	client          redis.UniversalClient
+	due, checkpoint string
+	timeout         time.Duration
+}
+
+// Open parses rawURL; it makes no connection yet. redis:// and rediss:// name a single server, redis+cluster:// and
+// rediss+cluster:// a node of a cluster.
+func Open(rawURL string, cfg Config) (*Schedule, error) {
+	client, err := connect(rawURL)
+	if err != nil {
+		return nil, fmt.Errorf("REDIS_URL %q: %w; it looks like redis://127.0.0.1:6379 or redis+cluster://host:port", redacted(rawURL), err)
+	}
+	if cfg.Namespace == "" {
+		cfg.Namespace = "jangbu"
+	}
+	if cfg.Timeout <= 0 {
+		cfg.Timeout = DefaultTimeout
+	}
+	slot := cfg.Namespace + ":{fulfilment}:"
+	return &Schedule{client: client, due: slot + "due", checkpoint: slot + "checkpoint", timeout: cfg.Timeout}, nil
+}
+
+func connect(rawURL string) (redis.UniversalClient, error) {
+	// It spares new connections a question that only Redis Enterprise answers.
+	noNotices := &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	scheme, rest, _ := strings.Cut(rawURL, "://")
+	if base, ok := strings.CutSuffix(scheme, "+cluster"); ok {
+		opt, err := redis.ParseClusterURL(base + "://" + rest)
+		if err != nil {
+			return nil, err
+		}
+		opt.DialerRetries, opt.MaintNotificationsConfig = 1, noNotices
+		return redis.NewClusterClient(opt), nil
+	}
+	opt, err := redis.ParseURL(rawURL)
+	if err != nil {
+		return nil, err
+	}
+	opt.DialTimeout, opt.DialerRetries, opt.MaintNotificationsConfig = 2*time.Second, 1, noNotices
+	return redis.NewClient(opt), nil
+}
+
+func redacted(rawURL string) string {
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return "(unreadable)"
+	}
+	return u.Redacted()
+}
+
+// Close ends all connections.
+func (s *Schedule) Close() error { return s.client.Close() }
+
+// Ping reports whether Redis answers.
+func (s *Schedule) Ping(ctx context.Context) error {
+	return s.do(ctx, "ping", func(ctx context.Context) error { return s.client.Ping(ctx).Err() })
+}
+
+// Note puts an order in, due at that time, or moves it there. Times are kept in whole milliseconds.
+func (s *Schedule) Note(ctx context.Context, orderID string, due time.Time) error {
+	return s.do(ctx, "note order "+orderID, func(ctx context.Context) error {
+		return s.client.ZAdd(ctx, s.due, redis.Z{Score: float64(due.UnixMilli()), Member: orderID}).Err()
+	})
+}
+
+// Take returns up to limit orders that are due at now, the longest due first, and moves them to until: if the taker dies,
+// they are due again then.
+func (s *Schedule) Take(ctx context.Context, now, until time.Time, limit int) (orderIDs []string, err error) {
+	err = s.do(ctx, "take what is due", func(ctx context.Context) error {
+		orderIDs, err = takeScript.Run(ctx, s.client, []string{s.due}, now.UnixMilli(), until.UnixMilli(), limit).StringSlice()
+		return err
+	})
+	return orderIDs, err
+}
+
+// Done takes an order out, if it is due at that time and was not noted anew meanwhile.
+func (s *Schedule) Done(ctx context.Context, orderID string, due time.Time) error {
+	return s.do(ctx, "take order "+orderID+" out", func(ctx context.Context) error {
+		return doneScript.Run(ctx, s.client, []string{s.due}, orderID, due.UnixMilli()).Err()
+	})
+}
+
+// Checkpoint returns where the checkpoint stands. In a Redis that has lost it, or never had it, it is the zero Position.
+func (s *Schedule) Checkpoint(ctx context.Context) (at event.Position, err error) {
+	err = s.do(ctx, "read the checkpoint", func(ctx context.Context) error {
+		text, err := s.client.Get(ctx, s.checkpoint).Result()
+		if errors.Is(err, redis.Nil) {
+			return nil
+		}
+		if err == nil {
+			at, err = event.ParsePosition(text)
+		}
+		return err
+	})
+	return at, err
+}
+
+// Advance moves the checkpoint forwards to a position, and returns where it stands. It never moves back; and it stays where
+// it is, if that is before known: then this Redis has lost what it held.
+func (s *Schedule) Advance(ctx context.Context, known, to event.Position) (at event.Position, err error) {
+	err = s.do(ctx, "move the checkpoint", func(ctx context.Context) error {
+		text, err := advanceScript.Run(ctx, s.client, []string{s.checkpoint}, fixed(known), fixed(to)).Text()
+		if err == nil {
+			at, err = event.ParsePosition(text)
+		}
+		return err
+	})
+	return at, err
+}
+
+// fixed is a position as text that sorts as positions do; ParsePosition reads it.
+func fixed(p event.Position) string { return fmt.Sprintf("%020d/%020d", p.Commit, p.Prepare) }
+
+func (s *Schedule) do(ctx context.Context, step string, call func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	if err := call(ctx); err != nil {
+		return fmt.Errorf("schedule: %s: %w", step, classify(err))
+	}
+	return nil
+}
+
+// classify marks errors that a retry may cure: all but those in which Redis itself refuses a command for good.
+func classify(err error) error {
+	var reply redis.Error
+	if errors.Is(err, context.Canceled) || errors.As(err, &reply) && !temporary(reply.Error()) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", event.ErrUnavailable, err)
+}
+
+func temporary(reply string) bool {
+	code, _, _ := strings.Cut(reply, " ")
+	switch code {
+	case "LOADING", "READONLY", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "OOM", "BUSY", "MISCONF", "MOVED", "ASK", "NOREPLICAS":
+		return true
+	}
+	return false
+}
