@@ -95,18 +95,23 @@ func (r *row) fail(err error) {
 // back in line.
 func (r *row) each(step func(*turn) error) {
 	failures := make([]error, len(r.turns))
-	var all sync.WaitGroup
-	for i, t := range r.turns {
-		all.Go(func() {
-			defer func() {
-				if v := recover(); v != nil {
-					failures[i] = panicked(v)
-				}
-			}()
-			failures[i] = step(t)
-		})
+	try := func(i int) {
+		defer func() {
+			if v := recover(); v != nil {
+				failures[i] = panicked(v)
+			}
+		}()
+		failures[i] = step(r.turns[i])
 	}
-	all.Wait()
+	if len(r.turns) == 1 {
+		try(0)
+	} else {
+		var all sync.WaitGroup
+		for i := range r.turns {
+			all.Go(func() { try(i) })
+		}
+		all.Wait()
+	}
 	i := 0
 	r.keep(func(t *turn) bool {
 		err := failures[i]
