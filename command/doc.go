@@ -73,7 +73,7 @@
 //     again at 1.
 //  7. The row has landed, or nobody in it had an effect and the base was found to stand. The command has none: append answered
 //     to the claim, after reserved if it is empty, in one append. That is the answer. A conflict: start again at 1. It
-//     was refused: that is the answer, unless the claim, if it has not been read, is there: start again at 1.
+//     was refused: that is the answer, if the claim is still what it was in 1 and 5; else start again at 1.
 //
 // A creation can have an effect on an empty stream only, so it takes it for empty the first time, and does 5 while it reads what
 // 4 needs. Two requests of one key never stand in one row: the second waits for what the first is answered.

@@ -95,18 +95,23 @@ func (r *row) fail(err error) {
 // back in line.
 func (r *row) each(step func(*turn) error) {
 	failures := make([]error, len(r.turns))
-	var all sync.WaitGroup
-	for i, t := range r.turns {
-		all.Go(func() {
-			defer func() {
-				if v := recover(); v != nil {
-					failures[i] = panicked(v)
-				}
-			}()
-			failures[i] = step(t)
-		})
+	try := func(i int) {
+		defer func() {
+			if v := recover(); v != nil {
+				failures[i] = panicked(v)
+			}
+		}()
+		failures[i] = step(r.turns[i])
 	}
-	all.Wait()
+	if len(r.turns) == 1 {
+		try(0)
+	} else {
+		var all sync.WaitGroup
+		for i := range r.turns {
+			all.Go(func() { try(i) })
+		}
+		all.Wait()
+	}
 	i := 0
 	r.keep(func(t *turn) bool {
 		err := failures[i]
@@ -200,7 +205,7 @@ func (r *row) findEffects(ctx context.Context) error {
 	places := map[int64]map[uuid.UUID]*turn{}
 	for _, t := range r.turns {
 		for _, expected := range t.claim.expected {
-			if !t.again || expected >= r.base.revision {
+			if expected >= r.base.revision {
 				continue
 			}
 			if places[expected] == nil {
@@ -286,6 +291,11 @@ func (r *row) confirm(ctx context.Context) bool {
 		}
 		moved := now.revision != r.base.revision || now.last != r.base.last
 		if r.base, r.read = now, true; moved {
+			// By an attempt of the same key, perhaps, which found its reservation made.
+			if err := r.findEffects(ctx); err != nil {
+				r.fail(err)
+				return true
+			}
 			return false
 		}
 	}
@@ -337,23 +347,18 @@ func (r *row) answer() {
 	}
 }
 
-// answerKeyed records that a command changed nothing, or makes sure that a refused one has not been carried out before.
+// answerKeyed records that a command changed nothing, or makes sure that a refused one has not been carried out meanwhile: its
+// claim is what it was before the command was decided.
 func (s *Service) answerKeyed(t *turn) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Timeout)
 	defer cancel()
 	var err error
-	switch {
-	case t.refusal == nil:
+	if t.refusal == nil {
 		err = s.recordAnswer(ctx, t.o, t.claim, t.revision)
-	case t.claim.revision != event.NoStream:
-		err = t.refusal
-	default:
-		var held claim
-		if held, err = s.readClaim(ctx, t.o); err == nil && held.revision == event.NoStream {
-			err = t.refusal
-		} else if err == nil {
-			err = event.ErrConflict
-		}
+	} else if held, lost := s.readClaim(ctx, t.o); lost != nil {
+		err = lost
+	} else if err = t.refusal; held.revision != t.claim.revision {
+		err = event.ErrConflict
 	}
 	switch {
 	case errors.Is(err, event.ErrConflict):

@@ -68,6 +68,7 @@ type Service struct {
 
 	cache     *lru.Cache[string, known]
 	lines     lines
+	reads     reads
 	snapshots snapshots
 }
 
@@ -106,7 +107,7 @@ func New(store Store, cfg Config) *Service {
 	}
 	return &Service{
 		store: store, cfg: cfg, cache: cache,
-		lines: lines{of: map[string][]*turn{}}, snapshots: snapshots{writing: map[string]bool{}},
+		lines: lines{of: map[string][]*turn{}}, reads: reads{of: map[string]*reading{}}, snapshots: snapshots{writing: map[string]bool{}},
 	}
 }
 

@@ -17,15 +17,15 @@ import (
 	"jangbu/infra/eventstore"
 )
 
-// grow appends renames of member m until its stream has n events.
-func grow(t testing.TB, store command.Store, n int) {
+// grow makes a stream of n events: a member that is registered and renamed.
+func grow(t testing.TB, store command.Store, stream string, n int) {
 	t.Helper()
 	events := []event.Proposed{{ID: uuid.New(), Type: "member.registered.v1", Data: []byte(`{"name":"0","country":"Peru"}`)}}
 	for i := 1; i < n; i++ {
 		events = append(events, event.Proposed{ID: uuid.New(), Type: "member.renamed.v1", Data: fmt.Appendf(nil, `{"name":"%d"}`, i)})
 	}
 	for at := 0; at < n; at += 1000 {
-		if _, err := store.Append(t.Context(), "member-m", int64(at)-1, events[at:min(n, at+1000)]); err != nil {
+		if _, err := store.Append(t.Context(), stream, int64(at)-1, events[at:min(n, at+1000)]); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -48,7 +48,7 @@ func readFor(t *testing.T, log *fakeLog) int64 {
 func TestSnapshot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &fakeLog{}
-		grow(t, log, 5000)
+		grow(t, log, heldStream, 5000)
 		if n := readFor(t, log); n < 5000 {
 			t.Fatalf("%d events were read", n)
 		}
@@ -80,7 +80,7 @@ func TestSnapshot(t *testing.T) {
 func TestSnapshotsOfNoUse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &fakeLog{}
-		grow(t, log, 1000)
+		grow(t, log, heldStream, 1000)
 		commandtest.NewClient(t, log, command.Config{SnapshotEvery: 50}).Must("/members/m/rename", `{"name":"1000"}`)
 		synctest.Wait()
 		good, err := log.LastOf("snapshot-member-m")
@@ -179,7 +179,7 @@ func TestSnapshotInTheStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() })
-	grow(t, store, 300)
+	grow(t, store, heldStream, 300)
 	c := commandtest.NewClient(t, store, command.Config{SnapshotEvery: 5})
 	for i := 0; ; i++ {
 		c.Must("/members/m/rename", fmt.Sprintf(`{"name":"B%d"}`, i))
