@@ -42,7 +42,7 @@ type Consumer struct {
 
 const (
 	receiveMax  = 10
-	batchMax    = 300
+	batchMax    = 500
 	receiveWait = 20 * time.Second
 	visibility  = 30 * time.Second
 

@@ -135,6 +135,29 @@ func TestAScriptRunsInTheDatabaseOfItsConnection(t *testing.T) {
 	if got := c.Get(ctx, "k").Val(); got != "in three" {
 		t.Errorf("database 3 has %q", got)
 	}
+	pipe := c.TxPipeline()
+	pipe.Del(ctx, "k")
+	if _, err := pipe.Exec(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.EvalSha(ctx, sha, nil).Err(); err != nil || c.Exists(ctx, "k").Val() != 1 {
+		t.Errorf("after a transaction the script wrote elsewhere, %v", err)
+	}
+}
+
+func TestAScriptCallsNoScript(t *testing.T) {
+	_, c := start(t, redis.Config{})
+	ctx := context.Background()
+	sha := c.ScriptLoad(ctx, `return 1`).Val()
+	calls := `return redis.call('EVALSHA', '` + sha + `', 0)`
+	for name, run := range map[string]func() error{
+		"EVAL":    func() error { return c.Eval(ctx, calls, nil).Err() },
+		"EVALSHA": func() error { return c.EvalSha(ctx, c.ScriptLoad(ctx, calls).Val(), nil).Err() },
+	} {
+		if err := run(); err == nil || !strings.Contains(err.Error(), "not allowed from script") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }
 
 func TestATakenPortIsSaid(t *testing.T) {

@@ -31,17 +31,27 @@ type scripts struct {
 
 	mu    sync.Mutex
 	known map[string]*lua.FunctionProto // by SHA-1
-	apart map[*server.Peer]bool         // connections whose scripts miniredis runs
+	conns map[*server.Peer]*conn        // and nothing else that miniredis calls a peer
 
 	interpreter *interpreter // used with mini's lock held; nil after a failure
 }
 
-// beyond finds what of the redis library a script needs that is not here.
-var beyond = regexp.MustCompile(`\b(redis|server|os|debug)\s*\.\s*`)
+// conn is a connection of a client. While either holds, miniredis runs its scripts.
+type conn struct {
+	elsewhere bool // it has chosen a database
+	inMulti   bool
+}
+
+// beyond finds what of the redis library a script needs that is not here, once here and comment are taken away.
+var (
+	beyond  = regexp.MustCompile(`\b(redis|server|os|debug)\s*\.`)
+	here    = regexp.MustCompile(`\bredis\.call\(`)
+	comment = regexp.MustCompile(`--[^\n]*`)
+)
 
 // serveScripts takes over the calls of scripts.
 func serveScripts(mini *miniredis.Miniredis) {
-	s := &scripts{mini: mini, known: map[string]*lua.FunctionProto{}, apart: map[*server.Peer]bool{}}
+	s := &scripts{mini: mini, known: map[string]*lua.FunctionProto{}, conns: map[*server.Peer]*conn{}}
 	srv := mini.Server()
 	outer := server.NewPeer(bufio.NewWriter(io.Discard))
 	srv.SetPreHook(func(c *server.Peer, cmd string, _ ...string) bool {
@@ -60,33 +70,46 @@ func serveScripts(mini *miniredis.Miniredis) {
 
 // hook sees every command before miniredis does, and reports whether it was dealt with.
 func (s *scripts) hook(c *server.Peer, cmd string, args ...string) bool {
+	if c.Ctx == nil { // a connection's first command; what a script calls has a context from the beginning
+		s.connected(c)
+	}
 	if c.Ctx == s.nested {
 		return false
 	}
 	switch cmd {
 	case "SCRIPT":
 		s.script(args)
-	case "SELECT", "MULTI":
-		s.setApart(c, true)
+	case "SELECT":
+		s.change(c, func(k *conn) { k.elsewhere = true })
+	case "MULTI":
+		s.change(c, func(k *conn) { k.inMulti = true })
 	case "EXEC", "DISCARD":
-		s.setApart(c, false)
+		s.change(c, func(k *conn) { k.inMulti = false })
 	case "EVALSHA":
 		return s.evalSHA(c, args)
 	}
 	return false
 }
 
-// setApart leaves a connection's scripts to miniredis, for good if it has chosen a database.
-func (s *scripts) setApart(c *server.Peer, apart bool) {
+func (s *scripts) connected(c *server.Peer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !apart {
-		delete(s.apart, c)
+	if s.conns[c] != nil {
 		return
 	}
-	if !s.apart[c] {
-		s.apart[c] = true
-		c.OnDisconnect(func() { s.setApart(c, false) })
+	s.conns[c] = &conn{}
+	c.OnDisconnect(func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.conns, c)
+	})
+}
+
+func (s *scripts) change(c *server.Peer, do func(*conn)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if k := s.conns[c]; k != nil {
+		do(k)
 	}
 }
 
@@ -97,7 +120,7 @@ func (s *scripts) script(args []string) {
 	switch {
 	case len(args) == 2 && strings.EqualFold(args[0], "LOAD"):
 		text := args[1]
-		if beyond.MatchString(strings.ReplaceAll(text, "redis.call(", "(")) {
+		if beyond.MatchString(here.ReplaceAllString(comment.ReplaceAllString(text, ""), "(")) {
 			return
 		}
 		chunk, err := parse.Parse(strings.NewReader(text), "script")
@@ -122,9 +145,10 @@ func (s *scripts) evalSHA(c *server.Peer, args []string) bool {
 		return false
 	}
 	s.mu.Lock()
-	proto, apart := s.known[args[0]], s.apart[c]
+	proto, k := s.known[args[0]], s.conns[c]
+	plain := k != nil && *k == conn{}
 	s.mu.Unlock()
-	if proto == nil || apart {
+	if proto == nil || !plain {
 		return false
 	}
 	value, err := s.run(proto, args[2:2+n], args[2+n:])
