@@ -106,7 +106,7 @@ func (p *planner) add(s step) int {
 func (p *planner) place(o order) {
 	there := p.shop.orders[o.id]
 	needs := []int{p.member[o.memberID]}
-	body := orderBody{ID: o.id, MemberID: o.memberID, ShippingFee: o.fee, PlacedOn: o.placedOn}
+	body := orderBody{ID: o.id, MemberID: o.memberID, ShippingFee: o.fee, PlacedOn: o.placedOn, Manual: true}
 	if o.shipName != "" || o.shipTo != "" || o.country != "" {
 		body.ShipTo = &shipToBody{o.shipName, o.shipTo, o.country}
 	}
@@ -234,6 +234,7 @@ type (
 		ShippingFee int64       `json:"shipping_fee,omitempty"`
 		ShipTo      *shipToBody `json:"ship_to,omitempty"`
 		PlacedOn    string      `json:"placed_on"`
+		Manual      bool        `json:"manual"` // they were fulfilled where they come from
 	}
 	shipBody struct {
 		Carrier   string `json:"carrier"`

@@ -71,7 +71,7 @@ func (b *buyer) live() error {
 // round places an order, does something to it or to the member, and looks after each.
 func (b *buyer) round(n int) error {
 	id := fmt.Sprintf("%s-%02d", b.name, n)
-	if err := b.post("/orders", fmt.Sprintf(`{"id":%q,"member_id":%q,"placed_on":"2025-01-%02d","lines":[{"product_id":%q,"quantity":1}]}`, id, b.name, 1+n, b.name)); err != nil {
+	if err := b.post("/orders", fmt.Sprintf(`{"id":%q,"member_id":%q,"placed_on":"2025-01-%02d","manual":true,"lines":[{"product_id":%q,"quantity":1}]}`, id, b.name, 1+n, b.name)); err != nil {
 		return err
 	}
 	b.orders, b.status[id] = append(b.orders, id), "placed"
@@ -144,14 +144,18 @@ func (b *buyer) lookAround() error {
 	if err != nil {
 		return err
 	}
-	n := b.counted()
+	n, last := b.counted(), b.orders[len(b.orders)-1]
 	for path, part := range map[string]string{
-		"/members/" + b.name:                       fmt.Sprintf(`"orders":%d,"spent":%d`, n, n*price),
+		"/members/" + b.name:                       fmt.Sprintf(`"orders":%d,"open_orders":%d,"spent":%d`, n, n, n*price),
 		"/members/" + b.name + "/orders?limit=200": `"items":` + string(list),
 		"/products/" + b.name:                      b.sold(),
-		"/sales/months":                            `"month":"2025-01"`,
-		"/sales/categories":                        fmt.Sprintf(`{"category":"cat-%s","orders":%d,"units":%d,"sales":%d}`, b.name, n, n, n*price),
-		"/sales/countries":                         fmt.Sprintf(`{"country":"land-%s","orders":%d,"sales":%d}`, b.name, n, n*price),
+		"/orders?status=" + b.status[last] + "&since=2025-01-01&limit=200": fmt.Sprintf(`{"id":%q,"status":%q`, last, b.status[last]),
+		"/products?category=cat-" + b.name:                                 fmt.Sprintf(`"id":%q`, b.name),
+		"/sales/days?from=2025-01-01":                                      `"day":"2025-01-`,
+		"/sales/products?limit=1000":                                       fmt.Sprintf(`{"product_id":%q,"orders":%d,"units":%d,"sales":%d}`, b.name, n, n, n*price),
+		"/sales/months":                                                    `"month":"2025-01"`,
+		"/sales/categories":                                                fmt.Sprintf(`{"category":"cat-%s","orders":%d,"units":%d,"sales":%d}`, b.name, n, n, n*price),
+		"/sales/countries":                                                 fmt.Sprintf(`{"country":"land-%s","orders":%d,"sales":%d}`, b.name, n, n*price),
 	} {
 		if err := b.look(path, part); err != nil {
 			return err
