@@ -124,7 +124,7 @@ func TestEveryModeHasHelpWithAnExample(t *testing.T) {
 			t.Errorf("%s --help: code %d, %q, %s", name, code, stderr, stdout)
 		}
 	}
-	for _, want := range []string{"dev", "stack", "command", "projector", "query", "provision", "import", "replay", "views", "version", "health",
+	for _, want := range []string{"dev", "stack", "command", "fulfilment", "projector", "query", "provision", "import", "replay", "views", "version", "health",
 		"store backup", "parked list", "parked show", "parked retry", "parked skip", "dlq list", "dlq redrive", "dlq purge", "trace"} {
 		if !slices.Contains(names, want) {
 			t.Errorf("there is no mode %s", want)
@@ -178,6 +178,11 @@ func TestWrongUsage(t *testing.T) {
 		"nothing to replay":   {[]string{"replay"}, "--all"},
 		"replay all and one":  {[]string{"replay", "--all", "orders"}, "--all"},
 		"unknown log level":   {[]string{"version", "--log-level", "loud"}, "--log-level"},
+		"no time to pay":      {[]string{"fulfilment", "--pay-within", "0s"}, "--pay-within"},
+		"no time in dev":      {[]string{"dev", "--pay-within", "-1s"}, "--pay-within"},
+		"unknown gateway":     {[]string{"fulfilment", "--gateway", "cash"}, "--gateway"},
+		"stripe without key":  {[]string{"fulfilment", "--gateway", "stripe"}, "STRIPE_API_KEY"},
+		"no workers at all":   {[]string{"fulfilment", "--workers", "0"}, "--workers must be from 1"},
 		"health of nothing":   {[]string{"health", "127.0.0.1:8080"}, "is not a URL"},
 	}
 	for name, tt := range tests {
@@ -208,11 +213,12 @@ func TestATakenPortIsOneLine(t *testing.T) {
 	defer taken.Close()
 	free := map[string]string{"--eventstore": "0", "--aws": "0", "--redis": "0", "--http": "0"}
 	tests := map[string][]string{
-		"dev":       {"--eventstore", "--aws", "--redis", "--http"},
-		"stack":     {"--eventstore", "--aws", "--redis"},
-		"command":   {"--http"},
-		"query":     {"--http"},
-		"projector": {"--http"},
+		"dev":        {"--eventstore", "--aws", "--redis", "--http"},
+		"stack":      {"--eventstore", "--aws", "--redis"},
+		"command":    {"--http"},
+		"query":      {"--http"},
+		"projector":  {"--http"},
+		"fulfilment": {"--http"},
 	}
 	for mode, flags := range tests {
 		for _, flag := range flags {

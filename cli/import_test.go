@@ -120,10 +120,16 @@ func TestServicesApart(t *testing.T) {
 		"--eventstore-url", stack.wait(t, &stack.stderr, "EVENTSTORE_URL="))
 	url := command.wait(t, &command.stdout, "ready ")
 	waitHealthy(t, url)
+	servers := []string{"--http", "0", "--log-level", "warn", "--eventstore-url", stack.wait(t, &stack.stderr, "EVENTSTORE_URL="),
+		"--redis-url", stack.wait(t, &stack.stderr, "REDIS_URL="), "--aws-endpoint-url", stack.wait(t, &stack.stderr, "AWS_ENDPOINT_URL=")}
+	projector := start(t, append([]string{"projector"}, servers...)...)
+	fulfilment := start(t, append([]string{"fulfilment"}, servers...)...)
+	waitHealthy(t, projector.wait(t, &projector.stdout, "ready "))
+	waitHealthy(t, fulfilment.wait(t, &fulfilment.stdout, "ready "))
 	if code, _, stderr := run(t, "import", demo, "--url", url); code != 0 {
 		t.Errorf("import: code %d, %s", code, stderr)
 	}
-	for _, p := range []*program{command, stack} {
+	for _, p := range []*program{fulfilment, projector, command, stack} {
 		p.stop()
 		if code := p.end(t); code != 0 {
 			t.Errorf("code %d, %s", code, p.stderr.String())

@@ -17,6 +17,7 @@
 //     idempotency-key-reused. There is no second store: the log remembers.
 //   - A refusal binds nothing but the key, and a refusal of the body alone not even that: the same request may succeed
 //     later. The key of a creation is bound once its body is well-formed; the key of a change, once it is decided.
+//   - No two members have one e-mail address: it is reserved on a stream of its own first (emails.go).
 //
 // # Rows
 //

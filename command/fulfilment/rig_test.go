@@ -31,7 +31,7 @@ type world struct {
 	schedule fakeSchedule
 
 	mu  sync.Mutex
-	now time.Time
+	now time.Time // zero: it is that of the bubble
 }
 
 const payWithin = 15 * time.Minute
@@ -43,6 +43,9 @@ func newWorld(t testing.TB) *world {
 func (w *world) clock() time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.now.IsZero() {
+		return time.Now()
+	}
 	return w.now
 }
 

@@ -1,0 +1,501 @@
+package fulfilment
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"jangbu/domain/event"
+	"jangbu/domain/order"
+	"jangbu/domain/payment"
+)
+
+// running is a whole manager at work in a bubble, with everything it is told.
+type running struct {
+	*world
+	m     *Manager
+	queue *fakeQueue
+	stop  func()
+
+	mu       sync.Mutex
+	reports  map[string]error
+	calls    map[string]int // to the outside
+	broken   func(call string) bool
+	created  int
+	readings int // of order streams
+}
+
+// start runs a manager over the world, as a process of its own.
+func start(w *world, cfg Config) *running {
+	r := &running{world: w, queue: &fakeQueue{}, reports: map[string]error{}, calls: map[string]int{}, broken: func(string) bool { return false }}
+	cfg.Report = func(loop string, err error) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.reports[loop] = err
+	}
+	cfg.Provision = func(context.Context) error {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.created++
+		return nil
+	}
+	r.m = w.processWith(func(call string) (bool, bool) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.calls[call]++
+		if strings.HasPrefix(call, "read order-") {
+			r.readings++
+		}
+		return !r.broken(call), true
+	}, cfg)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		_ = r.m.Run(ctx, r.queue, logFeed{w}, &w.schedule)
+		close(ended)
+	}()
+	r.stop = sync.OnceFunc(func() { cancel(); <-ended })
+	return r
+}
+
+func (r *running) do(change func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	change()
+}
+
+func (r *running) wantGreen(t *testing.T, loops ...string) {
+	t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, loop := range Loops() {
+		err, told := r.reports[loop]
+		if !told || (err == nil) != slices.Contains(loops, loop) {
+			t.Errorf("%s: told %v, %v", loop, told, err)
+		}
+	}
+}
+
+// logFeed follows the world's log.
+type logFeed struct{ w *world }
+
+func (f logFeed) Subscribe(ctx context.Context, after event.Position, prefixes []string) iter.Seq2[event.Recorded, error] {
+	return func(yield func(event.Recorded, error) bool) {
+		for i := 0; ; {
+			events, grew := f.w.log.After(i)
+			for _, e := range events {
+				i++
+				if e.Position.Compare(after) <= 0 {
+					continue
+				}
+				if !strings.HasPrefix(e.Stream, prefixes[0]) {
+					e = event.Recorded{Position: e.Position} // a checkpoint
+				}
+				if !yield(e, nil) {
+					return
+				}
+			}
+			if len(events) > 0 {
+				continue
+			}
+			select {
+			case <-grew:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+// fakeQueue hands out what is put in, each message once, and remembers what was deleted.
+type fakeQueue struct {
+	mu      sync.Mutex
+	waiting []event.Delivery
+	deleted []string
+	away    error
+	more    chan struct{}
+}
+
+func (q *fakeQueue) put(deliveries ...event.Delivery) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.waiting = append(q.waiting, deliveries...)
+	if q.more != nil {
+		close(q.more)
+		q.more = nil
+	}
+}
+
+func (q *fakeQueue) Receive(ctx context.Context, limit int, wait time.Duration) ([]event.Delivery, error) {
+	timeout := time.After(wait)
+	for {
+		q.mu.Lock()
+		if q.away != nil {
+			defer q.mu.Unlock()
+			return nil, q.away
+		}
+		if n := min(limit, len(q.waiting)); n > 0 {
+			defer q.mu.Unlock()
+			out := q.waiting[:n]
+			q.waiting = q.waiting[n:]
+			return out, nil
+		}
+		if q.more == nil {
+			q.more = make(chan struct{})
+		}
+		more := q.more
+		q.mu.Unlock()
+		select {
+		case <-more:
+		case <-timeout:
+			return nil, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+func (q *fakeQueue) Delete(_ context.Context, deliveries []event.Delivery) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.away != nil {
+		return q.away
+	}
+	for _, d := range deliveries {
+		q.deleted = append(q.deleted, d.Receipt)
+	}
+	return nil
+}
+
+func (q *fakeQueue) gone() []string {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return slices.Sorted(slices.Values(q.deleted))
+}
+
+// deliver puts every event of a stream into the queue.
+func (r *running) deliver(stream string) {
+	for _, e := range r.log.Stream(stream) {
+		r.queue.put(event.Delivery{Event: e, Receipt: fmt.Sprintf("%s@%d", stream, e.Revision), Receives: 1})
+	}
+}
+
+// inBubble runs a test over a world whose clock is the bubble's.
+func inBubble(t *testing.T, test func(t *testing.T, w *world)) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.now = time.Time{}
+		test(t, w)
+	})
+}
+
+// settle lets time pass, and everybody do what they do in that time.
+func settle(d time.Duration) {
+	time.Sleep(d) // of the bubble's clock
+	synctest.Wait()
+}
+
+func TestQueue(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.restock("a", 10)
+		w.place("o", 1000, order.Card, units("a", 1))
+		w.place("p", 1007, order.Card, units("a", 1)) // the gateway rejects it
+		w.record(order.Codec, order.Stream("m"), order.Placed{MemberID: "m", Currency: "EUR", Manual: true, Lines: []order.Line{{ProductID: "a", Quantity: 1}}})
+		r := start(w, Config{Margin: time.Hour})
+		defer r.stop()
+		r.queue.put(event.Delivery{Err: errors.New("no event"), Receipt: "letter"}, event.Delivery{Receipt: "large", Hollow: true,
+			Event: event.Recorded{Stream: order.Stream("o"), Type: "order.placed.v2"}})
+		for _, id := range []string{"o", "p", "m"} {
+			r.deliver(order.Stream(id))
+		}
+		settle(100 * time.Millisecond)
+		if o, p := w.state("o"), w.state("p"); o.Status != order.StatusConfirmed || p.Status != order.StatusPlaced || !p.Reserved {
+			t.Errorf("%+v, %+v", o, p)
+		}
+		if got, want := fmt.Sprint(r.queue.gone()), "[large order-m@0 order-o@0 order-p@0]"; got != want {
+			t.Errorf("deleted %s, want %s", got, want)
+		}
+		if due := w.schedule.noted(); len(due) != 1 || due["p"].IsZero() {
+			t.Errorf("noted %v", due)
+		}
+		r.wantGreen(t, LoopQueue, LoopSchedule, LoopSweep)
+
+		// What fulfilment itself has recorded calls for nothing.
+		before := r.readings
+		r.queue.put(event.Delivery{Event: w.log.Stream(order.Stream("o"))[2], Receipt: "own"})
+		settle(100 * time.Millisecond)
+		if got := r.queue.gone(); !slices.Contains(got, "own") || r.readings != before {
+			t.Errorf("deleted %v after %d more readings", got, r.readings-before)
+		}
+	})
+}
+
+// TestQueueKeepsWhatIsNotNoted: while neither the step can be taken nor the schedule be reached, the message stays.
+func TestQueueKeepsWhatIsNotNoted(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.restock("a", 10)
+		w.place("o", 1007, order.Card, units("a", 1))
+		w.schedule.set(func() { w.schedule.away = true })
+		r := start(w, Config{Margin: time.Hour})
+		defer r.stop()
+		r.deliver(order.Stream("o"))
+		settle(5 * time.Second)
+		if got := r.queue.gone(); len(got) != 0 {
+			t.Errorf("deleted %v", got)
+		}
+		r.wantGreen(t, LoopQueue)
+	})
+}
+
+// TestQueueMissing: a queue that is not there is created, also when it went missing later.
+func TestQueueMissing(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		r := start(w, Config{})
+		defer r.stop()
+		settle(time.Minute)
+		if r.created != 1 {
+			t.Errorf("created %d times", r.created)
+		}
+		r.queue.mu.Lock()
+		r.queue.away = errAway
+		r.queue.mu.Unlock()
+		settle(time.Minute)
+		r.wantGreen(t, LoopSchedule, LoopSweep, LoopGateway)
+		if r.created < 2 {
+			t.Errorf("created %d times", r.created)
+		}
+	})
+}
+
+func TestHints(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.restock("a", 10)
+		w.place("o", 1000, order.Card, units("a", 1))
+		r := start(w, Config{Margin: time.Hour, Workers: 1})
+		defer r.stop()
+		r.do(func() { r.broken = func(call string) bool { return call == "read order-o" } })
+		for range 10 * hintsMax { // more than anybody can take
+			r.m.Poke("o")
+		}
+		r.do(func() { r.broken = func(string) bool { return false } })
+		settle(time.Second)
+		if s := w.state("o"); s.Status != order.StatusConfirmed {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// TestSweepAlone: without queue, schedule and hints, some seconds later.
+func TestSweepAlone(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.restock("a", 10)
+		w.schedule.set(func() { w.schedule.away = true })
+		r := start(w, Config{})
+		defer r.stop()
+		r.queue.mu.Lock()
+		r.queue.away = errAway
+		r.queue.mu.Unlock()
+		settle(10 * time.Second) // it has given up asking for the checkpoint
+		for i := range 100 {
+			w.place(fmt.Sprint("o", i), 1000, order.Card, units("a", 1))
+		}
+		settle(DefaultMargin - time.Second)
+		if s := w.state("o0"); s.Reserved {
+			t.Error("it is too eager")
+		}
+		settle(10 * time.Second)
+		n := map[order.Status]int{}
+		for _, s := range w.books().Orders {
+			n[s.Status]++
+		}
+		if n[order.StatusConfirmed] != 10 || n[order.StatusCancelled] != 90 {
+			t.Errorf("%v", n)
+		}
+		w.mustOrder(order.Ship{ID: firstConfirmed(w), Carrier: "c"}, firstConfirmed(w))
+		settle(10 * time.Second)
+		w.wantBalance()
+		r.wantGreen(t, LoopGateway)
+	})
+}
+
+func firstConfirmed(w *world) string {
+	for id, s := range w.books().Orders {
+		if s.Status == order.StatusConfirmed {
+			return id
+		}
+	}
+	return ""
+}
+
+// TestSweepLeavesTheOthersToIt: it does not so much as read an order that others settle in time.
+func TestSweepLeavesTheOthersToIt(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.restock("a", 100)
+		r := start(w, Config{})
+		defer r.stop()
+		for i := range 50 {
+			id := fmt.Sprint("o", i)
+			w.place(id, 1000, order.Card, units("a", 1))
+			w.process(sound).attend(t.Context(), id) // another process
+		}
+		settle(time.Minute)
+		if r.readings != 0 {
+			t.Errorf("%d readings", r.readings)
+		}
+		if at := w.schedule.checkpoint; at != w.log.Events()[w.log.Len()-1].Position {
+			t.Errorf("the checkpoint stands at %s of %d events", at, w.log.Len())
+		}
+	})
+}
+
+// TestDeadline: an order whose payment gets no answer expires, on time, although the process that noted it is dead.
+func TestDeadline(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.restock("a", 10)
+		w.place("o", 1000, order.Card, units("a", 1))
+		placed := time.Now()
+		silent := func(call string) bool { return call == "gateway authorise" }
+		first := start(w, Config{})
+		first.do(func() { first.broken = silent })
+		first.m.Poke("o")
+		settle(time.Minute)
+		first.stop()
+		second := start(w, Config{})
+		second.do(func() { second.broken = silent })
+		defer second.stop()
+		settle(payWithin - time.Minute - time.Second)
+		if s := w.state("o"); s.Status != order.StatusPlaced {
+			t.Errorf("after %v: %+v", time.Since(placed), s)
+		}
+		settle(2 * time.Second)
+		if s := w.state("o"); s.CancelCode != order.PaymentTimeout || !s.Released || !s.Voided {
+			t.Errorf("after %v: %+v", time.Since(placed), s)
+		}
+		settle(time.Minute)
+		if due := w.schedule.noted(); len(due) != 0 {
+			t.Errorf("still noted: %v", due)
+		}
+		w.wantBalance()
+	})
+}
+
+// TestEmptied: what the schedule held is noted again when it was emptied, be it while a manager runs or while none does.
+func TestEmptied(t *testing.T) {
+	for _, during := range []bool{true, false} {
+		t.Run(fmt.Sprintf("running=%v", during), func(t *testing.T) {
+			inBubble(t, func(t *testing.T, w *world) {
+				w.restock("a", 10)
+				for i := range 20 { // history, long settled
+					id := fmt.Sprint("h", i)
+					w.place(id, 1000, order.Invoice, units("b", 1))
+					w.process(sound).attend(t.Context(), id)
+				}
+				silent := func(call string) bool { return call == "gateway authorise" }
+				r := start(w, Config{})
+				defer func() { r.stop() }()
+				r.do(func() { r.broken = silent })
+				w.place("o", 1000, order.Card, units("a", 1))
+				settle(time.Minute)
+				if due := w.schedule.noted(); len(due) != 1 {
+					t.Fatalf("noted %v", due)
+				}
+				if during {
+					w.schedule.empty()
+				} else {
+					r.stop()
+					w.schedule.empty()
+					r = start(w, Config{})
+					r.do(func() { r.broken = silent })
+				}
+				settle(20 * time.Second)
+				if due := w.schedule.noted(); len(due) != 1 || due["o"].IsZero() {
+					t.Errorf("noted %v", due)
+				}
+				settle(payWithin)
+				if s := w.state("o"); s.CancelCode != order.PaymentTimeout {
+					t.Errorf("%+v", s)
+				}
+				r.wantGreen(t, Loops()...)
+			})
+		})
+	}
+}
+
+// TestRestart: a process that died had seen an order and not dealt with it. Its successor begins before that, and not at the
+// beginning of the log.
+func TestRestart(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.restock("a", 100)
+		for i := range 30 {
+			id := fmt.Sprint("h", i)
+			w.place(id, 1000, order.Card, units("a", 1))
+			w.process(sound).attend(t.Context(), id)
+		}
+		r := start(w, Config{})
+		settle(time.Minute)
+		r.do(func() { r.broken = func(string) bool { return true } }) // it is cut off
+		w.schedule.set(func() { w.schedule.away = true })
+		w.place("o", 1000, order.Card, units("a", 1))
+		settle(30 * time.Second)
+		r.stop()
+		w.schedule.set(func() { w.schedule.away = false })
+		placed := w.log.Stream(order.Stream("o"))[0]
+		if at := w.schedule.checkpoint; at == (event.Position{}) || at.Compare(placed.Position) >= 0 {
+			t.Fatalf("the checkpoint stands at %s", at)
+		}
+		r = start(w, Config{})
+		defer func() { r.stop() }()
+		settle(10 * time.Second)
+		if s := w.state("o"); s.Status != order.StatusConfirmed || r.calls["read order-h0"] > 0 {
+			t.Errorf("%+v, %v", s, r.calls)
+		}
+		w.mustOrder(order.Ship{ID: "h3", Carrier: "c"}, "h3") // of which it has not seen the beginning
+		settle(10 * time.Second)
+		if s := w.state("h3"); !s.Captured {
+			t.Errorf("%+v", s)
+		}
+		w.wantBalance()
+	})
+}
+
+// TestSeveralManagers: any number of them share the work, and do it once.
+func TestSeveralManagers(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.restock("a", 40)
+		var all []*running
+		for range 4 {
+			r := start(w, Config{Margin: time.Second})
+			defer r.stop()
+			all = append(all, r)
+		}
+		for i := range 60 {
+			id := fmt.Sprint("o", i)
+			w.place(id, 1000+int64(i%3)*2, order.Card, units("a", 1))
+			for _, r := range all {
+				r.m.Poke(id)
+				r.deliver(order.Stream(id))
+			}
+		}
+		settle(time.Minute)
+		n := map[string]int{}
+		for _, s := range w.books().Orders {
+			n[fmt.Sprint(s.Status, s.CancelCode)]++
+		}
+		if n["confirmed"] < 20 || n["confirmed"]+n["cancelled"+order.SoldOut]+n["cancelled"+order.PaymentDeclined] != 60 {
+			t.Errorf("%v", n)
+		}
+		w.wantBalance()
+		for id, b := range w.gateway.Balances() {
+			if p := w.books().Payments[id]; b.Authorised > 0 && p.Status != payment.StatusAuthorised {
+				t.Errorf("order %s: %+v, %+v", id, b, p)
+			}
+		}
+	})
+}
