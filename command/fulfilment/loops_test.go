@@ -86,6 +86,14 @@ func (r *running) wantGreen(t *testing.T, loops ...string) {
 // logFeed follows the world's log.
 type logFeed struct{ w *world }
 
+func (f logFeed) Head(context.Context) (event.Recorded, error) {
+	events := f.w.log.Events()
+	if len(events) == 0 {
+		return event.Recorded{}, event.ErrStreamNotFound
+	}
+	return events[len(events)-1], nil
+}
+
 func (f logFeed) Subscribe(ctx context.Context, after event.Position, prefixes []string) iter.Seq2[event.Recorded, error] {
 	return func(yield func(event.Recorded, error) bool) {
 		for i := 0; ; {
@@ -462,6 +470,22 @@ func TestRestart(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 		w.wantBalance()
+	})
+}
+
+// TestAnOlderLog: the event store was restored from a backup, and the checkpoint is that of the log there was.
+func TestAnOlderLog(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.schedule.checkpoint = event.Position{Commit: 1e9, Prepare: 1e9}
+		w.restock("a", 1)
+		w.place("o", 1000, order.Card, units("a", 1))
+		r := start(w, Config{})
+		defer r.stop()
+		settle(20 * time.Second)
+		if s := w.state("o"); s.Status != order.StatusConfirmed {
+			t.Errorf("%+v", s)
+		}
+		r.wantGreen(t, Loops()...)
 	})
 }
 

@@ -80,13 +80,13 @@ func (s *sweep) run(ctx context.Context) {
 }
 
 // begin starts from the checkpoint. Where nobody can tell it, from the beginning of the log: what was noted is then out of
-// reach, too.
+// reach, too. So it does where the log ends before the checkpoint, which is then that of another log.
 func (s *sweep) begin(ctx context.Context) error {
 	var retry backoff
 	var at event.Position
 	var err error
 	for range 4 {
-		if at, err = s.checkpoint.Checkpoint(ctx); err == nil {
+		if at, err = s.from(ctx); err == nil {
 			break
 		}
 		if !retry.wait(ctx) {
@@ -102,6 +102,21 @@ func (s *sweep) begin(ctx context.Context) error {
 	defer s.mu.Unlock()
 	s.states, s.pending, s.line, s.seen, s.known, s.fault = states, map[string]*pending{}, nil, at, at, nil
 	return nil
+}
+
+func (s *sweep) from(ctx context.Context) (event.Position, error) {
+	at, err := s.checkpoint.Checkpoint(ctx)
+	if err != nil || at == (event.Position{}) {
+		return event.Position{}, err
+	}
+	head, err := s.log.Head(ctx)
+	if errors.Is(err, event.ErrStreamNotFound) {
+		return event.Position{}, nil
+	}
+	if err != nil || head.Position.Compare(at) < 0 {
+		return event.Position{}, err
+	}
+	return at, nil
 }
 
 func (s *sweep) follow(ctx context.Context) {
