@@ -103,6 +103,7 @@ func settle() {
 	if m.HeapAlloc > largeHeap {
 		debug.SetGCPercent(largeHeapsGC)
 	} else {
+		holdBallast()
 		debug.SetGCPercent(servingGC)
 	}
 }

@@ -32,7 +32,7 @@ type shopFlags struct {
 }
 
 type workerFlags struct {
-	Workers int `help:"Workers of each view's queue." default:"4" env:"JANGBU_WORKERS" placeholder:"N"`
+	Workers int `help:"Receivers of each view's queue; what they bring is landed together." default:"4" env:"JANGBU_WORKERS" placeholder:"N"`
 }
 
 // embeddedFlags say where the embedded servers listen and keep their data.

@@ -38,6 +38,7 @@ func (m *stackMode) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	holdBallast()
 	s.announce(a.stderr)
 	<-ctx.Done()
 	return s.Close()

@@ -3,56 +3,186 @@ package command_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"path/filepath"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
+	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
 	"github.com/google/uuid"
 
 	"jangbu/command"
 	"jangbu/command/commandtest"
-	"jangbu/domain/event"
 	"jangbu/infra/embedded/eventstoredb"
 	"jangbu/infra/eventstore"
 )
 
-// BenchmarkPlaceOrder posts orders from 64 callers a processor over the client and the embedded server on disk, beside
-// the bare append of one event of the same size, which is what a command costs at least.
-func BenchmarkPlaceOrder(b *testing.B) {
+const benchCallers = 64
+
+// benchStore is the embedded server on disk, with fsync, and our client of it.
+func benchStore(b *testing.B) (*eventstore.Store, *eventstoredb.Server) {
+	b.Helper()
 	server, err := eventstoredb.Start(eventstoredb.Config{Path: filepath.Join(b.TempDir(), "events.db")})
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer func() { _ = server.Close() }()
-	store, err := eventstore.Open(server.URL(), eventstore.Config{})
+	b.Cleanup(func() { _ = server.Close() })
+	store, err := eventstore.Open(server.URL(), eventstore.Config{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer func() { _ = store.Close() }()
+	b.Cleanup(func() { _ = store.Close() })
+	return store, server
+}
+
+// bare is a loop of AppendToStream by the esdb client alone: one event of an order's size, to a new stream each time.
+func bare(b *testing.B, server *eventstoredb.Server) func(int64) bool {
+	b.Helper()
+	settings, err := esdb.ParseConnectionString(server.URL())
+	if err != nil {
+		b.Fatal(err)
+	}
+	settings.Logger = esdb.NoopLogging()
+	client, err := esdb.NewClient(settings)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = client.Close() })
+	options := esdb.AppendToStreamOptions{ExpectedRevision: esdb.NoStream{}}
+	return func(int64) bool {
+		_, err := client.AppendToStream(context.Background(), "bare-"+uuid.NewString(), options,
+			esdb.EventData{EventID: uuid.New(), EventType: "bare.v1", ContentType: esdb.ContentTypeJson, Data: make([]byte, 400), Metadata: make([]byte, 200)})
+		return err == nil
+	}
+}
+
+// contender is one way of writing.
+type contender struct {
+	name string
+	do   func(i int64) bool
+}
+
+// race lets the contenders take turns, b.N operations each from all callers at once, and reports of each the rate, its part of the
+// first one's, and the 99th percentile of what an operation took.
+func race(b *testing.B, contenders ...contender) {
+	const turns = 4
+	took := make([]time.Duration, len(contenders))
+	latencies := make([][]time.Duration, len(contenders))
+	var n atomic.Int64
+	b.ResetTimer()
+	for range turns {
+		for k, c := range contenders {
+			begin := time.Now()
+			latencies[k] = append(latencies[k], fromAllCallers(b, max(1, b.N/turns/benchCallers), func() bool { return c.do(n.Add(1)) })...)
+			took[k] += time.Since(begin)
+		}
+	}
+	rate := func(k int) float64 { return float64(len(latencies[k])) / took[k].Seconds() }
+	for k, c := range contenders {
+		slices.Sort(latencies[k])
+		b.ReportMetric(rate(k), c.name+"/s")
+		b.ReportMetric(rate(k)/rate(0), c.name+"-part")
+		b.ReportMetric(float64(latencies[k][len(latencies[k])*99/100].Microseconds())/1000, c.name+"-p99-ms")
+	}
+	b.ReportMetric(0, "ns/op")
+}
+
+func fromAllCallers(b *testing.B, each int, do func() bool) []time.Duration {
+	latencies := make([][]time.Duration, benchCallers)
+	var all sync.WaitGroup
+	for i := range benchCallers {
+		all.Go(func() {
+			for range each {
+				begin := time.Now()
+				if !do() {
+					b.Error("refused")
+					return
+				}
+				latencies[i] = append(latencies[i], time.Since(begin))
+			}
+		})
+	}
+	all.Wait()
+	return slices.Concat(latencies...)
+}
+
+// BenchmarkPlaceOrder posts orders from 64 callers, beside the bare loop. Run it with -benchtime 20000x.
+func BenchmarkPlaceOrder(b *testing.B) {
+	store, server := benchStore(b)
 	c := commandtest.NewClient(b, store, command.Config{})
 	c.Shop()
 	const order = `{"member_id":"vinet","lines":[{"product_id":"queso","quantity":1},{"product_id":"apples","quantity":2}]}`
-	run := func(name string, post func(i int64) bool) {
-		b.Run(name, func(b *testing.B) {
-			var n atomic.Int64
-			b.SetParallelism(32)
-			b.RunParallel(func(pb *testing.PB) {
-				for pb.Next() {
-					if !post(n.Add(1)) {
-						b.Error("refused")
-					}
+	keys := uuid.NewString()
+	race(b,
+		contender{"bare", bare(b, server)},
+		contender{"order", func(int64) bool { return c.Post("/orders", order).Status == 201 }},
+		contender{"keyed", func(i int64) bool {
+			return c.Post("/orders", order, fmt.Sprintf("Idempotency-Key: %s %d", keys, i)).Status == 201
+		}})
+}
+
+// BenchmarkHotStream restocks one product from 64 callers: in rows, one by one, and in two processes, whose rows meet on the log.
+func BenchmarkHotStream(b *testing.B) {
+	store, server := benchStore(b)
+	rows := commandtest.NewClient(b, store, command.Config{MaxAttempts: 1000})
+	rows.Shop()
+	second := commandtest.NewClient(b, store, command.Config{MaxAttempts: 1000})
+	single := commandtest.NewClient(b, store, command.Config{MaxAttempts: 1000, MaxRow: 1})
+	keys := uuid.NewString()
+	restock := func(c *commandtest.Client, product string, headers ...string) bool {
+		return c.Post("/products/"+product+"/restock", `{"quantity":1}`, headers...).Status == 200
+	}
+	key := func(i int64) string { return fmt.Sprintf("Idempotency-Key: %s %d", keys, i) }
+	race(b,
+		contender{"bare", bare(b, server)},
+		contender{"rows", func(int64) bool { return restock(rows, "queso") }},
+		contender{"keyed-rows", func(i int64) bool { return restock(rows, "queso", key(i)) }},
+		contender{"one-by-one", func(int64) bool { return restock(single, "apples") }},
+		contender{"keyed-one-by-one", func(i int64) bool { return restock(single, "apples", key(i)) }},
+		contender{"two-processes", func(i int64) bool { return restock([]*commandtest.Client{rows, second}[i%2], "chai") }})
+}
+
+// BenchmarkColdLoad decides on streams that no memory holds: two of each length, by turns, in a cache for one.
+func BenchmarkColdLoad(b *testing.B) {
+	store, _ := benchStore(b)
+	for _, size := range []int{100, 1_000, 10_000, 100_000} {
+		grow(b, store, fmt.Sprintf("member-a%d", size), size)
+		grow(b, store, fmt.Sprintf("member-b%d", size), size)
+		for _, snapshots := range []bool{false, true} {
+			cfg := command.Config{Cache: 1, SnapshotEvery: 1 << 30}
+			if snapshots {
+				cfg.SnapshotEvery = 0
+			} else if size > 10_000 {
+				continue
+			}
+			c := commandtest.NewClient(b, store, cfg)
+			load := func(which string) {
+				c.Must(fmt.Sprintf("/members/%s%d/rename", which, size), fmt.Sprintf(`{"name":"%d"}`, size-1))
+			}
+			load("a")
+			load("b")
+			if snapshots && size > 500 {
+				waitForSnapshots(b, store, size)
+			}
+			b.Run(fmt.Sprintf("events=%d/snapshots=%v", size, snapshots), func(b *testing.B) {
+				for i := range b.N {
+					load([]string{"a", "b"}[i%2])
 				}
 			})
-		})
+		}
 	}
-	run("bare append", func(int64) bool {
-		_, err := store.Append(context.Background(), "bare-"+uuid.NewString(), event.NoStream,
-			[]event.Proposed{{ID: uuid.New(), Type: "bare.v1", Data: make([]byte, 400), Metadata: make([]byte, 200)}})
-		return err == nil
-	})
-	run("order", func(int64) bool { return c.Post("/orders", order).Status == 201 })
-	keys := uuid.NewString()
-	run("order with a key", func(i int64) bool {
-		return c.Post("/orders", order, fmt.Sprintf("Idempotency-Key: %s %d", keys, i)).Status == 201
-	})
+}
+
+func waitForSnapshots(b *testing.B, store *eventstore.Store, size int) {
+	b.Helper()
+	for _, which := range []string{"a", "b"} {
+		for {
+			if _, err := store.Last(b.Context(), fmt.Sprintf("snapshot-member-%s%d", which, size)); err == nil {
+				break
+			}
+		}
+	}
 }

@@ -109,7 +109,7 @@ func (s *Service) appendClaim(ctx context.Context, o *operation, c claim, events
 	if err != nil {
 		return err
 	}
-	if _, err := s.append(ctx, o.claimStream(), c.revision, proposed); err != nil {
+	if err := s.append(ctx, o.claimStream(), c.revision, proposed); err != nil {
 		return fmt.Errorf("claim key: %w", err)
 	}
 	return nil

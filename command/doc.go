@@ -17,6 +17,7 @@
 //     idempotency-key-reused. There is no second store: the log remembers.
 //   - A refusal binds nothing but the key, and a refusal of the body alone not even that: the same request may succeed
 //     later. The key of a creation is bound once its body is well-formed; the key of a change, once it is decided.
+//   - No two members have one e-mail address: it is reserved on a stream of its own first (emails.go).
 //
 // # Rows
 //
@@ -72,7 +73,7 @@
 //     again at 1.
 //  7. The row has landed, or nobody in it had an effect and the base was found to stand. The command has none: append answered
 //     to the claim, after reserved if it is empty, in one append. That is the answer. A conflict: start again at 1. It
-//     was refused: that is the answer, unless the claim, if it has not been read, is there: start again at 1.
+//     was refused: that is the answer, if the claim is still what it was in 1 and 5; else start again at 1.
 //
 // A creation can have an effect on an empty stream only, so it takes it for empty the first time, and does 5 while it reads what
 // 4 needs. Two requests of one key never stand in one row: the second waits for what the first is answered.
@@ -104,6 +105,8 @@
 //   - Without a key a request repeated by the client is another command. The appends within one request are safe to
 //     repeat, and are repeated a few times when the log does not answer.
 //   - Claims are kept for ever. Deleting them (say, by $maxAge) ends the memory of what went under those keys.
+//   - An event store takes an append after the last event of a stream that was deleted, though that event is gone. So a process that
+//     knows a stream goes on from what it knows for as long as Config.Trust after the stream was deleted.
 //   - A deleted stream that is written again continues its numbering in the log; the revision answered for the first
 //     command after that counts from zero.
 package command

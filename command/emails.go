@@ -242,6 +242,5 @@ func (s *Service) appendBeside(ctx context.Context, r request, stream string, re
 	if err != nil {
 		return err
 	}
-	_, err = s.append(ctx, stream, revision, proposed)
-	return err
+	return s.append(ctx, stream, revision, proposed)
 }

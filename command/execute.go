@@ -116,20 +116,20 @@ func pause(ctx context.Context, attempt int) error {
 // appendTries is how often an append is sent whose outcome is unknown. Its event ids make the repetition harmless.
 const appendTries = 3
 
-// append writes events, and says whether it stays open if they may have been written although it failed.
-func (s *Service) append(ctx context.Context, stream string, expected int64, events []event.Proposed) (open bool, err error) {
+// append writes events. After event.ErrConflict none of them stands there, even if an earlier try had no answer: the log
+// would have known their ids.
+func (s *Service) append(ctx context.Context, stream string, expected int64, events []event.Proposed) error {
+	var err error
 	for try := range appendTries {
 		if waiting := pause(ctx, try); waiting != nil {
-			return open, errors.Join(err, waiting)
+			return errors.Join(err, waiting)
 		}
-		_, err = s.store.Append(ctx, stream, expected, events)
-		if err == nil {
-			return false, nil
-		}
-		if !errors.Is(err, event.ErrUnavailable) {
+		if _, err = s.store.Append(ctx, stream, expected, events); !errors.Is(err, event.ErrUnavailable) {
 			break
 		}
-		open = true
 	}
-	return open, fmt.Errorf("append to %s: %w", stream, err)
+	if err != nil {
+		return fmt.Errorf("append to %s: %w", stream, err)
+	}
+	return nil
 }

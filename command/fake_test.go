@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"sync/atomic"
 
 	"jangbu/command"
 	"jangbu/domain/event"
@@ -15,6 +16,7 @@ import (
 type fakeLog struct {
 	history.History
 
+	read atomic.Int64 // events handed out
 	// Each hook, if set, is asked before the operation; what it returns is the operation's fault. They run without
 	// the lock and may call the log.
 	onRead   func(stream string) error
@@ -33,7 +35,14 @@ func (l *fakeLog) ReadStream(ctx context.Context, stream string, from int64) ite
 			return func(yield func(event.Recorded, error) bool) { yield(event.Recorded{}, fmt.Errorf("fake: %w", err)) }
 		}
 	}
-	return l.History.ReadStream(ctx, stream, from)
+	return func(yield func(event.Recorded, error) bool) {
+		for recorded, err := range l.History.ReadStream(ctx, stream, from) {
+			l.read.Add(1)
+			if !yield(recorded, err) {
+				return
+			}
+		}
+	}
 }
 
 func (l *fakeLog) Last(_ context.Context, stream string) (event.Recorded, error) {

@@ -142,7 +142,7 @@ func TestLostAnswer(t *testing.T) {
 	}
 }
 
-// TestCrashAnywhere cuts the process off from the log at its n-th step, for every n, before the step or between the
+// TestCrashAnywhere cuts the process, one that knows the streams or one that does not, off from the log at its n-th step, for every n, before the step or between the
 // step and its answer; a second process then gets the same request. There is one effect, and one answer from then on.
 func TestCrashAnywhere(t *testing.T) {
 	for _, r := range []struct {
@@ -158,26 +158,29 @@ func TestCrashAnywhere(t *testing.T) {
 		{"ship", "/orders/open/ship", `{"carrier":"A"}`, 1},
 	} {
 		for _, persist := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s persist=%v", r.name, persist), func(t *testing.T) {
-				n := int64(1)
-				for ; crash(t, n, persist, r.path, r.body, r.effects); n++ {
-					if n > 50 {
-						t.Fatal("the command takes more than 50 steps")
+			for _, warm := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s persist=%v warm=%v", r.name, persist, warm), func(t *testing.T) {
+					n := int64(1)
+					for ; crash(t, n, persist, warm, r.path, r.body, r.effects); n++ {
+						if n > 50 {
+							t.Fatal("the command takes more than 50 steps")
+						}
 					}
-				}
-				if n < 3 {
-					t.Errorf("the command crashed in %d places only", n-1)
-				}
-			})
+					if n < 3 {
+						t.Errorf("the command crashed in %d places only", n-1)
+					}
+				})
+			}
 		}
 	}
 }
 
 // crash reports whether the n-th step was reached.
-func crash(t *testing.T, n int64, persist bool, path, body string, effects int) bool {
+func crash(t *testing.T, n int64, persist, warm bool, path, body string, effects int) bool {
 	t.Helper()
 	log := &fakeLog{}
-	commandtest.NewClient(t, log, command.Config{}).Shop()
+	process := commandtest.NewClient(t, log, command.Config{})
+	process.Shop()
 	before := log.sizes()
 	var steps atomic.Int64
 	log.onRead = func(string) error {
@@ -194,7 +197,10 @@ func crash(t *testing.T, n int64, persist bool, path, body string, effects int) 
 		return fault{}
 	}
 	const key = "Idempotency-Key: k"
-	first := commandtest.NewClient(t, log, command.Config{}).Post(path, body, key)
+	if !warm {
+		process = commandtest.NewClient(t, log, command.Config{})
+	}
+	first := process.Post(path, body, key)
 	crashed := steps.Load() >= n
 	log.onRead, log.onAppend = nil, nil
 	if crashed {

@@ -62,7 +62,8 @@ func (g gated) Last(ctx context.Context, stream string) (event.Recorded, error) 
 
 func (g gated) SetMaxCount(context.Context, string, int) error { return nil }
 
-// TestAnyInterleaving runs several attempts of one keyed command beside rivals that make it an effect, no effect, or
+// TestAnyInterleaving runs several attempts of one keyed command, in one process or several, so that they meet in rows or on
+// the log, beside rivals that make it an effect, no effect, or
 // refused by turns, in an order of steps drawn from a seed, with steps that fail and answers that get lost. Whoever is
 // answered is answered alike, and the answer is true: the revision of the one effect, or that there is none.
 func TestAnyInterleaving(t *testing.T) {
@@ -93,8 +94,12 @@ func interleave(t *testing.T, seed uint64) string {
 	gates := make(chan chan verdict)
 	keyed := make(chan commandtest.Answer, 4)
 	running := make(chan struct{}, 8)
+	processes := make([]*commandtest.Client, 1+random.IntN(3))
+	for i := range processes {
+		processes[i] = commandtest.NewClient(t, gated{log, gates}, command.Config{MaxRow: random.IntN(4)})
+	}
 	start := func(body string, answers chan<- commandtest.Answer, headers ...string) {
-		c := commandtest.NewClient(t, gated{log, gates}, command.Config{})
+		c := processes[random.IntN(len(processes))]
 		go func() {
 			a := c.Post("/members/m/rename", body, headers...)
 			if answers != nil {
@@ -115,7 +120,7 @@ func interleave(t *testing.T, seed uint64) string {
 	}
 	faults := random.IntN(2) == 0
 	var waiting []chan verdict
-	for left > 0 {
+	for {
 		synctest.Wait()
 		select {
 		case gate := <-gates:
@@ -125,6 +130,9 @@ func interleave(t *testing.T, seed uint64) string {
 			left--
 			continue
 		default:
+		}
+		if len(waiting) == 0 && left == 0 {
+			break // nor does a row go on whose clients have left
 		}
 		if len(waiting) == 0 {
 			time.Sleep(10 * time.Millisecond) // everybody pauses before the next attempt: let the bubble's clock go on

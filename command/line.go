@@ -28,10 +28,9 @@ type turn struct {
 
 	// What earlier attempts have left.
 	attempts int
-	again    bool    // the claim must be read, and the log looked through for the command's own events
-	claim    claim   // as far as it is known
-	tried    []int64 // revisions after which its events may stand, though the log has not said so
-	alone    bool    // the row it was in was too large to be appended
+	again    bool  // the claim must be read, and the log looked through for the command's own events
+	claim    claim // as far as it is known
+	alone    bool  // the row it was in was too large to be appended
 
 	// What the row has decided, until it is answered.
 	events  []event.Proposed

@@ -115,7 +115,7 @@ func (s *Service) references(ctx context.Context, place order.Place) (buyer memb
 
 // current is the state of a thing as of now, the zero state if there is no such thing.
 func current[S, C any](ctx context.Context, s *Service, a aggregate[S, C], id string) (S, error) {
-	k, err := s.fresh(ctx, event.StreamName(a.category, id), a)
+	k, err := s.freshShared(ctx, event.StreamName(a.category, id), a)
 	if err != nil {
 		return *new(S), err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -94,18 +95,23 @@ func (r *row) fail(err error) {
 // back in line.
 func (r *row) each(step func(*turn) error) {
 	failures := make([]error, len(r.turns))
-	var all sync.WaitGroup
-	for i, t := range r.turns {
-		all.Go(func() {
-			defer func() {
-				if v := recover(); v != nil {
-					failures[i] = panicked(v)
-				}
-			}()
-			failures[i] = step(t)
-		})
+	try := func(i int) {
+		defer func() {
+			if v := recover(); v != nil {
+				failures[i] = panicked(v)
+			}
+		}()
+		failures[i] = step(r.turns[i])
 	}
-	all.Wait()
+	if len(r.turns) == 1 {
+		try(0)
+	} else {
+		var all sync.WaitGroup
+		for i := range r.turns {
+			all.Go(func() { try(i) })
+		}
+		all.Wait()
+	}
 	i := 0
 	r.keep(func(t *turn) bool {
 		err := failures[i]
@@ -160,9 +166,11 @@ func (r *row) presume() (known, bool) {
 		}
 	}
 	if k, ok := r.s.cache.Get(r.stream); ok {
-		return k, true
+		return k, time.Since(k.read) < r.s.cfg.Trust
 	}
-	return nothing(r.folder), len(r.turns) > 0 && r.turns[0].o.creates
+	empty := nothing(r.folder)
+	empty.read = time.Now()
+	return empty, len(r.turns) > 0 && r.turns[0].o.creates
 }
 
 // prepareTurn reads what one command needs besides the base. A creation on a presumed empty stream reserves its key at
@@ -196,8 +204,8 @@ func (s *Service) prepareTurn(ctx context.Context, t *turn, empty bool) error {
 func (r *row) findEffects(ctx context.Context) error {
 	places := map[int64]map[uuid.UUID]*turn{}
 	for _, t := range r.turns {
-		for _, expected := range append(t.claim.expected, t.tried...) {
-			if !t.again || expected >= r.base.revision {
+		for _, expected := range t.claim.expected {
+			if expected >= r.base.revision {
 				continue
 			}
 			if places[expected] == nil {
@@ -264,13 +272,12 @@ func (r *row) settle(ctx context.Context) bool {
 	if len(events) == 0 {
 		return r.confirm(ctx)
 	}
-	open, err := r.s.append(ctx, r.stream, r.base.revision, events)
-	if err == nil {
-		r.s.remember(r.stream, r.folder, r.end)
-		r.answer(ctx)
+	if err := r.s.append(ctx, r.stream, r.base.revision, events); err != nil {
+		r.lost(err)
 		return true
 	}
-	r.lost(open, err)
+	r.s.remember(r.stream, r.folder, r.end)
+	r.answer()
 	return true
 }
 
@@ -284,24 +291,26 @@ func (r *row) confirm(ctx context.Context) bool {
 		}
 		moved := now.revision != r.base.revision || now.last != r.base.last
 		if r.base, r.read = now, true; moved {
+			// By an attempt of the same key, perhaps, which found its reservation made.
+			if err := r.findEffects(ctx); err != nil {
+				r.fail(err)
+				return true
+			}
 			return false
 		}
 	}
-	r.answer(ctx)
+	r.answer()
 	return true
 }
 
 // lost deals with a row that was not appended.
-func (r *row) lost(open bool, err error) {
+func (r *row) lost(err error) {
 	turns := r.turns
 	r.turns = nil
 	effects := 0
 	for _, t := range turns {
 		if len(t.events) > 0 {
 			effects++
-		}
-		if open {
-			t.tried = append(t.tried, r.base.revision)
 		}
 	}
 	for _, t := range turns {
@@ -323,7 +332,7 @@ func (r *row) lost(open bool, err error) {
 
 // answer tells everybody what became of the commands, once that is certain. Those whose key has to be looked up or written for it
 // do not keep the next row waiting.
-func (r *row) answer(ctx context.Context) {
+func (r *row) answer() {
 	turns := r.turns
 	r.turns = nil
 	for _, t := range turns {
@@ -338,23 +347,18 @@ func (r *row) answer(ctx context.Context) {
 	}
 }
 
-// answerKeyed records that a command changed nothing, or makes sure that a refused one has not been carried out before.
+// answerKeyed records that a command changed nothing, or makes sure that a refused one has not been carried out meanwhile: its
+// claim is what it was before the command was decided.
 func (s *Service) answerKeyed(t *turn) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Timeout)
 	defer cancel()
 	var err error
-	switch {
-	case t.refusal == nil:
+	if t.refusal == nil {
 		err = s.recordAnswer(ctx, t.o, t.claim, t.revision)
-	case t.claim.revision != event.NoStream:
-		err = t.refusal
-	default:
-		var held claim
-		if held, err = s.readClaim(ctx, t.o); err == nil && held.revision == event.NoStream {
-			err = t.refusal
-		} else if err == nil {
-			err = event.ErrConflict
-		}
+	} else if held, lost := s.readClaim(ctx, t.o); lost != nil {
+		err = lost
+	} else if err = t.refusal; held.revision != t.claim.revision {
+		err = event.ErrConflict
 	}
 	switch {
 	case errors.Is(err, event.ErrConflict):

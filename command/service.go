@@ -35,6 +35,7 @@ type Store interface {
 // The defaults of a Config.
 const (
 	DefaultCache         = 10_000
+	DefaultTrust         = 10 * time.Second
 	DefaultSnapshotEvery = 500
 	DefaultMaxAttempts   = 20
 	DefaultTimeout       = 10 * time.Second
@@ -49,9 +50,10 @@ type Config struct {
 	Timeout     time.Duration    // of one command, before 503; 0: DefaultTimeout
 	Parallel    int              // how many streams one order reads at a time; 0: DefaultParallel
 
-	Cache         int // of how many streams the state is kept in memory; 0: DefaultCache
-	MaxRow        int // how many commands of one stream are decided in a row and appended together; 0: as many as can be
-	SnapshotEvery int // after how many events of a stream its state is written to the log; 0: DefaultSnapshotEvery
+	Cache         int           // of how many streams the state is kept in memory; 0: DefaultCache
+	Trust         time.Duration // how long a state in memory is taken for that of a stream which may be deleted; 0: DefaultTrust
+	MaxRow        int           // how many commands of one stream are decided in a row and appended together; 0: as many as can be
+	SnapshotEvery int           // after how many events of a stream its state is written to the log; 0: DefaultSnapshotEvery
 
 	// OrderChanged hears of each order that a client's command was about, after it succeeded. It must not block. It is a hint
 	// for fulfilment in the same process; nil: nobody listens.
@@ -66,6 +68,7 @@ type Service struct {
 
 	cache     *lru.Cache[string, known]
 	lines     lines
+	reads     reads
 	snapshots snapshots
 }
 
@@ -92,6 +95,9 @@ func New(store Store, cfg Config) *Service {
 	if cfg.SnapshotEvery <= 0 {
 		cfg.SnapshotEvery = DefaultSnapshotEvery
 	}
+	if cfg.Trust <= 0 {
+		cfg.Trust = DefaultTrust
+	}
 	if cfg.Cache <= 0 {
 		cfg.Cache = DefaultCache
 	}
@@ -101,7 +107,7 @@ func New(store Store, cfg Config) *Service {
 	}
 	return &Service{
 		store: store, cfg: cfg, cache: cache,
-		lines: lines{of: map[string][]*turn{}}, snapshots: snapshots{writing: map[string]bool{}},
+		lines: lines{of: map[string][]*turn{}}, reads: reads{of: map[string]*reading{}}, snapshots: snapshots{writing: map[string]bool{}},
 	}
 }
 

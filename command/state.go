@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -48,6 +49,7 @@ type known struct {
 	revision int64     // event.NoStream: the stream has no events
 	last     uuid.UUID // the id of the event at that revision
 	snapshot int64     // the revision of the newest snapshot heard of or tried; event.NoStream: none
+	read     time.Time // when the log was last asked
 }
 
 func nothing(f folder) known {
@@ -60,23 +62,26 @@ func (k known) and(f folder, recorded event.Recorded) (known, error) {
 	if err != nil {
 		return known{}, fmt.Errorf("fold %s@%d: %w", recorded.Stream, recorded.Revision, err)
 	}
-	return known{state: state, revision: recorded.Revision, last: recorded.ID, snapshot: k.snapshot}, nil
+	return known{state: state, revision: recorded.Revision, last: recorded.ID, snapshot: k.snapshot, read: k.read}, nil
 }
 
 // fresh is what the stream adds up to at a moment after the call: what is known of it, and what is newer.
 func (s *Service) fresh(ctx context.Context, stream string, f folder) (known, error) {
+	asked := time.Now()
 	if k, ok := s.cache.Get(stream); ok {
 		k, ok, err := s.advance(ctx, stream, f, k)
 		if err != nil {
 			return known{}, err
 		}
 		if ok {
+			k.read = asked
 			s.remember(stream, f, k)
 			return k, nil
 		}
 		s.cache.Remove(stream)
 	}
 	k, err := s.load(ctx, stream, f)
+	k.read = asked
 	if err == nil && k.revision != event.NoStream {
 		s.remember(stream, f, k)
 	}

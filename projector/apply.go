@@ -40,6 +40,8 @@ type Applier struct {
 	cache *lru.Cache[string, cachedState] // of states, perhaps older than the saved ones; nil: they are always loaded
 	alone bool                            // only this Applier has ever written to the generation, and in the order of the log
 	now   func() time.Time
+
+	decodings *decodings
 }
 
 // cachedState is the state of a stream at a revision.
@@ -65,6 +67,9 @@ func (a arrival) hollow() bool { return len(a.Data) == 0 }
 type change struct {
 	stream  string
 	source  *view.Source
+	decode  *decodings
+	saved   []byte // the state record's JSON, until load
+	loaded  bool
 	state   any
 	from    int64 // the revision that had landed before
 	to      int64
@@ -131,10 +136,8 @@ func (a *Applier) fold(ctx context.Context, arrivals []arrival) ([]*change, erro
 		events := byStream[stream]
 		slices.SortStableFunc(events, func(x, y arrival) int { return int(x.Revision - y.Revision) })
 		c := bases[i]
-		if c.parked == nil {
-			if err := a.foldStream(ctx, c, events); err != nil {
-				return nil, err
-			}
+		if err := a.foldStream(ctx, c, events); err != nil {
+			return nil, err
 		}
 		if c.to > c.from || c.parked != nil {
 			changes = append(changes, c)
@@ -151,16 +154,13 @@ func (a *Applier) bases(ctx context.Context, streams []string, events map[string
 	var at []int
 	for i, stream := range streams {
 		source, _ := a.view.Source(stream)
-		bases[i] = &change{stream: stream, source: source, from: event.NoStream, to: event.NoStream, alone: a.alone}
+		bases[i] = &change{stream: stream, source: source, decode: a.decodings, from: event.NoStream, to: event.NoStream, alone: a.alone}
 		if a.cache != nil {
 			if held, ok := a.cache.Get(stream); ok {
-				bases[i].state, bases[i].from, bases[i].to = held.state, held.revision, held.revision
+				bases[i].state, bases[i].loaded, bases[i].from, bases[i].to = held.state, true, held.revision, held.revision
 				continue
 			}
 			if slices.ContainsFunc(events[stream], func(e arrival) bool { return e.Revision == 0 }) {
-				if err := bases[i].load(nil); err != nil {
-					return nil, err
-				}
 				continue
 			}
 		}
@@ -175,16 +175,21 @@ func (a *Applier) bases(ctx context.Context, streams []string, events map[string
 	}
 	for k, st := range states {
 		b := bases[at[k]]
-		b.from, b.to = st.Revision, st.Revision
-		if err := b.load(st.Data); err != nil {
-			b.parked = &row.Parked{Stream: b.stream, Revision: b.to + 1, Reason: fmt.Sprintf("its state in %s: %v", a.gen, err)}
-		}
+		b.from, b.to, b.saved = st.Revision, st.Revision, st.Data
 	}
 	return bases, nil
 }
 
-// foldStream folds events, sorted by revision, as far as the view's code can.
+// foldStream folds events, sorted by revision, as far as the view's code can. The state is read only where one of them has not
+// landed, which is rare in a sweep.
 func (a *Applier) foldStream(ctx context.Context, c *change, events []arrival) error {
+	if events[len(events)-1].Revision <= c.to {
+		return nil
+	}
+	if err := c.load(); err != nil {
+		c.parked = &row.Parked{Stream: c.stream, Revision: c.to + 1, Reason: fmt.Sprintf("its state in %s: %v", a.gen, err)}
+		return nil
+	}
 	base := *c
 	if err := a.foldEvents(ctx, c, events, false); err != nil {
 		return err
@@ -262,9 +267,12 @@ func guard(err *error) {
 	}
 }
 
-func (c *change) load(data []byte) (err error) {
+func (c *change) load() (err error) {
 	defer guard(&err)
-	c.state, err = c.source.Load(data)
+	if !c.loaded {
+		c.state, err = c.source.Load(c.saved)
+		c.saved, c.loaded = nil, err == nil
+	}
 	return err
 }
 
@@ -283,7 +291,7 @@ func (c *change) yield() (err error) {
 func (c *change) fold(e arrival) (err error) {
 	defer guard(&err)
 	if e.decoded == nil {
-		if e.decoded, err = c.source.Decode(e.Recorded); err != nil {
+		if e.decoded, err = c.decode.decode(c.source, e.Recorded); err != nil {
 			return err
 		}
 	}

@@ -5,20 +5,22 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"jangbu/domain/event"
 	"jangbu/query/row"
 	"jangbu/query/view"
 )
 
-// Consumer lands what one view's queue brings. A worker's life: receive, land in the generation being built (if any)
-// and then in the live one, delete. While it works, the deliveries stay hidden from others.
+// Consumer lands what one view's queue brings. Its receivers take messages and keep them hidden from others; what has come
+// while a batch was landed is the next batch, which lands in the generation being built (if any) and then in the live one;
+// then its messages are deleted, ten a call. So a lone event waits for nothing, and a flood is landed in few round trips.
 //
-// When a dependency is away, a worker holds its deliveries and tries again; it does not give them back, because a
+//	receivers ─► arrived (bounded) ─► land ─► landed ─► delete
+//
+// When a dependency is away, the consumer holds its deliveries and tries again; it does not give them back, because a
 // queue counts each handing out against the dead-letter limit, and an outage is not the message's fault. Only a
 // delivery that fails by itself goes back, for longer each time, and ends in the dead-letter queue.
 type Consumer struct {
@@ -30,20 +32,29 @@ type Consumer struct {
 	report  Report
 	missing func() // called when the queue may not exist
 
+	decodings *decodings // shared with other consumers; nil: none
+
 	heard atomic.Int64 // when the registry was last told that messages come, Unix ms
+	ready atomic.Int64 // when there was last a generation to write to, Unix ms
 
 	visibility time.Duration // how long the queue hides what it has handed out; renewed at a third of it
 }
 
 const (
 	receiveMax  = 10
-	batchMax    = 100
+	batchMax    = 500
 	receiveWait = 20 * time.Second
 	visibility  = 30 * time.Second
 
 	awaitInterval = 200 * time.Millisecond
 	hearInterval  = time.Second
 )
+
+// held is what one receive brought, hidden from others until it is released.
+type held struct {
+	deliveries []event.Delivery
+	release    func()
+}
 
 // errNoGeneration: the view has not been built yet. It passes, like an outage. errOthers: another version of its code has built
 // it, and what comes is for that.
@@ -64,25 +75,35 @@ func writable(v *view.View, r row.Registry) ([]row.Generation, error) {
 	return nil, errOthers
 }
 
-// Run consumes with that many workers until ctx ends, and returns nil.
-func (c *Consumer) Run(ctx context.Context, workers int) error {
-	var g errgroup.Group
-	for range workers {
-		g.Go(func() error {
-			c.work(ctx)
-			return nil
-		})
+// Run consumes with that many receivers until ctx ends, and returns nil.
+func (c *Consumer) Run(ctx context.Context, receivers int) error {
+	arrived := make(chan held, batchMax/receiveMax)
+	landed := make(chan []event.Delivery)
+	var all sync.WaitGroup
+	for range receivers {
+		all.Go(func() { c.receive(ctx, arrived) })
 	}
-	return g.Wait()
+	all.Go(func() {
+		defer close(landed)
+		for batch := c.gather(ctx, arrived); len(batch) > 0; batch = c.gather(ctx, arrived) {
+			if done := c.handle(ctx, batch); len(done) > 0 {
+				landed <- done
+			}
+		}
+	})
+	all.Go(func() { c.deleteAll(ctx, landed) })
+	all.Wait()
+	return nil
 }
 
 func (c *Consumer) loop() string { return "queue " + c.view.Name }
 
-func (c *Consumer) work(ctx context.Context) {
+// receive takes messages, as long as there is a generation to land them in.
+func (c *Consumer) receive(ctx context.Context, arrived chan<- held) {
 	var retry backoff
 	var wait time.Duration // at first none, so as to know at once whether the queue is there
 	for c.awaitGeneration(ctx) {
-		deliveries, err := c.receive(ctx, wait)
+		deliveries, err := c.queue.Receive(ctx, receiveMax, wait)
 		if err != nil {
 			if ctx.Err() != nil {
 				return
@@ -96,8 +117,15 @@ func (c *Consumer) work(ctx context.Context) {
 		retry.reset()
 		wait = receiveWait
 		c.report(c.loop(), nil)
-		if len(deliveries) > 0 {
-			c.handle(ctx, deliveries)
+		if len(deliveries) == 0 {
+			continue
+		}
+		h := held{deliveries, c.keepHidden(ctx, deliveries)}
+		select {
+		case arrived <- h:
+		case <-ctx.Done():
+			h.release()
+			return
 		}
 	}
 }
@@ -106,9 +134,12 @@ func (c *Consumer) work(ctx context.Context) {
 // queue, for projectors of another version, too.
 func (c *Consumer) awaitGeneration(ctx context.Context) bool {
 	for {
+		if time.Now().UnixMilli()-c.ready.Load() < awaitInterval.Milliseconds() {
+			return ctx.Err() == nil
+		}
 		registry, err := c.model.Registry(ctx, c.view.Name)
 		if err == nil {
-			_, err = writable(c.view, registry)
+			_, err = c.writable(registry)
 		}
 		if err == nil {
 			return ctx.Err() == nil
@@ -122,40 +153,51 @@ func (c *Consumer) awaitGeneration(ctx context.Context) bool {
 	}
 }
 
-// receive takes what one poll brings, and as long as the queue has more, more of it: landing a hundred together costs
-// little more than landing ten.
-func (c *Consumer) receive(ctx context.Context, wait time.Duration) ([]event.Delivery, error) {
-	deliveries, err := c.queue.Receive(ctx, receiveMax, wait)
-	for last := len(deliveries); err == nil && last == receiveMax && len(deliveries) < batchMax; {
-		more, failed := c.queue.Receive(ctx, receiveMax, 0)
-		if failed != nil {
-			break // the next poll will say so
-		}
-		last = len(more)
-		deliveries = append(deliveries, more...)
+// writable gives the generations to land in, and notes when there were any.
+func (c *Consumer) writable(r row.Registry) ([]row.Generation, error) {
+	generations, err := writable(c.view, r)
+	if err == nil {
+		c.ready.Store(time.Now().UnixMilli())
 	}
-	return deliveries, err
+	return generations, err
 }
 
-// handle lands deliveries and deletes them. What it cannot land stays in the queue.
-func (c *Consumer) handle(ctx context.Context, deliveries []event.Delivery) {
-	stop := c.keepHidden(ctx, deliveries)
-	defer stop()
-	var good []event.Delivery
-	for _, d := range deliveries {
-		if d.Err != nil {
-			c.logger.Error("a message is no event; it goes to the dead-letter queue", "view", c.view.Name, "receives", d.Receives, "err", d.Err)
+// gather waits for something to land, and takes all there is with it. It takes nothing once ctx has ended.
+func (c *Consumer) gather(ctx context.Context, arrived <-chan held) (batch []held) {
+	for n := 0; n < batchMax; n += len(batch[len(batch)-1].deliveries) {
+		select {
+		case h := <-arrived:
+			batch = append(batch, h)
 			continue
+		default:
 		}
-		good = append(good, d)
+		if len(batch) > 0 {
+			break
+		}
+		select {
+		case h := <-arrived:
+			batch = append(batch, h)
+		case <-ctx.Done():
+			return nil
+		}
 	}
-	landed := c.landWithPatience(ctx, good)
-	if len(landed) == 0 {
-		return
+	return batch
+}
+
+// handle lands a batch, and returns what may be deleted. What it cannot land stays in the queue.
+func (c *Consumer) handle(ctx context.Context, batch []held) []event.Delivery {
+	var good []event.Delivery
+	for _, h := range batch {
+		defer h.release()
+		for _, d := range h.deliveries {
+			if d.Err != nil {
+				c.logger.Error("a message is no event; it goes to the dead-letter queue", "view", c.view.Name, "receives", d.Receives, "err", d.Err)
+				continue
+			}
+			good = append(good, d)
+		}
 	}
-	if err := c.queue.Delete(ctx, landed); err != nil && ctx.Err() == nil {
-		c.report(c.loop(), err) // they come again, and change nothing
-	}
+	return c.landWithPatience(ctx, good)
 }
 
 // landWithPatience returns the deliveries that have landed: all, or those that do not fail by themselves, or none when
@@ -209,17 +251,19 @@ func (c *Consumer) land(ctx context.Context, deliveries []event.Delivery) error 
 	if err != nil {
 		return err
 	}
+	c.hear(ctx, registry)
+	generations, err := c.writable(registry)
+	if err != nil {
+		return err
+	}
 	events := make([]event.Recorded, len(deliveries))
 	for i, d := range deliveries {
 		events[i] = d.Event
 	}
-	c.hear(ctx, registry)
-	generations, err := writable(c.view, registry)
-	if err != nil {
-		return err
-	}
 	for _, g := range generations {
-		if err := NewApplier(c.view, g, c.model, c.log).Apply(ctx, events); err != nil {
+		a := NewApplier(c.view, g, c.model, c.log)
+		a.decodings = c.decodings
+		if err := a.Apply(ctx, events); err != nil {
 			return err
 		}
 	}
@@ -234,27 +278,5 @@ func (c *Consumer) hear(ctx context.Context, registry row.Registry) {
 	}
 	if err := c.model.Heard(ctx, registry.Live); err != nil && ctx.Err() == nil {
 		c.report(c.loop(), err) // the next batch tells it
-	}
-}
-
-// keepHidden renews the deliveries' visibility timeout until stop is called.
-func (c *Consumer) keepHidden(ctx context.Context, deliveries []event.Delivery) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	timer := time.AfterFunc(c.visibility/3, func() {
-		ticker := time.NewTicker(c.visibility / 3)
-		defer ticker.Stop()
-		for ctx.Err() == nil {
-			if err := c.queue.Hide(ctx, deliveries, c.visibility); err != nil && ctx.Err() == nil {
-				c.report(c.loop(), err) // others may take them meanwhile, which is harmless
-			}
-			select {
-			case <-ticker.C:
-			case <-ctx.Done():
-			}
-		}
-	})
-	return func() {
-		timer.Stop()
-		cancel()
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -230,6 +231,62 @@ func TestConsumerKeepsHidden(t *testing.T) {
 			t.Errorf("kept hidden: %+v", h)
 		}
 	}
+}
+
+// TestConsumerKeepsHiddenWhatWaits: what was received while others land is kept hidden, too, and then lands together.
+func TestConsumerKeepsHiddenWhatWaits(t *testing.T) {
+	c := newCounter(t)
+	c.goLive()
+	c.consumer.visibility = 30 * time.Millisecond
+	release := make(chan struct{})
+	c.model.atCall = func(int64) {
+		if c.queue.handedOut() {
+			<-release
+		}
+	}
+	c.consumer.ready.Store(math.MaxInt64 / 2) // receivers need not ask the model
+	c.queue.sendEvents(c.order("0"))
+	c.run(2)
+	servers.Eventually(t, "the first message is handed out", c.queue.handedOut)
+	for i := range 100 {
+		c.queue.sendEvents(c.order(fmt.Sprint(1 + i)))
+	}
+	servers.Eventually(t, "others are received meanwhile, and kept hidden", func() bool {
+		hidden := map[string]bool{}
+		for _, h := range c.queue.hidings() {
+			for _, receipt := range h.receipts {
+				hidden[receipt] = true
+			}
+		}
+		return len(hidden) > 1
+	})
+	close(release)
+	c.emptied()
+	folded.Want(t, c.model.store, view.Orders, c.live, c.log.Events())
+}
+
+// TestConsumerLandsAFloodTogether: what has come while a batch was landed is the next batch, in few round trips.
+func TestConsumerLandsAFloodTogether(t *testing.T) {
+	c := newCounter(t)
+	c.goLive()
+	arrived := make(chan held, batchMax/receiveMax)
+	const messages = 200
+	for i := range messages {
+		arrived <- held{[]event.Delivery{{Event: c.order(fmt.Sprint(i)), Receipt: fmt.Sprint(i)}}, func() {}}
+		if len(arrived) < cap(arrived) {
+			continue
+		}
+		before := c.model.calls.Load()
+		batch := c.consumer.gather(t.Context(), arrived)
+		landed := c.consumer.handle(t.Context(), batch)
+		if len(batch) != cap(arrived) || len(landed) != len(batch) {
+			t.Errorf("of %d messages %d were gathered, and %d have landed", cap(arrived), len(batch), len(landed))
+		}
+		if calls := c.model.calls.Load() - before; calls > 20 {
+			t.Errorf("%d messages took %d calls of the model", len(batch), calls)
+		}
+	}
+	folded.Want(t, c.model.store, view.Orders, c.live, c.log.Events())
 }
 
 // TestConsumerStops: a consumer that is told to stop during an outage stops, and leaves its messages in the queue.

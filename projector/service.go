@@ -96,11 +96,12 @@ func (s *Service) Run(ctx context.Context) error {
 	})
 	sweep := &Sweep{log: s.store, head: s.store, model: s.model, views: s.cfg.Views, report: s.cfg.Report, logger: s.cfg.Logger}
 	g.Go(func() error { return s.elected(ctx, "sweep", "sweep-"+fleet(s.cfg.Views), sweep.Run) })
+	decodings := newDecodings()
 	for _, v := range s.cfg.Views {
 		c := &Consumer{
 			view: v, queue: s.queue(v.Name), model: s.model, log: s.store,
 			logger: s.cfg.Logger, report: s.cfg.Report, missing: s.reprovision,
-			visibility: visibility,
+			visibility: visibility, decodings: decodings,
 		}
 		g.Go(func() error { return c.Run(ctx, s.cfg.Workers) })
 	}

@@ -17,8 +17,9 @@ import (
 
 const (
 	maxWait    = 30 * time.Second // of a Prefer: wait=N
-	pollFirst  = 2 * time.Millisecond
+	pollFirst  = time.Millisecond
 	pollMost   = 25 * time.Millisecond
+	pollLive   = 100 * time.Millisecond // between looks at which generation is live
 	headerLate = "Consistency-Behind" // which token a lenient answer does not yet hold, and what it holds instead
 )
 
@@ -64,35 +65,46 @@ func landedText(revision int64) string {
 	return fmt.Sprint(revision)
 }
 
-// landed asks until the stream has landed at the token's revision or the deadline has passed, and returns where it is.
+// landed asks until the stream has landed at the token's revision or the deadline has passed, and returns where it is. It asks
+// again after a tenth of the time that it has waited, so it finds out late by a tenth at most.
 func (s *Service) landed(ctx context.Context, v *view.View, t token, deadline time.Time) (row.Generation, int64, error) {
-	poll := pollFirst
-	for fresh := false; ; fresh = true {
-		g, err := s.model.Live(ctx, v.Name, fresh)
-		if err != nil {
-			return g, 0, err
-		}
+	g, err := s.model.Live(ctx, v.Name, false)
+	if err != nil {
+		return g, 0, err
+	}
+	began := time.Now()
+	var looked time.Time
+	for {
 		revision := int64(event.NoStream)
 		if g.Number > 0 {
 			if revision, err = s.model.Landed(ctx, g, t.stream); err != nil {
 				return g, 0, err
 			}
 		}
-		if revision < t.revision && !fresh {
-			continue // a generation that is no longer live has not what came since
-		}
-		left := time.Until(deadline)
-		if revision >= t.revision || left <= 0 {
+		if revision >= t.revision {
 			return g, revision, nil
 		}
-		timer := time.NewTimer(min(poll, left))
+		now := time.Now()
+		if now.Sub(looked) >= pollLive { // a generation that is no longer live has not what came since
+			was := g
+			if g, err = s.model.Live(ctx, v.Name, true); err != nil {
+				return g, 0, err
+			}
+			if looked = now; g != was {
+				continue
+			}
+		}
+		left := deadline.Sub(now)
+		if left <= 0 {
+			return g, revision, nil
+		}
+		timer := time.NewTimer(min(max(pollFirst, now.Sub(began)/10), pollMost, left))
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
 			return g, 0, ctx.Err()
 		}
-		poll = min(2*poll, pollMost)
 	}
 }
 

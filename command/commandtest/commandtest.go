@@ -3,6 +3,7 @@
 package commandtest
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -55,7 +56,13 @@ func (c *Client) Post(path, body string, headers ...string) Answer {
 // Do sends a request. Each header is "Name: value".
 func (c *Client) Do(method, path, body string, headers ...string) Answer {
 	c.t.Helper()
-	r := httptest.NewRequest(method, path, strings.NewReader(body))
+	return c.DoContext(context.Background(), method, path, body, headers...)
+}
+
+// DoContext is Do by a client that goes away when ctx ends.
+func (c *Client) DoContext(ctx context.Context, method, path, body string, headers ...string) Answer {
+	c.t.Helper()
+	r := httptest.NewRequestWithContext(ctx, method, path, strings.NewReader(body))
 	for _, h := range headers {
 		name, value, ok := strings.Cut(h, ": ")
 		if !ok {

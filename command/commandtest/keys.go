@@ -213,6 +213,33 @@ func testKeyFiftyAtOnce(t *testing.T, store command.Store) {
 	}
 }
 
+// testKeyFiftyRefused: fifty that are refused at once are refused alike, and the key is free for when the rules allow it.
+func testKeyFiftyRefused(t *testing.T, store command.Store) {
+	clients := []*Client{NewClient(t, store, command.Config{}), NewClient(t, store, command.Config{})}
+	clients[0].Shop()
+	for _, r := range []struct{ path, body, code string }{
+		{"/orders", `{"id":"new","member_id":"vinet","lines":[{"product_id":"chai","quantity":1}]}`, "product-discontinued"},
+		{"/members/late/rename", `{"name":"B"}`, "member-not-found"},
+		{"/orders/off/ship", `{"carrier":"A"}`, "order-already-cancelled"},
+	} {
+		var all sync.WaitGroup
+		for i := range 50 {
+			all.Go(func() {
+				if code, _ := clients[i%2].Post(r.path, r.body, "Idempotency-Key: refused "+r.code).Problem(t); code != r.code {
+					t.Errorf("%s: %s, want %s", r.path, code, r.code)
+				}
+			})
+		}
+		all.Wait()
+	}
+	clients[0].Must("/members", `{"id":"late","name":"A"}`)
+	const key = "Idempotency-Key: refused member-not-found"
+	first := clients[1].Must("/members/late/rename", `{"name":"B"}`, key)
+	if again := clients[0].Post("/members/late/rename", `{"name":"B"}`, key); !again.Equal(first) {
+		t.Errorf("again %+v, first %+v", again, first)
+	}
+}
+
 // testKeyConditional: a retry has the first answer although its condition no longer holds.
 func testKeyConditional(t *testing.T, store command.Store) {
 	c := NewClient(t, store, command.Config{})

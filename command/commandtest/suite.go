@@ -29,12 +29,19 @@ func Run(t *testing.T, open func(t *testing.T) command.Store) {
 		"key: refused":           testKeyRefused,
 		"key: changed nothing":   testKeyNoEffect,
 		"key: fifty at once":     testKeyFiftyAtOnce,
+		"key: fifty refused":     testKeyFiftyRefused,
 		"key: conditional again": testKeyConditional,
+		"states kept":            testStatesKept,
 		"prefer":                 testPrefer,
 		"batch":                  testBatch,
 		"batch: order":           testBatchOrder,
 		"batch: keys":            testBatchKeys,
 		"batch: malformed":       testBatchMalformed,
+		"whole shop":             testWholeShop,
+		"whole shop: again":      testWholeShopAgain,
+		"stock yet to be":        testStockYetToBe,
+		"emails":                 testEmails,
+		"emails: race":           testEmailRace,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
 	}

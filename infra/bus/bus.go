@@ -70,6 +70,7 @@ type Bus struct {
 	sqs      *sqs.Client
 	http     *httpClient
 	topicARN atomic.Pointer[string] // nil: not known, or no longer trusted
+	decoded  *decoder
 
 	mu     sync.Mutex
 	queues map[string]*Queue // by name
@@ -117,8 +118,8 @@ func Connect(ctx context.Context, cfg Config) (*Bus, error) {
 	}
 	client := newHTTPClient(settings.HTTPClient, cfg.Dial)
 	settings.HTTPClient = client
-	return &Bus{cfg: cfg, sns: sns.NewFromConfig(settings), sqs: sqs.NewFromConfig(settings), http: client,
-		queues: map[string]*Queue{}}, nil
+	return &Bus{cfg: cfg, sns: sns.NewFromConfig(settings, tuneSNS), sqs: sqs.NewFromConfig(settings, tuneSQS), http: client,
+		queues: map[string]*Queue{}, decoded: newDecoder()}, nil
 }
 
 // isLoopback reports whether an endpoint is on this machine.

@@ -73,7 +73,7 @@ func (q *Queue) take(ctx context.Context) ([]Letter, error) {
 	}
 	letters := make([]Letter, len(out))
 	for i, m := range out {
-		letters[i] = Letter{Delivery: deliveryOf(m), ID: aws.ToString(m.MessageId), Body: aws.ToString(m.Body)}
+		letters[i] = Letter{Delivery: q.bus.deliveryOf(m), ID: aws.ToString(m.MessageId), Body: aws.ToString(m.Body)}
 		if ms, err := strconv.ParseInt(m.Attributes[string(sqstypes.MessageSystemAttributeNameSentTimestamp)], 10, 64); err == nil {
 			letters[i].Sent = time.UnixMilli(ms).UTC()
 		}

@@ -46,7 +46,7 @@ func (q *Queue) Receive(ctx context.Context, limit int, wait time.Duration) ([]e
 	}
 	deliveries := make([]event.Delivery, len(messages))
 	for i, m := range messages {
-		deliveries[i] = deliveryOf(m)
+		deliveries[i] = q.bus.deliveryOf(m)
 	}
 	return deliveries, nil
 }
@@ -67,12 +67,12 @@ func (q *Queue) receive(ctx context.Context, wait time.Duration, in *sqs.Receive
 	return out.Messages, nil
 }
 
-func deliveryOf(m sqstypes.Message) event.Delivery {
+func (b *Bus) deliveryOf(m sqstypes.Message) event.Delivery {
 	d := event.Delivery{Receipt: aws.ToString(m.ReceiptHandle), Receives: 1}
 	if n, err := strconv.Atoi(m.Attributes[string(sqstypes.MessageSystemAttributeNameApproximateReceiveCount)]); err == nil {
 		d.Receives = n
 	}
-	d.Event, d.Hollow, d.Err = decode(aws.ToString(m.Body))
+	d.Event, d.Hollow, d.Err = b.decoded.decode(aws.ToString(m.Body))
 	return d
 }
 

@@ -10,6 +10,6 @@
 
 local function document(d, z)
   local first = redis.call('ZRANGE', z, 0, 0)[1] or ''
-  local last = redis.call('ZRANGE', z, -1, -1)[1] or ''
+  local last = first ~= '' and redis.call('ZRANGE', z, -1, -1)[1] or ''
   return {redis.call('HGETALL', d), first, last}
 end

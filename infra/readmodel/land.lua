@@ -33,7 +33,7 @@ local function write(d, r, z, pending)
   call('HSET', r, pending.rset)
   call('HDEL', r, pending.rdel)
   call('ZREM', z, pending.zrem)
-  for i = 1, #pending.zadd do redis.call('ZADD', z, 0, pending.zadd[i]) end
+  call('ZADD', z, pending.zadd)
   for name, delta in pairs(pending.sums) do
     if delta ~= 0 and redis.call('HINCRBY', d, 's:' .. name, string.format('%.0f', delta)) == 0 then
       redis.call('HDEL', d, 's:' .. name)
@@ -41,53 +41,66 @@ local function write(d, r, z, pending)
   end
 end
 
-local function land(d, r, z, first, n)
-  local parts, bare = {}, {}
+-- Reads the document's two versions, and what is held for each row: with a part in d, without one in r. A document without a
+-- version has no rows.
+local function held(d, r, first, n)
+  local parts, bare = {'v', 'w'}, {}
   for i = 1, n do
     bare[i] = ARGV[first + 4 * (i - 1)]
-    parts[i] = 'p:' .. bare[i]
+    parts[i + 2] = 'p:' .. bare[i]
   end
-  local shown = redis.call('HMGET', d, unpack(parts))
-  local hidden = redis.call('HMGET', r, unpack(bare))
+  local shown, hidden = redis.call('HMGET', d, unpack(parts)), {}
+  for i = 1, n do
+    if shown[1] and not shown[i + 2] then
+      hidden = redis.call('HMGET', r, unpack(bare))
+      break
+    end
+  end
+  return shown, hidden
+end
+
+-- Returns the version of the document, and the version that was composed last.
+local function land(d, r, z, first, n)
+  local shown, hidden = held(d, r, first, n)
   local p = {hset = {}, hdel = {}, rset = {}, rdel = {}, zadd = {}, zrem = {}, sums = {}}
   local changed = false
   for i = 1, n do
     local at = first + 4 * (i - 1)
-    local rev, contributes, part = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
-    local held = shown[i] or hidden[i]
-    if not held or revision(held) < tonumber(rev) then
+    local source, rev, contributes, part = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+    local row = shown[i + 2] or hidden[i]
+    if not row or revision(row) < tonumber(rev) then
       changed = true
-      local was, is = held and count(p, contribution(held), -1) or NOTHING, count(p, contributes, 1)
+      local was, is = row and count(p, contribution(row), -1) or NOTHING, count(p, contributes, 1)
       if was ~= NOTHING then p.zrem[#p.zrem + 1] = was end
-      if is ~= NOTHING then p.zadd[#p.zadd + 1] = is end
-      local to, from, elsewhere = p.rset, p.hdel, shown[i]
-      local field, other = bare[i], parts[i]
+      if is ~= NOTHING then
+        p.zadd[#p.zadd + 1] = 0
+        p.zadd[#p.zadd + 1] = is
+      end
+      local to, from, elsewhere = p.rset, p.hdel, shown[i + 2]
+      local field, other = source, 'p:' .. source
       if part ~= NOTHING then
         to, from, elsewhere = p.hset, p.rdel, hidden[i]
-        field, other = parts[i], bare[i]
+        field, other = other, source
       end
       to[#to + 1] = field
       to[#to + 1] = rev .. '\n' .. contributes .. '\n' .. part
       if elsewhere then from[#from + 1] = other end
     end
   end
-  if changed then
-    write(d, r, z, p)
-    redis.call('HINCRBY', d, 'v', 1)
-  end
+  if not changed then return shown[1], shown[2] end
+  local version = string.format('%.0f', (tonumber(shown[1]) or 0) + 1)
+  p.hset[#p.hset + 1] = 'v'
+  p.hset[#p.hset + 1] = version
+  write(d, r, z, p)
+  return version, shown[2]
 end
 
 local out, at = {}, 1
 for k = 1, #KEYS, 3 do
   local d, r, z = KEYS[k], KEYS[k + 1], KEYS[k + 2]
   local compose, n = ARGV[at] == '1', tonumber(ARGV[at + 1])
-  land(d, r, z, at + 2, n)
+  local version, composed = land(d, r, z, at + 2, n)
   at = at + 2 + 4 * n
-  local entry = false
-  if compose then
-    local versions = redis.call('HMGET', d, 'v', 'w')
-    if versions[1] ~= versions[2] then entry = document(d, z) end
-  end
-  out[#out + 1] = entry
+  out[#out + 1] = compose and version ~= composed and document(d, z)
 end
 return out

@@ -65,12 +65,14 @@ func generation(view, name, fence string) row.Generation {
 }
 
 func parseAt(s string) (event.Position, time.Time) {
-	var p event.Position
-	var ms int64
-	if n, _ := fmt.Sscanf(s, "%d/%d/%d", &p.Commit, &p.Prepare, &ms); n != 3 {
+	commit, rest, _ := strings.Cut(s, "/")
+	prepare, ms, _ := strings.Cut(rest, "/")
+	c, errCommit := strconv.ParseUint(commit, 10, 64)
+	p, errPrepare := strconv.ParseUint(prepare, 10, 64)
+	if errCommit != nil || errPrepare != nil || ms == "" {
 		return event.Position{}, time.Time{}
 	}
-	return p, time.UnixMilli(ms).UTC()
+	return event.Position{Commit: c, Prepare: p}, millis(ms)
 }
 
 // millis reads a time, zero if there is none.

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
@@ -268,7 +269,13 @@ type jsonField struct {
 	optional bool
 }
 
+// knownFields remembers jsonFields by type.
+var knownFields sync.Map
+
 func jsonFields(t reflect.Type) map[string]jsonField {
+	if known, ok := knownFields.Load(t); ok {
+		return known.(map[string]jsonField)
+	}
 	fields := make(map[string]jsonField, t.NumField())
 	for i := range t.NumField() {
 		f := t.Field(i)
@@ -281,6 +288,7 @@ func jsonFields(t reflect.Type) map[string]jsonField {
 		}
 		fields[name] = jsonField{f.Type, strings.Contains(options, "omitempty")}
 	}
+	knownFields.Store(t, fields)
 	return fields
 }
 

@@ -58,7 +58,7 @@ func newChaos(t *testing.T, redis *servers.RedisProcess) *chaos {
 func (c *chaos) run(t *testing.T) {
 	c.importFolder(t, demo)
 	known := c.wantFold(t)
-	known.withoutSales()
+	known.withoutTotals()
 	readers := c.readers(known, wholeOrAway(t, known))
 	writers := c.writers(t, "chaos")
 	end := time.Now().Add(chaosTime(t))
@@ -137,7 +137,7 @@ func (s *shop) wantDoneOnce(t *testing.T, prefix string, rounds int64) {
 	for i := range rounds {
 		i++
 		id := fmt.Sprintf("%s-%d", prefix, i)
-		want(order.Stream(id) + " order.placed.v1")
+		want(order.Stream(id) + " order.placed.v2")
 		if i%5 == 0 {
 			want(member.Stream(id) + " member.registered.v1")
 		}

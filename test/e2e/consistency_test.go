@@ -71,7 +71,7 @@ func (b *buyer) live() error {
 // round places an order, does something to it or to the member, and looks after each.
 func (b *buyer) round(n int) error {
 	id := fmt.Sprintf("%s-%02d", b.name, n)
-	if err := b.post("/orders", fmt.Sprintf(`{"id":%q,"member_id":%q,"placed_on":"2025-01-%02d","lines":[{"product_id":%q,"quantity":1}]}`, id, b.name, 1+n, b.name)); err != nil {
+	if err := b.post("/orders", fmt.Sprintf(`{"id":%q,"member_id":%q,"manual":true,"placed_on":"2025-01-%02d","lines":[{"product_id":%q,"quantity":1}]}`, id, b.name, 1+n, b.name)); err != nil {
 		return err
 	}
 	b.orders, b.status[id] = append(b.orders, id), "placed"

@@ -121,7 +121,7 @@ func (s *shop) writers(t *testing.T, prefix string) *writers {
 				return err
 			}
 		}
-		order := fmt.Sprintf(`{"id":%q,"member_id":%q,"lines":[{"product_id":"%s-pen","quantity":%d}]}`, id, who, prefix, 1+i%9)
+		order := fmt.Sprintf(`{"id":%q,"member_id":%q,"manual":true,"lines":[{"product_id":"%s-pen","quantity":%d}]}`, id, who, prefix, 1+i%9)
 		if err := s.insist("/orders", order, id+"o"); err != nil {
 			return err
 		}

@@ -42,6 +42,11 @@ func Seeds(t *testing.T, n int, test func(t *testing.T, r *rand.Rand)) {
 	if many, err := strconv.Atoi(os.Getenv("JANGBU_TEST_SEEDS")); err == nil {
 		n = many
 	}
+	Few(t, n, test)
+}
+
+// Few is Seeds for what takes long: n is what it is.
+func Few(t *testing.T, n int, test func(t *testing.T, r *rand.Rand)) {
 	one, fixed := Seed()
 	if fixed {
 		n = 1

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"jangbu/domain/event"
@@ -22,7 +23,8 @@ var errKilled = fmt.Errorf("killed: %w", event.ErrUnavailable)
 // life is that of one process. It ends, as by kill -9, at a step: before or after any read or write of a connection, or any
 // call of the event store. After that nothing the process does has an effect any more.
 type life struct {
-	end context.CancelFunc
+	end   context.CancelFunc
+	taken *atomic.Int64 // counts the steps of all; nil: nobody wants to know
 
 	mu    sync.Mutex
 	steps int // left to live; negative: no end is set
@@ -31,6 +33,9 @@ type life struct {
 }
 
 func (l *life) step() error {
+	if l.taken != nil {
+		l.taken.Add(1)
+	}
 	l.mu.Lock()
 	if l.over {
 		l.mu.Unlock()
@@ -128,8 +133,8 @@ type process struct {
 func (w *world) start(t *testing.T, run func(ctx context.Context, p *process) error) *process {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	l := &life{end: cancel, conns: map[net.Conn]bool{}}
-	model, err := readmodel.Open("redis://127.0.0.1:6379?pool_size=100", readmodel.Config{Dial: l.through(w.dialRedis)})
+	l := &life{end: cancel, taken: &w.steps, conns: map[net.Conn]bool{}}
+	model, err := readmodel.Open(w.redis.url()+"?pool_size=100", readmodel.Config{Dial: l.through(w.redis.dial)})
 	if err != nil {
 		t.Fatal(err)
 	}

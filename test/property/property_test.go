@@ -2,7 +2,8 @@
 // synthetic time (testing/synctest), so that leases, visibility timeouts and backoffs cost nothing and thousands of histories
 // fit in minutes. Meanwhile the SNS/SQS endpoint duplicates, reorders, delays, drops and fails, processes are killed between any
 // two of their steps and started again, replays run and are killed, the endpoint forgets everything, and Redis is emptied or goes
-// back to an old backup. In the end every view must equal the fold of the log, byte for byte.
+// back to an old backup. In the end every view must equal the fold of the log, byte for byte. A few such histories run in
+// real time, too, over a real redis-server and a Redis Cluster.
 //
 // JANGBU_TEST_SEED repeats one history: its commands, faults and kills; how goroutines interleave in it remains Go's
 // choice, so a rare failure may take some -count to come again. JANGBU_TEST_SEEDS says how many histories to run.
@@ -18,7 +19,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/alicebob/miniredis/v2"
 	"github.com/labstack/echo/v4"
 
 	"jangbu/command"
@@ -33,7 +33,9 @@ import (
 func TestViewsEqualTheLog(t *testing.T) {
 	history.Seeds(t, 40, func(t *testing.T, r *rand.Rand) {
 		t.Parallel()
-		synctest.Test(t, func(t *testing.T) { newRun(t, r).play() })
+		synctest.Test(t, func(t *testing.T) {
+			newRun(t, r, newBubbleRedis(t), bubble{}).play(5 + r.IntN(20))
+		})
 	})
 }
 
@@ -45,21 +47,21 @@ type run struct {
 	api        *echo.Echo
 	projectors []*process
 	replays    []*process
-	backup     *miniredis.Miniredis
 	orders     int
 	told       []string
 }
 
-func newRun(t *testing.T, r *rand.Rand) *run {
+func newRun(t *testing.T, r *rand.Rand, redis redisServer, clock clock) *run {
 	views := view.All()
 	r.Shuffle(len(views), func(i, j int) { views[i], views[j] = views[j], views[i] })
-	w := newWorld(t, views[:1+r.IntN(2)])
+	w := newWorld(t, views[:1+r.IntN(2)], redis, clock)
 	api := web.New(web.Config{})
 	command.New(client{&w.log, &life{}}, command.Config{}).Register(api)
 	return &run{T: t, Rand: r, world: w, api: api}
 }
 
-func (r *run) play() {
+// play takes steps, and then requires that all comes to agree with the log.
+func (r *run) play(steps int) {
 	defer func() {
 		if r.Failed() {
 			r.Log(strings.Join(r.told, "\n"))
@@ -71,7 +73,7 @@ func (r *run) play() {
 	for range 1 + r.IntN(2) {
 		r.projectors = append(r.projectors, r.world.start(r.T, r.world.projector))
 	}
-	for range 5 + r.IntN(20) {
+	for range steps {
 		r.step()
 	}
 	r.tell("peace")
@@ -101,7 +103,7 @@ func (r *run) step() {
 	case n < 60:
 		d := time.Duration(r.Int64N(int64(6 * time.Second)))
 		r.tell("%s pass", d)
-		pass(d)
+		r.world.clock.pass(d)
 	case n < 70:
 		r.world.setFaults(r.faults())
 		r.tell("faults %+v", r.world.faults)
@@ -121,14 +123,10 @@ func (r *run) step() {
 		r.world.startBus(r.T, r.Uint64())
 	case n < 97:
 		r.tell("backup of Redis")
-		r.backup = r.world.backup(r.T)
+		r.world.redis.backup(r.T)
 	default:
-		r.tell("Redis is emptied, or restored: %t", r.backup != nil)
-		if r.backup == nil {
-			r.backup = miniredis.NewMiniRedis()
-		}
-		r.world.startRedis(r.backup)
-		r.backup = nil
+		r.tell("Redis is emptied, or restored")
+		r.world.redis.restart(r.T)
 	}
 }
 
@@ -173,7 +171,7 @@ func (r *run) command() {
 		path, body = "/orders/"+o+"/ship", `{"carrier":"Post"}`
 	default:
 		path = "/orders"
-		body = fmt.Sprintf(`{"id":%q,"member_id":%q,"lines":[{"product_id":%q,"quantity":%d}],"placed_on":"2026-%02d-11"}`, o, m, p, 1+r.IntN(9), 1+r.IntN(12))
+		body = fmt.Sprintf(`{"id":%q,"member_id":%q,"manual":true,"lines":[{"product_id":%q,"quantity":%d}],"placed_on":"2026-%02d-11"}`, o, m, p, 1+r.IntN(9), 1+r.IntN(12))
 	}
 	status := r.post(path, body)
 	r.tell("POST %s %s: %d", path, body, status)
@@ -208,7 +206,7 @@ func (r *run) settle() {
 	}
 	end := head[len(head)-1].Position
 	for _, v := range r.world.views {
-		eventually(r.T, fmt.Sprintf("%s is verified up to %s", v.Name, end), func() bool {
+		r.world.clock.eventually(r.T, fmt.Sprintf("%s is verified up to %s", v.Name, end), func() bool {
 			r.revive() // a kill may be due
 			registry, err := model.Registry(r.Context(), v.Name)
 			return err == nil && registry.Live.Number > 0 && registry.At.Compare(end) >= 0
@@ -233,7 +231,7 @@ func (r *run) compare() {
 }
 
 func (r *run) open() *readmodel.Store {
-	model, err := readmodel.Open("redis://127.0.0.1:6379", readmodel.Config{Dial: r.world.dialRedis})
+	model, err := readmodel.Open(r.world.redis.url(), readmodel.Config{Dial: r.world.redis.dial})
 	if err != nil {
 		r.Fatal(err)
 	}

@@ -16,6 +16,8 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 	goredis "github.com/redis/go-redis/v9"
+
+	"jangbu/infra/embedded/redis"
 )
 
 // Missing skips the test, or fails it where everything is required.
@@ -35,12 +37,20 @@ type Redis struct {
 
 // Redises lists every kind of Redis that the read model must work on.
 func Redises() []Redis {
-	return []Redis{{"miniredis", MiniRedis}, {"redis-server", RedisServer}, {"redis-cluster", RedisCluster}}
+	return []Redis{{"miniredis", MiniRedis}, {"redis-server", RedisServer}, {"redis-cluster", RedisCluster}, {"embedded", EmbeddedRedis}}
 }
 
 // MiniRedis starts an in-process miniredis.
 func MiniRedis(t testing.TB) string {
 	return "redis://" + miniredis.RunT(t).Addr()
+}
+
+// EmbeddedRedis starts what jangbu stack and jangbu dev run: miniredis, with scripts run another way.
+func EmbeddedRedis(t testing.TB) string {
+	s, err := redis.Start(redis.Config{})
+	must(t, err)
+	t.Cleanup(func() { must(t, s.Close()) })
+	return s.URL()
 }
 
 // RedisServer starts a redis-server without persistence.

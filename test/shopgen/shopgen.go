@@ -1,9 +1,12 @@
 // Package shopgen makes up the events of a shop: as many as asked for, always the same for the same seed. Members and
 // products are chosen by Zipf's law, so some are in thousands of orders and most in few, as in a real shop.
 //
-// Orders have three lines at the prices of their moment. Of ten that are placed, eight are shipped some time later, one
-// is cancelled, and one stays open; that is decided within some five days of the shop. Between them members and products are
-// renamed, products repriced, and a few discontinued.
+// Orders have three lines at the prices of their moment, and the events of their whole lives: of ten that are confirmed, eight
+// are shipped some days later, one in two parcels at times, one is cancelled, and one stays open; of those that arrive, some
+// come back. Others are refused for want of stock or money. Products are stocked, and stocked again when they run low.
+// Between all that members and products are renamed, products repriced, and a few discontinued.
+//
+// No order waits for anything at the end of a history: whoever fulfils orders finds nothing to do.
 package shopgen
 
 import (
@@ -11,23 +14,24 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
 
 	"jangbu/domain/event"
 	"jangbu/domain/member"
-	"jangbu/domain/money"
 	"jangbu/domain/order"
 	"jangbu/domain/product"
+	"jangbu/domain/stock"
 )
 
 // Config says what shop to make up. Zero fields get the defaults named here.
 type Config struct {
 	Seed     uint64
 	Events   int     // at least this many, and few more; default 10,000
-	Members  int     // default Events/50, and at least 10
-	Products int     // default Events/200, and at least 10
+	Members  int     // default Events/100, and at least 10
+	Products int     // default Events/400, and at least 10
 	Skew     float64 // exponent of Zipf's law, above 1; default 1.1
 }
 
@@ -47,6 +51,7 @@ const (
 var (
 	countries  = []string{"Germany", "USA", "France", "Brazil", "UK", "Venezuela", "Spain", "Sweden", "South Korea", "Norway", "Japan", "Mexico"}
 	categories = []string{"Beverages", "Condiments", "Confections", "Dairy Products", "Grains/Cereals", "Meat/Poultry", "Produce", "Seafood"}
+	tags       = []string{"new", "organic", "seasonal"}
 	carriers   = []string{"Speedy Express", "United Package", "Federal Shipping"}
 	opening    = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 )
@@ -58,10 +63,10 @@ func Appends(cfg Config) iter.Seq[Append] {
 		cfg.Events = 10_000
 	}
 	if cfg.Members <= 0 {
-		cfg.Members = max(10, cfg.Events/50)
+		cfg.Members = max(10, cfg.Events/100)
 	}
 	if cfg.Products <= 0 {
-		cfg.Products = max(10, cfg.Events/200)
+		cfg.Products = max(10, cfg.Events/400)
 	}
 	if cfg.Skew <= 1 {
 		cfg.Skew = 1.1
@@ -87,7 +92,9 @@ type generator struct {
 	members    []string // countries
 	products   []product.Created
 	ended      map[int]bool // products that are discontinued
-	open       []int        // orders that wait for their end
+	stocks     []onHand
+	open       []placedOrder // confirmed orders that wait to be shipped
+	underway   []placedOrder // shipped ones that have not arrived
 	orders     int
 	events     int
 	revisions  map[string]int64
@@ -104,46 +111,54 @@ func (g *generator) run() {
 	g.ended = map[int]bool{}
 	for !g.stopped && g.events < g.cfg.Events {
 		switch n := g.random.IntN(100); {
-		case n < 48 && len(g.open) < 5*perDay:
+		case n < 36 && len(g.open) < 5*perDay:
 			g.place()
-		case n < 91:
+		case n < 65:
 			g.end()
+		case n < 90:
+			g.arrive()
 		case n < 92:
 			g.renameMember()
 		case n < 93:
 			g.renameProduct()
+		case n < 94:
+			g.count()
 		default:
 			g.reprice()
 		}
 	}
 }
 
-// emit appends one event to its stream.
-func (g *generator) emit(stream string, codec *event.Codec, e any) {
-	if g.stopped {
+// emit makes one append to a stream.
+func (g *generator) emit(stream string, codec *event.Codec, events ...any) {
+	if g.stopped || len(events) == 0 {
 		return
-	}
-	name, data, err := codec.Encode(e)
-	if err != nil {
-		panic(fmt.Sprintf("shopgen: %v", err)) // the codecs know every type used here
 	}
 	last, known := g.revisions[stream]
 	if !known {
 		last = event.NoStream
 	}
-	g.revisions[stream] = last + 1
-	g.events++
 	command := uuid.NewSHA1(uuid.NameSpaceOID, fmt.Appendf(nil, "shopgen %d %s %d", g.cfg.Seed, stream, last+1))
 	metadata, err := json.Marshal(event.Metadata{CommandID: command.String(), CorrelationID: command.String(), Actor: "shopgen"})
 	if err != nil {
 		panic(fmt.Sprintf("shopgen: %v", err)) // strings only
 	}
-	id := uuid.NewSHA1(command, []byte("0"))
-	g.stopped = !g.yield(Append{stream, last, []event.Proposed{{ID: id, Type: name, Data: data, Metadata: metadata}}})
+	proposed := make([]event.Proposed, len(events))
+	for i, e := range events {
+		name, data, err := codec.Encode(e)
+		if err != nil {
+			panic(fmt.Sprintf("shopgen: %v", err)) // the codecs know every type used here
+		}
+		proposed[i] = event.Proposed{ID: uuid.NewSHA1(command, strconv.AppendInt(nil, int64(i), 10)), Type: name, Data: data, Metadata: metadata}
+	}
+	g.revisions[stream] = last + int64(len(events))
+	g.events += len(events)
+	g.stopped = !g.yield(Append{stream, last, proposed})
 }
 
 func memberStream(i int) string  { return member.Stream(fmt.Sprintf("m%d", i)) }
 func productStream(i int) string { return product.Stream(fmt.Sprintf("p%d", i)) }
+func stockStream(i int) string   { return stock.Stream(fmt.Sprintf("p%d", i)) }
 func orderStream(i int) string   { return order.Stream(fmt.Sprintf("o%d", i)) }
 
 func pick[T any](g *generator, from []T) T { return from[g.random.IntN(len(from))] }
@@ -161,53 +176,19 @@ func (g *generator) addMember() {
 func (g *generator) addProduct() {
 	i := len(g.products)
 	p := product.Created{Name: fmt.Sprintf("Product %d, A5", i), Category: pick(g, categories), Price: 1 + g.random.Int64N(20_000), Currency: currency}
+	if i%3 == 0 {
+		p.Tags = tags[i/3%len(tags):][:1]
+	}
 	g.products = append(g.products, p)
+	g.stocks = append(g.stocks, onHand{})
 	g.emit(productStream(i), product.Codec, p)
+	g.restock(i)
+	if i%4 == 0 {
+		g.emit(stockStream(i), stock.Codec, stock.LowWaterSet{LowWater: 100})
+	}
 }
 
 func (g *generator) day() string { return opening.AddDate(0, 0, g.orders/perDay).Format(time.DateOnly) }
-
-func (g *generator) place() {
-	who := int(g.anyMember.Uint64())
-	e := order.Placed{MemberID: fmt.Sprintf("m%d", who), MemberCountry: g.members[who], Currency: currency, PlacedOn: g.day(),
-		ShippingFee: g.random.Int64N(5_000), ShipTo: &order.ShipTo{Name: fmt.Sprintf("Member %d", who), City: fmt.Sprintf("City %d", who%97), Country: g.members[who]}}
-	for range linesOf {
-		i := int(g.anyProduct.Uint64())
-		for g.ended[i] {
-			i = (i + 1) % len(g.products)
-		}
-		p := g.products[i]
-		l := order.Line{ProductID: fmt.Sprintf("p%d", i), Name: p.Name, Category: p.Category, UnitPrice: p.Price,
-			Quantity: 1 + g.random.Int64N(40), DiscountPercent: pick(g, []int64{0, 0, 0, 5, 10, 25})}
-		amount, err := money.LineAmount(l.UnitPrice, l.Quantity, l.DiscountPercent)
-		if err != nil {
-			panic(fmt.Sprintf("shopgen: %v", err)) // prices and quantities are far below the limit
-		}
-		l.Amount = amount
-		e.Lines = append(e.Lines, l)
-	}
-	g.open = append(g.open, g.orders)
-	g.emit(orderStream(g.orders), order.Codec, e)
-	g.orders++
-}
-
-// end ships or cancels one of the orders that have waited longest, or leaves it open for good.
-func (g *generator) end() {
-	const waiting = 20
-	if len(g.open) < waiting {
-		g.place()
-		return
-	}
-	k := g.random.IntN(waiting)
-	i := g.open[k]
-	g.open = append(g.open[:k], g.open[k+1:]...)
-	switch n := g.random.IntN(10); {
-	case n < 8:
-		g.emit(orderStream(i), order.Codec, order.Shipped{Carrier: pick(g, carriers), Tracking: fmt.Sprintf("T%09d", i), ShippedOn: g.day()})
-	case n < 9:
-		g.emit(orderStream(i), order.Codec, order.Cancelled{Reason: "changed their mind"})
-	}
-}
 
 // renameMember renames anyone: to be a good customer is no reason to change one's name.
 func (g *generator) renameMember() {

@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"slices"
 	"testing"
+	"time"
 
 	"jangbu/domain/event"
 	"jangbu/domain/order"
+	"jangbu/domain/stock"
 	"jangbu/query/view"
 	"jangbu/test/shopgen"
 )
@@ -53,11 +55,13 @@ func TestTheHistoryIsWhole(t *testing.T) {
 		}
 		revisions[a.Stream] = last
 	}
-	if len(log) < 5000 || len(log) > 5010 || len(ids) != len(log) {
+	if len(log) < 5000 || len(log) > 5040 || len(ids) != len(log) {
 		t.Errorf("%d events, %d ids", len(log), len(ids))
 	}
-	for _, name := range []string{"member.renamed.v1", "product.renamed.v1", "product.repriced.v1", "order.placed.v1", "order.shipped.v1", "order.cancelled.v1"} {
-		if types[name] < 10 {
+	for _, name := range []string{"member.renamed.v1", "product.renamed.v1", "product.repriced.v1", "order.placed.v2", "order.confirmed.v1", "order.shipped.v1",
+		"order.delivered.v1", "order.cancelled.v1", "order.returned.v1", "order.payment_refunded.v1", "stock.reserved.v1", "stock.shipped.v1", "stock.released.v1",
+		"stock.returned.v1", "stock.counted.v1", "stock.restocked.v1"} {
+		if types[name] < 5 {
 			t.Errorf("%d events %s in %v", types[name], name, types)
 		}
 	}
@@ -66,6 +70,51 @@ func TestTheHistoryIsWhole(t *testing.T) {
 			t.Errorf("view %s: %d documents, %v", v.Name, len(folded.Documents)+len(folded.Lists), err)
 		}
 	}
+}
+
+// TestNobodyWaits: at the end no order asks for a step of fulfilment, and each stock is what its orders left of it.
+func TestNobodyWaits(t *testing.T) {
+	for _, events := range []int{1, 500, 5000, 5001, 20_000} {
+		orders, stocks := map[string]order.State{}, map[string]stock.State{}
+		for a := range shopgen.Appends(shopgen.Config{Seed: 5, Events: events}) {
+			for _, e := range a.Events {
+				switch event.Category(a.Stream) {
+				case order.Category:
+					orders[event.StreamID(a.Stream)] = order.Apply(orders[event.StreamID(a.Stream)], decode(t, order.Codec, e))
+				case stock.Category:
+					s := stock.Apply(stocks[a.Stream], decode(t, stock.Codec, e))
+					if stocks[a.Stream] = s; s.Available() < 0 || s.Reserved < 0 {
+						t.Fatalf("%s: %+v", a.Stream, s)
+					}
+				}
+			}
+		}
+		reserved := map[string]int64{}
+		for id, s := range orders {
+			if step := order.Next(s, s.PlacedAt, time.Hour); step.Kind != order.StepNone {
+				t.Errorf("%d events: order %s waits for %+v", events, id, step)
+			}
+			if s.Status == order.StatusConfirmed {
+				for _, p := range s.Products() {
+					reserved[stock.Stream(p.ProductID)] += p.Quantity
+				}
+			}
+		}
+		for stream, s := range stocks {
+			if s.Reserved != reserved[stream] {
+				t.Errorf("%d events: %d units of %s are reserved, want %d", events, s.Reserved, stream, reserved[stream])
+			}
+		}
+	}
+}
+
+func decode(t *testing.T, codec *event.Codec, e event.Proposed) any {
+	t.Helper()
+	decoded, err := codec.Decode(e.Type, e.Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return decoded
 }
 
 func TestSomeMembersOrderMost(t *testing.T) {

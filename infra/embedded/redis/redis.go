@@ -49,6 +49,7 @@ func Start(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("start redis on %s: %w", cfg.Addr, err)
 	}
 	s.addr = s.mini.Addr()
+	serveScripts(s.mini)
 	s.done.Go(func() { s.advance(cfg.Tick) })
 	return s, nil
 }

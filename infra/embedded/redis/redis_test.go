@@ -3,6 +3,8 @@ package redis_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"reflect"
 	"strings"
 	"syscall"
 	"testing"
@@ -56,6 +58,105 @@ func TestScriptsRun(t *testing.T) {
 	script := client.NewScript(`redis.call('HSET', KEYS[1], 'n', ARGV[1]); return redis.call('HGET', KEYS[1], 'n')`)
 	if got, err := script.Run(context.Background(), c, []string{"{d}"}, "42").Text(); err != nil || got != "42" {
 		t.Errorf("script answered %q, %v", got, err)
+	}
+}
+
+// What runs scripts here is ours, so it is compared with miniredis, which runs them inside a transaction.
+func TestScriptsAnswerAsInATransaction(t *testing.T) {
+	_, c := start(t, redis.Config{})
+	ctx := context.Background()
+	for _, lua := range []string{
+		`return {1, 'two', false, true, {3.9, {}}, nil, 'unseen'}`,
+		`return`,
+		`return {ok = 'FINE'}`,
+		`return {err = 'MINE of my own'}`,
+		`redis.call('HSET', KEYS[1], 'a', 1, 'b', ARGV[1]); return redis.call('HGETALL', KEYS[1])`,
+		`return redis.call('HMGET', KEYS[1], 'a', 'none')`,
+		`return redis.call('SET', 'string', '\r\n' .. ARGV[1])`,
+		`return redis.call('GET', 'string')`,
+		`redis.call('HSET', KEYS[1], 'a', 1); return redis.call('HINCRBY', KEYS[1], 'a', string.format('%.0f', 41))`,
+		`local l = cjson.decode(ARGV[2]); return {l[1], #l, tonumber(l[2]) + 1}`,
+		`return redis.call('GET', 'nothing')`,
+		`return #KEYS + #ARGV`,
+	} {
+		sha, err := c.ScriptLoad(ctx, lua).Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := c.EvalSha(ctx, sha, []string{"{d}"}, "42", `["x","7"]`).Result()
+		pipe := c.TxPipeline()
+		want := pipe.EvalSha(ctx, sha, []string{"{d}"}, "42", `["x","7"]`)
+		_, _ = pipe.Exec(ctx)
+		if !reflect.DeepEqual(answer, want.Val()) || fmt.Sprint(err) != fmt.Sprint(want.Err()) {
+			t.Errorf("%s\n got %#v, %v\nwant %#v, %v", lua, answer, err, want.Val(), want.Err())
+		}
+	}
+}
+
+func TestAScriptThatFailsLeavesNothingBehind(t *testing.T) {
+	_, c := start(t, redis.Config{})
+	ctx := context.Background()
+	for lua, says := range map[string]string{
+		`x = 1`:                             "global variable 'x'",
+		`return y`:                          "global variable 'y'",
+		`return redis.call('GET')`:          "wrong number of arguments",
+		`return redis.call('GET', {})`:      "must be strings",
+		`return redis.call()`:               "needs a command",
+		`return redis.call('NOSUCH', 1)`:    "unknown command",
+		`local t = nil; return t.field`:     "index",
+		`return redis.pcall('GET').err`:     "wrong number", // miniredis runs it
+		`error('as it pleases')`:            "as it pleases",
+		`return redis.call('HGET', 'k', 1)`: "WRONGTYPE",
+	} {
+		c.Set(ctx, "k", "v", 0)
+		sha := c.ScriptLoad(ctx, lua).Val()
+		got, err := c.EvalSha(ctx, sha, nil).Result()
+		if said := fmt.Sprint(got, err); !strings.Contains(said, says) {
+			t.Errorf("%s: %s, and nothing of %q", lua, said, says)
+		}
+	}
+	if err := c.ScriptFlush(ctx).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.EvalSha(ctx, client.NewScript(`x = 1`).Hash(), nil).Err(); !client.HasErrorPrefix(err, "NOSCRIPT") {
+		t.Errorf("a script of before SCRIPT FLUSH: %v", err)
+	}
+}
+
+func TestAScriptRunsInTheDatabaseOfItsConnection(t *testing.T) {
+	s, _ := start(t, redis.Config{})
+	ctx := context.Background()
+	c := client.NewClient(&client.Options{Addr: s.Addr(), DB: 3})
+	defer c.Close()
+	sha := c.ScriptLoad(ctx, `return redis.call('SET', 'k', 'in three')`).Val()
+	if err := c.EvalSha(ctx, sha, nil).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Get(ctx, "k").Val(); got != "in three" {
+		t.Errorf("database 3 has %q", got)
+	}
+	pipe := c.TxPipeline()
+	pipe.Del(ctx, "k")
+	if _, err := pipe.Exec(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.EvalSha(ctx, sha, nil).Err(); err != nil || c.Exists(ctx, "k").Val() != 1 {
+		t.Errorf("after a transaction the script wrote elsewhere, %v", err)
+	}
+}
+
+func TestAScriptCallsNoScript(t *testing.T) {
+	_, c := start(t, redis.Config{})
+	ctx := context.Background()
+	sha := c.ScriptLoad(ctx, `return 1`).Val()
+	calls := `return redis.call('EVALSHA', '` + sha + `', 0)`
+	for name, run := range map[string]func() error{
+		"EVAL":    func() error { return c.Eval(ctx, calls, nil).Err() },
+		"EVALSHA": func() error { return c.EvalSha(ctx, c.ScriptLoad(ctx, calls).Val(), nil).Err() },
+	} {
+		if err := run(); err == nil || !strings.Contains(err.Error(), "not allowed from script") {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

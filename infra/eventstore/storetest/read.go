@@ -18,6 +18,11 @@ func readStreamFrom(ctx context.Context, t *testing.T, s *eventstore.Store) {
 	for from := range int64(5) {
 		same(t, stream, from, events[from:], collect(t, s.ReadStream(ctx, stream, from)))
 	}
+	last, err := s.Last(ctx, stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, stream, 4, events[4:], []event.Recorded{last})
 	if past := collect(t, s.ReadStream(ctx, stream, 5)); len(past) != 0 {
 		t.Errorf("past the end there are %d events", len(past))
 	}

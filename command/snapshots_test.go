@@ -1,0 +1,200 @@
+package command_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/google/uuid"
+
+	"jangbu/command"
+	"jangbu/command/commandtest"
+	"jangbu/domain/event"
+	"jangbu/infra/embedded/eventstoredb"
+	"jangbu/infra/eventstore"
+)
+
+// grow makes a stream of n events: a member that is registered and renamed.
+func grow(t testing.TB, store command.Store, stream string, n int) {
+	t.Helper()
+	events := []event.Proposed{{ID: uuid.New(), Type: "member.registered.v1", Data: []byte(`{"name":"0","country":"Peru"}`)}}
+	for i := 1; i < n; i++ {
+		events = append(events, event.Proposed{ID: uuid.New(), Type: "member.renamed.v1", Data: fmt.Appendf(nil, `{"name":"%d"}`, i)})
+	}
+	for at := 0; at < n; at += 1000 {
+		if _, err := store.Append(t.Context(), stream, int64(at)-1, events[at:min(n, at+1000)]); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// readFor counts the events that a process without memory reads for a command, and checks that it decides rightly.
+func readFor(t *testing.T, log *fakeLog) int64 {
+	t.Helper()
+	last := log.Stream("member-m")
+	n := len(last)
+	before := log.read.Load()
+	a := commandtest.NewClient(t, log, command.Config{SnapshotEvery: 1 << 30}).Post("/members/m/rename", fmt.Sprintf(`{"name":"%d"}`, n), "Prefer: return=representation")
+	if want := fmt.Sprintf(`{"id":"m","stream":"member-m","revision":%d,"state":{"exists":true,"name":"%d","country":"Peru"}}`, n, n); a.Body != want {
+		t.Fatalf("%s, want %s", a.Body, want)
+	}
+	return log.read.Load() - before
+}
+
+// TestSnapshot: a long stream is read from its snapshot, which is renewed as it grows.
+func TestSnapshot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &fakeLog{}
+		grow(t, log, heldStream, 5000)
+		if n := readFor(t, log); n < 5000 {
+			t.Fatalf("%d events were read", n)
+		}
+		c := commandtest.NewClient(t, log, command.Config{SnapshotEvery: 50})
+		var snapshots []int64
+		for range 4 {
+			for range 30 {
+				c.Must("/members/m/rename", fmt.Sprintf(`{"name":"%d"}`, len(log.Stream("member-m"))))
+				synctest.Wait()
+			}
+			if n := readFor(t, log); n > 250 {
+				t.Errorf("%d events were read", n)
+			}
+		}
+		for _, e := range log.Stream("snapshot-member-m") {
+			var s struct{ Revision int64 }
+			if err := json.Unmarshal(e.Data, &s); err != nil {
+				t.Fatal(err)
+			}
+			snapshots = append(snapshots, s.Revision)
+		}
+		if len(snapshots) != 3 || snapshots[1]-snapshots[0] != 50 || snapshots[2]-snapshots[1] != 50 {
+			t.Errorf("snapshots at %v", snapshots)
+		}
+	})
+}
+
+// TestSnapshotsOfNoUse: whatever stands in the snapshot's stream, the state is what the stream itself adds up to.
+func TestSnapshotsOfNoUse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &fakeLog{}
+		grow(t, log, heldStream, 1000)
+		commandtest.NewClient(t, log, command.Config{SnapshotEvery: 50}).Must("/members/m/rename", `{"name":"1000"}`)
+		synctest.Wait()
+		good, err := log.LastOf("snapshot-member-m")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := readFor(t, log); n > 250 {
+			t.Fatalf("%d events were read with a good snapshot", n)
+		}
+		change := func(key, value string) string {
+			var s map[string]json.RawMessage
+			if err := json.Unmarshal(good.Data, &s); err != nil {
+				t.Fatal(err)
+			}
+			s[key] = json.RawMessage(value)
+			changed, err := json.Marshal(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return string(changed)
+		}
+		for name, data := range map[string]string{
+			"not JSON":                  `{`,
+			"another format":            change("format", `"0-abc"`),
+			"a state of another shape":  change("state", `{"name":7}`),
+			"ahead of the stream":       change("revision", `5000`),
+			"of a revision below zero":  change("revision", `-7`),
+			"of another event":          change("event_id", `"`+uuid.NewString()+`"`),
+			"of an event that is older": change("revision", `500`),
+		} {
+			if _, err := log.History.Append(t.Context(), "snapshot-member-m", event.Any, []event.Proposed{{ID: uuid.New(), Type: "snapshot.taken.v1", Data: []byte(data)}}); err != nil {
+				t.Fatal(err)
+			}
+			if n := readFor(t, log); n < 1000 {
+				t.Errorf("%s: %d events were read, so it was used", name, n)
+			}
+		}
+		log.onRead = away("snapshot-member-m")
+		if n := readFor(t, log); n < 1000 {
+			t.Errorf("%d events were read without a snapshot", n)
+		}
+	})
+}
+
+// TestStreamsCutShort: over the real store, a stream of which a process knows a state, and which has a snapshot, is deleted, and
+// written again.
+func TestStreamsCutShort(t *testing.T) {
+	server, err := eventstoredb.Start(eventstoredb.Config{Path: filepath.Join(t.TempDir(), "events.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	store, err := eventstore.Open(server.URL(), eventstore.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	remove := func() {
+		t.Helper()
+		if _, err := store.Append(t.Context(), "$$member-m", event.Any, []event.Proposed{{ID: uuid.New(), Type: "$metadata", Data: []byte(`{"$tb":9223372036854775807}`)}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cfg := command.Config{Trust: 1}
+	a, b := commandtest.NewClient(t, store, cfg), commandtest.NewClient(t, store, cfg)
+	for round := range 3 {
+		a.Must("/members", `{"id":"m","name":"A"}`)
+		for _, c := range []*commandtest.Client{a, b, a} {
+			c.Must("/members/m/rename", `{"name":"B"}`)
+			c.Must("/members/m/rename", `{"name":"C"}`)
+		}
+		remove()
+		if round == 1 {
+			b.Must("/members", `{"id":"m","name":"Z"}`)
+			got := a.Must("/members/m/rename", `{"name":"B"}`, "Prefer: return=representation").Body
+			if !strings.Contains(got, `"revision":15,"state":{"exists":true,"name":"B"}`) {
+				t.Errorf("after it was written again: %s", got)
+			}
+			remove()
+		}
+		for _, c := range []*commandtest.Client{a, b} {
+			wantProblem(t, c.Post("/members/m/rename", `{"name":"B"}`), 404, "member-not-found")
+		}
+	}
+}
+
+// TestSnapshotInTheStore: of a snapshot's stream the real store keeps the last event only.
+func TestSnapshotInTheStore(t *testing.T) {
+	server, err := eventstoredb.Start(eventstoredb.Config{Path: filepath.Join(t.TempDir(), "events.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	store, err := eventstore.Open(server.URL(), eventstore.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	grow(t, store, heldStream, 300)
+	c := commandtest.NewClient(t, store, command.Config{SnapshotEvery: 5})
+	for i := 0; ; i++ {
+		c.Must("/members/m/rename", fmt.Sprintf(`{"name":"B%d"}`, i))
+		if last, err := store.Last(t.Context(), "snapshot-member-m"); err == nil && last.Revision >= 2 {
+			break
+		}
+	}
+	n := 0
+	for _, err := range store.ReadStream(t.Context(), "snapshot-member-m", 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		n++
+	}
+	if n != 1 {
+		t.Errorf("the store keeps %d snapshots", n)
+	}
+}
