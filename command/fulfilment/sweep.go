@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -55,6 +56,7 @@ type pending struct {
 const (
 	statesMax     = 20_000
 	sweepInterval = time.Second
+	lineSlack     = 1000 // how many orders that are over may stand in line behind one that is not
 )
 
 // errEmptied: what was noted may be lost.
@@ -222,8 +224,8 @@ func (s *sweep) rounds(ctx context.Context) {
 func (s *sweep) take() []*pending {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for len(s.line) > 0 && s.line[0].over {
-		s.line = s.line[1:]
+	if len(s.line) > lineSlack+2*len(s.pending) {
+		s.line = slices.DeleteFunc(s.line, func(p *pending) bool { return p.over })
 	}
 	now, free := s.m.cfg.Now(), 4*s.m.cfg.Workers
 	var due []*pending
