@@ -91,7 +91,7 @@ func TestHints(t *testing.T) {
 		r := start(w, Config{Margin: time.Hour, Workers: 1})
 		defer r.stop()
 		r.do(func() { r.broken = func(call string) bool { return call == "read order-o" } })
-		for range 10 * hintsMax { // more than anybody can take
+		for range 2 * hintsMax { // more than anybody can take
 			r.m.Poke("o")
 		}
 		r.do(func() { r.broken = func(string) bool { return false } })

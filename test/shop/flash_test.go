@@ -111,17 +111,27 @@ func (s *sale) run(t testing.TB, orders, stock int) (posted, settled time.Durati
 	}
 	all.Wait()
 	posted = time.Since(began)
-	eventually(t, 5*time.Minute, func() []error {
-		var waiting []error
-		for id, o := range s.books(t).Orders {
-			if o.Status == order.StatusPlaced {
-				waiting = append(waiting, fmt.Errorf("order %s is placed", id))
-			}
+	s.awaitConfirmations(t, orders)
+	return posted, time.Since(began)
+}
+
+// awaitConfirmations follows the log until so many orders are confirmed or cancelled.
+func (s *sale) awaitConfirmations(t testing.TB, orders int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	for e, err := range s.store.Subscribe(ctx, event.Position{}, []string{order.Category + "-"}) {
+		if err != nil {
+			t.Fatal(err)
 		}
-		settled = time.Since(began)
-		return waiting
-	})
-	return posted, settled
+		if e.Type == "order.confirmed.v1" || e.Type == "order.cancelled.v1" {
+			orders--
+		}
+		if orders == 0 {
+			return
+		}
+	}
+	t.Fatalf("%d orders are neither confirmed nor cancelled", orders)
 }
 
 func (s *sale) books(t testing.TB) *books.Books {
