@@ -87,7 +87,14 @@ func (s *Service) Reserve(ctx context.Context, cause event.Recorded, c stock.Res
 	if err != nil {
 		return nil, err
 	}
-	// The event itself tells, and not the state: the order may have let go of its units since.
+	// The state right after its event tells, if it is at hand, or else the event itself. No later state does: the order may
+	// have let go of its units since.
+	if state, ok := o.state.(stock.State); ok {
+		if state.For[c.OrderID] > 0 {
+			return nil, nil
+		}
+		return &stock.ReservationRefused{OrderID: c.OrderID, Quantity: c.Quantity, Available: state.Available()}, nil
+	}
 	for recorded, err := range s.store.ReadStream(ctx, o.stream, o.revision) {
 		if err != nil {
 			return nil, fmt.Errorf("read the reservation in %s: %w", o.stream, err)

@@ -76,7 +76,7 @@ func Loops() []string { return []string{LoopQueue, LoopSchedule, LoopSweep, Loop
 
 const (
 	failuresMax = 10_000 // orders of which it is remembered how often they failed in a row
-	hintsMax    = 1024
+	hintsMax    = 16_384
 )
 
 // Manager fulfils orders. It is safe for concurrent use.

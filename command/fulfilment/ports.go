@@ -84,7 +84,8 @@ type Queue interface {
 }
 
 // Log follows the log for ever, from the first event after a position. It yields an error for each interruption and goes
-// on by itself; an event with an empty Type is a checkpoint.
+// on by itself; an event with an empty Type is a checkpoint. Head is the log's last event, or event.ErrStreamNotFound.
 type Log interface {
+	Head(ctx context.Context) (event.Recorded, error)
 	Subscribe(ctx context.Context, after event.Position, prefixes []string) iter.Seq2[event.Recorded, error]
 }

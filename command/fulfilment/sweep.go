@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -55,6 +56,7 @@ type pending struct {
 const (
 	statesMax     = 20_000
 	sweepInterval = time.Second
+	lineSlack     = 1000 // how many orders that are over may stand in line behind one that is not
 )
 
 // errEmptied: what was noted may be lost.
@@ -80,13 +82,13 @@ func (s *sweep) run(ctx context.Context) {
 }
 
 // begin starts from the checkpoint. Where nobody can tell it, from the beginning of the log: what was noted is then out of
-// reach, too.
+// reach, too. So it does where the log ends before the checkpoint, which is then that of another log.
 func (s *sweep) begin(ctx context.Context) error {
 	var retry backoff
 	var at event.Position
 	var err error
 	for range 4 {
-		if at, err = s.checkpoint.Checkpoint(ctx); err == nil {
+		if at, err = s.from(ctx); err == nil {
 			break
 		}
 		if !retry.wait(ctx) {
@@ -102,6 +104,21 @@ func (s *sweep) begin(ctx context.Context) error {
 	defer s.mu.Unlock()
 	s.states, s.pending, s.line, s.seen, s.known, s.fault = states, map[string]*pending{}, nil, at, at, nil
 	return nil
+}
+
+func (s *sweep) from(ctx context.Context) (event.Position, error) {
+	at, err := s.checkpoint.Checkpoint(ctx)
+	if err != nil || at == (event.Position{}) {
+		return event.Position{}, err
+	}
+	head, err := s.log.Head(ctx)
+	if errors.Is(err, event.ErrStreamNotFound) {
+		return event.Position{}, nil
+	}
+	if err != nil || head.Position.Compare(at) < 0 {
+		return event.Position{}, err
+	}
+	return at, nil
 }
 
 func (s *sweep) follow(ctx context.Context) {
@@ -207,8 +224,8 @@ func (s *sweep) rounds(ctx context.Context) {
 func (s *sweep) take() []*pending {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for len(s.line) > 0 && s.line[0].over {
-		s.line = s.line[1:]
+	if len(s.line) > lineSlack+2*len(s.pending) {
+		s.line = slices.DeleteFunc(s.line, func(p *pending) bool { return p.over })
 	}
 	now, free := s.m.cfg.Now(), 4*s.m.cfg.Workers
 	var due []*pending
