@@ -96,9 +96,9 @@ func (a *Applier) Apply(ctx context.Context, events []event.Recorded) error {
 
 // apply also returns how many events had not landed before.
 func (a *Applier) apply(ctx context.Context, arrivals []arrival) (landed int64, err error) {
-	changes, err := a.fold(ctx, arrivals)
-	if err != nil || len(changes) == 0 {
-		return 0, err
+	changes, missing := a.fold(ctx, arrivals)
+	if len(changes) == 0 {
+		return 0, missing
 	}
 	failed, err := a.land(ctx, changes)
 	if err != nil {
@@ -111,11 +111,15 @@ func (a *Applier) apply(ctx context.Context, arrivals []arrival) (landed int64, 
 		}
 		landed += c.to - c.from
 	}
-	return landed, a.save(ctx, changes)
+	if err := a.save(ctx, changes); err != nil {
+		return 0, err
+	}
+	return landed, missing
 }
 
-// fold brings every stream in the batch to its newest state.
-func (a *Applier) fold(ctx context.Context, arrivals []arrival) ([]*change, error) {
+// fold brings every stream in the batch to its newest state. Where some cannot be healed, the store being away perhaps, the others land
+// all the same, unless this Applier relies on the order of the log; the error is that of the first which could not.
+func (a *Applier) fold(ctx context.Context, arrivals []arrival) (changes []*change, missing error) {
 	byStream := map[string][]arrival{}
 	var streams []string
 	for _, e := range arrivals {
@@ -131,19 +135,24 @@ func (a *Applier) fold(ctx context.Context, arrivals []arrival) ([]*change, erro
 	if err != nil {
 		return nil, err
 	}
-	var changes []*change
 	for i, stream := range streams {
 		events := byStream[stream]
 		slices.SortStableFunc(events, func(x, y arrival) int { return int(x.Revision - y.Revision) })
 		c := bases[i]
 		if err := a.foldStream(ctx, c, events); err != nil {
-			return nil, err
+			if a.alone || ctx.Err() != nil {
+				return nil, err
+			}
+			if missing == nil {
+				missing = err
+			}
+			continue
 		}
 		if c.to > c.from || c.parked != nil {
 			changes = append(changes, c)
 		}
 	}
-	return changes, nil
+	return changes, missing
 }
 
 // bases loads the states to fold from. A cached state, or none at all for a stream's first event, may be older than

@@ -1,6 +1,7 @@
 package projector
 
 import (
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -142,4 +143,29 @@ func TestNothingLeft(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestAGapHoldsUpItsStreamAlone: while the store is away, what needs nothing from it lands.
+func TestAGapHoldsUpItsStreamAlone(t *testing.T) {
+	h := &history.History{}
+	for _, id := range []string{"1", "2"} {
+		h.Add(t, order.Stream(id), order.Placed{MemberID: "M", Currency: "USD", PlacedOn: "2026-01-02"}, order.Shipped{Carrier: "Post"})
+	}
+	m, g, away := openModel(t, servers.MiniRedis(t)), row.Generation{View: view.MemberOrders.Name, Number: 1}, &faults{}
+	away.down.Store(true)
+	a := NewApplier(view.MemberOrders, g, m, faultyLog{h, away})
+	batch := append(h.Stream("order-1")[1:], h.Stream("order-2")...)
+	if err := a.Apply(t.Context(), batch); !errors.Is(err, event.ErrUnavailable) {
+		t.Errorf("error %v", err)
+	}
+	for stream, want := range map[string]int64{"order-1": event.NoStream, "order-2": 1} {
+		if at, err := m.Landed(t.Context(), g, stream); err != nil || at != want {
+			t.Errorf("%s has landed up to %d, want %d (err %v)", stream, at, want, err)
+		}
+	}
+	away.down.Store(false)
+	if err := a.Apply(t.Context(), batch); err != nil {
+		t.Fatal(err)
+	}
+	folded.Want(t, m, view.MemberOrders, g, h.Events())
 }

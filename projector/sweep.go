@@ -196,10 +196,10 @@ func (s *Sweep) check(ctx context.Context, behind []*sweeping, chunk []event.Rec
 
 func (s *Sweep) checkView(ctx context.Context, b *sweeping, arrivals []arrival) error {
 	healed, err := NewApplier(b.view, b.gen, s.model, s.log).apply(ctx, arrivals)
+	b.healed += healed
 	if err != nil {
 		return err
 	}
-	b.healed += healed
 	for _, a := range arrivals {
 		if _, feeds := b.view.Source(a.Stream); feeds {
 			b.due++

@@ -19,7 +19,7 @@ type decodedMessage struct {
 
 const (
 	decoderKeeps = 4096    // messages
-	decoderMost  = 8 << 10 // bytes of a message that is kept
+	decoderMost  = 4 << 10 // bytes of a message that is kept
 )
 
 func newDecoder() *decoder {

@@ -173,7 +173,7 @@ func document(name string, entry any) (row.Document, error) {
 	pairs, _ := answer[0].([]any)
 	fields := make(map[string]string, len(pairs)/2)
 	for i := 0; i+1 < len(pairs); i += 2 {
-		fields[fmt.Sprint(pairs[i])] = fmt.Sprint(pairs[i+1])
+		fields[text(pairs[i])] = text(pairs[i+1])
 	}
 	d, err := readDocument(name, fields)
 	if err != nil {
@@ -184,8 +184,16 @@ func document(name string, entry any) (row.Document, error) {
 }
 
 func sortKey(member any) string {
-	key, _, _ := strings.Cut(fmt.Sprint(member), "\x00")
+	key, _, _ := strings.Cut(text(member), "\x00")
 	return key
+}
+
+// text is a value that a script answered with.
+func text(v any) string {
+	if s, ok := v.(string); ok {
+		return s
+	}
+	return fmt.Sprint(v)
 }
 
 // storedRow is a row as a document keeps it: revision LF contribution LF part.
