@@ -57,7 +57,7 @@ func TestDeadLettersAreRedriven(t *testing.T) {
 	if want := (redriven{View: "orders", Landed: 2, NoEvents: 1}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
-	if v := viewsNow(t)["orders"]; v.Documents != 3 || v.Queue.Dead != 1 {
+	if v := viewsNow(t)["orders"]; v.Documents != 4 || v.Queue.Dead != 1 {
 		t.Errorf("%+v, queue %+v", v, v.Queue)
 	}
 
@@ -106,6 +106,6 @@ func TestDeadLettersOfNobody(t *testing.T) {
 		if code != 2 {
 			t.Errorf("%s: code %d", verb, code)
 		}
-		wantOneLine(t, stderr, `no view "sandwiches"`, "member-orders")
+		wantOneLine(t, stderr, `no view "sandwiches"`, "order-lists")
 	}
 }

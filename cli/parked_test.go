@@ -33,7 +33,7 @@ func TestParked(t *testing.T) {
 			t.Errorf("parked is %+v", p)
 		}
 	}
-	if v := viewsNow(t)["orders"]; v.Parked != 1 || v.Status != "parked 1" || v.Documents != 3 {
+	if v := viewsNow(t)["orders"]; v.Parked != 1 || v.Status != "parked 1" || v.Documents != 4 {
 		t.Errorf("the view is %+v", v)
 	}
 	if out := mustRun(t, "parked", "show", "orders", "order-9"); !strings.Contains(out, `{"to":"Mars"}`) || !strings.Contains(out, `{"command_id":"c-9"}`) || !strings.Contains(out, all[0].Reason) {
@@ -95,7 +95,7 @@ func TestParkedAndMended(t *testing.T) {
 	if out := mustRun(t, "parked", "retry", "orders", "order-3"); !strings.Contains(out, "order-3  landed") {
 		t.Error(out)
 	}
-	if v := viewsNow(t)["orders"]; v.Parked != 0 || v.Documents != 3 {
+	if v := viewsNow(t)["orders"]; v.Parked != 0 || v.Documents != 4 {
 		t.Errorf("the view is %+v", v)
 	}
 	code, _, stderr := quiet(t, "parked", "retry", "orders", "order-3")

@@ -64,7 +64,7 @@ func TestReplayRefusesDrift(t *testing.T) {
 		t.Errorf("after drift in orders: %+v", now)
 	}
 	results, _ := printed[[]rebuilt](t, exitDrift, "replay", "orders")
-	if r := results[0]; len(results) != 1 || r.View != "orders" || r.Generation != 2 || r.Switched || r.Verified != 2 || r.Drift == nil || r.Drift.Documents != 1 ||
+	if r := results[0]; len(results) != 1 || r.View != "orders" || r.Generation != 2 || r.Switched || r.Verified != 3 || r.Drift == nil || r.Drift.Documents != 1 ||
 		r.Drift.First[0].Document != "1" || !strings.Contains(*r.Drift.First[0].Live, "lost") || !strings.Contains(*r.Drift.First[0].New, "shipped") {
 		t.Errorf("as JSON: %+v", results)
 	}
@@ -95,7 +95,7 @@ func TestAudit(t *testing.T) {
 	wantDiff(t, mustRun(t, "audit", "orders", "--repair"))
 	for _, args := range [][]string{{"audit", "orders", "--repair"}, {"audit", "orders", "--sample", "10"}} {
 		results, _ := printed[[]rebuilt](t, 0, args...)
-		if r := results[0]; r.Drift != nil || r.Switched || r.Verified != 2 {
+		if r := results[0]; r.Drift != nil || r.Switched || r.Verified != 3 {
 			t.Errorf("%v after a repair: %+v", args, results)
 		}
 	}
@@ -128,7 +128,7 @@ func TestReplayInTwoSteps(t *testing.T) {
 	s := newOpsShop(t)
 	s.open(t)
 	results, _ := printed[[]rebuilt](t, 0, "replay", "orders", "--no-switch")
-	if r := results[0]; r.Switched || r.Verified != 2 || r.Generation != 2 {
+	if r := results[0]; r.Switched || r.Verified != 3 || r.Generation != 2 {
 		t.Errorf("without a switch: %+v", results)
 	}
 	results, _ = printed[[]rebuilt](t, 0, "replay", "orders", "--workers", "1")

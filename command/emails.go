@@ -215,23 +215,13 @@ func (s *Service) readEmail(ctx context.Context, address string) (heldEmail, err
 	return held, nil
 }
 
-// readState reads a stream by the log alone, together with its revision; event.NoStream is that of one without events.
+// readState is the state of a thing as of now, and its stream's revision; event.NoStream is that of one without events.
 func readState[S, C any](ctx context.Context, s *Service, a aggregate[S, C], id string) (state S, revision int64, err error) {
-	revision = event.NoStream
-	for recorded, err := range s.store.ReadStream(ctx, event.StreamName(a.category, id), 0) {
-		if errors.Is(err, event.ErrStreamNotFound) {
-			return state, event.NoStream, nil
-		}
-		if err != nil {
-			return state, revision, fmt.Errorf("read %s %s: %w", a.category, id, err)
-		}
-		e, err := a.codec.Decode(recorded.Type, recorded.Data)
-		if err != nil {
-			return state, revision, fmt.Errorf("read %s@%d: %w", recorded.Stream, recorded.Revision, err)
-		}
-		state, revision = a.apply(state, e), recorded.Revision
+	k, err := s.fresh(ctx, event.StreamName(a.category, id), a)
+	if err != nil {
+		return state, event.NoStream, fmt.Errorf("read %s %s: %w", a.category, id, err)
 	}
-	return state, revision, nil
+	return k.state.(S), k.revision, nil
 }
 
 // appendBeside appends events of another stream than the command's own, under ids of their own: each attempt of a

@@ -35,6 +35,7 @@ var keyNamespace = uuid.MustParse("6d1c8f1e-52a3-4b57-9f6b-0b9f6c7f2a11")
 type request struct {
 	commandID   uuid.UUID
 	keyed       bool   // it carried an Idempotency-Key
+	fresh       bool   // no other attempt has this command id
 	hash        string // of method, path and body
 	correlation string
 	actor       string
@@ -66,7 +67,7 @@ func (s *Service) readRequest(c echo.Context, body any) (request, error) {
 			return request{}, err
 		}
 	} else {
-		r.commandID = s.cfg.NewID()
+		r.fresh, r.commandID = true, s.cfg.NewID()
 	}
 	if r.correlation, err = label(h, HeaderCorrelationID, r.commandID.String()); err != nil {
 		return request{}, err

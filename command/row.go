@@ -166,7 +166,7 @@ func (r *row) presume() (known, bool) {
 		}
 	}
 	if k, ok := r.s.cache.Get(r.stream); ok {
-		return k, time.Since(k.read) < r.s.cfg.Trust
+		return k, !k.behind && time.Since(k.read) < r.s.cfg.Trust
 	}
 	empty := nothing(r.folder)
 	empty.read = time.Now()
@@ -276,9 +276,25 @@ func (r *row) settle(ctx context.Context) bool {
 		r.lost(err)
 		return true
 	}
-	r.s.remember(r.stream, r.folder, r.end)
+	r.landed()
 	r.answer()
 	return true
+}
+
+// landed keeps what the stream now adds up to, if that is certain. Where every event has an id that another attempt gives it as well,
+// the log may hold that attempt's events, and have taken the append for its repetition. They are as good, but may say something
+// else: another time, another price.
+func (r *row) landed() {
+	for _, t := range r.turns {
+		if len(t.events) > 0 && t.o.fresh {
+			r.s.remember(r.stream, r.folder, r.end)
+			return
+		}
+	}
+	r.s.moved(r.stream, r.base)
+	for _, t := range r.turns {
+		t.state = nil
+	}
 }
 
 // confirm answers if the base, on which nobody had an effect, is what the stream adds up to.

@@ -50,6 +50,7 @@ type known struct {
 	last     uuid.UUID // the id of the event at that revision
 	snapshot int64     // the revision of the newest snapshot heard of or tried; event.NoStream: none
 	read     time.Time // when the log was last asked
+	behind   bool      // the stream has moved on: it must be read before this is of use
 }
 
 func nothing(f folder) known {
@@ -74,7 +75,7 @@ func (s *Service) fresh(ctx context.Context, stream string, f folder) (known, er
 			return known{}, err
 		}
 		if ok {
-			k.read = asked
+			k.read, k.behind = asked, false
 			s.remember(stream, f, k)
 			return k, nil
 		}
@@ -162,6 +163,16 @@ func (s *Service) remember(stream string, f folder, k known) {
 	}
 	s.cache.Add(stream, k)
 	s.considerSnapshot(stream, f, k)
+}
+
+// moved notes that the stream has more events than is known, since what they hold is not.
+func (s *Service) moved(stream string, k known) {
+	if k.revision == event.NoStream {
+		s.cache.Remove(stream)
+		return
+	}
+	k.behind = true
+	s.cache.Add(stream, k)
 }
 
 // stateAt is the state of the stream at an earlier revision.

@@ -300,11 +300,12 @@ func (c *change) fold(e arrival) (err error) {
 		c.state, c.to = next, e.Revision
 		return nil
 	}
+	first := c.touched == nil // the rows of the state before are those that have landed, at c.from or by events that changed nothing
 	c.changed = true
-	if c.touched == nil {
+	if first {
 		c.touched = map[string]bool{}
 	}
-	if c.to >= 0 && (c.to == c.from || !c.alone) {
+	if c.to >= 0 && (first || !c.alone) {
 		for _, r := range c.source.Rows(c.stream, c.state, c.to) {
 			c.touched[r.Doc] = true
 		}

@@ -307,7 +307,7 @@ func TestConsumerStops(t *testing.T) {
 func TestConsumerWritesBoth(t *testing.T) {
 	c := newCounter(t)
 	c.goLive()
-	b, err := c.model.store.Begin(t.Context(), view.Orders.Name, 1, "builder")
+	b, err := c.model.store.Begin(t.Context(), view.Orders.Name, view.Orders.Version, "builder")
 	if err != nil {
 		t.Fatal(err)
 	}

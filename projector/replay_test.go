@@ -295,7 +295,7 @@ func TestReplayRenewsToTheEnd(t *testing.T) {
 // TestReplayBusy: of two replays of one view the later is refused at once, and lets go of the views it had begun.
 func TestReplayBusy(t *testing.T) {
 	s := newSite(t, 50)
-	if _, err := s.store.Begin(t.Context(), view.Members.Name, 1, "another"); err != nil {
+	if _, err := s.store.Begin(t.Context(), view.Members.Name, view.Members.Version, "another"); err != nil {
 		t.Fatal(err)
 	}
 	s.views = []*view.View{view.Orders, view.Members}

@@ -67,19 +67,19 @@ func TestWatchVersions(t *testing.T) {
 func TestWatchStalled(t *testing.T) {
 	o := newOutpost(t)
 	since := o.now
-	o.expect(1, false)
+	o.expect(view.Orders.Version, false)
 	o.log.Grow(t, rand.New(rand.NewPCG(3, 4)), 10)
 	o.now = since.Add(stalledAfter - time.Millisecond)
-	o.expect(1, false)
+	o.expect(view.Orders.Version, false)
 	o.now = since.Add(stalledAfter)
-	o.expect(1, false, "verified only up to", since.UTC().Format(time.RFC3339))
+	o.expect(view.Orders.Version, false, "verified only up to", since.UTC().Format(time.RFC3339))
 	at := o.now
 	if err := errors.Join(o.after(0), o.after(sweepMargin)); err != nil {
 		t.Fatal(err)
 	}
-	o.expect(1, false)
+	o.expect(view.Orders.Version, false)
 	o.now = at.Add(time.Hour) // a shop at rest
-	o.expect(1, false)
+	o.expect(view.Orders.Version, false)
 }
 
 // TestSilence: a view whose messages stay away is silent since the sweep first had to land everything, until one comes.
@@ -102,7 +102,7 @@ func TestSilence(t *testing.T) {
 	if since.IsZero() {
 		t.Fatal("a view is not silent though no message brought what the sweep had to land")
 	}
-	o.expect(1, false, "silent since "+since.Format(time.RFC3339), "jangbu provision")
+	o.expect(view.Orders.Version, false, "silent since "+since.Format(time.RFC3339), "jangbu provision")
 	grow()
 	if now := o.registry(view.Orders).Silent; !now.Equal(since) {
 		t.Errorf("silent since %s, not %s", now, since)
@@ -110,7 +110,7 @@ func TestSilence(t *testing.T) {
 	if err := o.model.store.Heard(t.Context(), o.registry(view.Orders).Live); err != nil {
 		t.Fatal(err)
 	}
-	o.expect(1, false)
+	o.expect(view.Orders.Version, false)
 }
 
 // TestLateIsNotSilent: while messages come, a sweep that is faster than they are says nothing against the queue.
@@ -148,7 +148,7 @@ func TestWatchHalf(t *testing.T) {
 	for _, gone := range []error{row.ErrHalf, row.ErrDoubt, event.ErrUnavailable} {
 		o := newOutpost(t)
 		o.watch.model = halved{o.model, gone}
-		o.expect(1, gone != event.ErrUnavailable, gone.Error())
+		o.expect(view.Orders.Version, gone != event.ErrUnavailable, gone.Error())
 		if forgotten := o.registry(view.Orders).Live.Number == 0; forgotten != errors.Is(gone, row.ErrHalf) {
 			t.Errorf("%v: forgotten %v", gone, forgotten)
 		}

@@ -90,11 +90,11 @@ func (s *Service) page(ctx context.Context, g row.Generation, doc, after string,
 	p := page{Items: []json.RawMessage{}}
 	for i, item := range items {
 		if over != nil {
-			if end, err := over(item.JSON); end || err != nil {
-				items = items[:i]
-				if err != nil {
-					return nil, err
-				}
+			end, err := over(item.JSON)
+			if err != nil {
+				return nil, err
+			}
+			if end {
 				break
 			}
 		}

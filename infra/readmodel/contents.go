@@ -40,9 +40,11 @@ func (s *Store) Contents(ctx context.Context, g row.Generation, composed bool) i
 			if err != nil {
 				return err
 			}
-			contents := make([]row.Content, len(docs))
+			contents := make([]row.Content, 0, len(docs))
 			for i, doc := range docs {
-				contents[i] = row.Content{Doc: doc, Body: bodies[i]}
+				if bodies[i] != nil {
+					contents = append(contents, row.Content{Doc: doc, Body: bodies[i]})
+				}
 			}
 			if !yield(contents, nil) {
 				return errEnough
@@ -85,19 +87,20 @@ func (s *Store) composedBodies(ctx context.Context, g row.Generation, docs []str
 }
 
 func (s *Store) listBodies(ctx context.Context, g row.Generation, docs []string, bodies [][]byte) error {
-	cmds, err := s.pipeline(ctx, func(p redis.Pipeliner) {
-		for _, doc := range docs {
-			p.Exists(ctx, s.key(g, 'd', doc))
-			p.ZRange(ctx, s.key(g, 'z', doc), 0, wholeList)
+	exists, members := make([]func() bool, len(docs)), make([]*redis.StringSliceCmd, len(docs))
+	_, err := s.pipeline(ctx, func(p redis.Pipeliner) {
+		for i, doc := range docs {
+			exists[i] = s.listExists(ctx, p, g, doc)
+			members[i] = p.ZRange(ctx, s.key(g, 'z', doc), 0, wholeList)
 		}
 	})
 	if err != nil {
 		return err
 	}
 	for i, doc := range docs {
-		items := cmds[2*i+1].(*redis.StringSliceCmd).Val()
+		items := members[i].Val()
 		switch {
-		case cmds[2*i].(*redis.IntCmd).Val() == 0:
+		case !exists[i]():
 		case len(items) <= wholeList:
 			bodies[i] = listBody(items)
 		default:

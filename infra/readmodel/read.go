@@ -70,7 +70,7 @@ func (s *Store) Landed(ctx context.Context, g row.Generation, stream string) (in
 }
 
 // Page returns up to limit items of a list, in order, after a cursor ("" for the first page). It reports false if the
-// list does not exist, which is not the same as an empty one. A cursor that no page gave is row.ErrCursor.
+// list does not exist: if it has no items, nor anything else of any stream. A cursor that no page gave is row.ErrCursor.
 func (s *Store) Page(ctx context.Context, g row.Generation, doc, after string, limit int) ([]row.Item, bool, error) {
 	from := "-"
 	if after != "" {
@@ -81,7 +81,7 @@ func (s *Store) Page(ctx context.Context, g row.Generation, doc, after string, l
 		from = "(" + string(place) + "\x01" // after every item at this place, which go on with a NUL
 	}
 	pipe := s.client.Pipeline()
-	exists := pipe.Exists(ctx, s.key(g, 'd', doc))
+	exists := s.listExists(ctx, pipe, g, doc)
 	members := pipe.ZRangeArgs(ctx, redis.ZRangeArgs{Key: s.key(g, 'z', doc), Start: from, Stop: "+", ByLex: true, Count: int64(limit)})
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, false, fmt.Errorf("read %s/%s: %w", g, doc, classify(err))
@@ -94,5 +94,12 @@ func (s *Store) Page(ctx context.Context, g row.Generation, doc, after string, l
 		}
 		items = append(items, row.Item{Cursor: base64.RawURLEncoding.EncodeToString([]byte(m[:end])), JSON: []byte(m[end+1:])})
 	}
-	return items, exists.Val() > 0, nil
+	return items, exists(), nil
+}
+
+// listExists asks, once the pipeline has run, whether a list exists. Of one that every stream has withdrawn from, the
+// version is left, and must not tell it from one that never was.
+func (s *Store) listExists(ctx context.Context, pipe redis.Pipeliner, g row.Generation, doc string) func() bool {
+	items, fields := pipe.Exists(ctx, s.key(g, 'z', doc)), pipe.HLen(ctx, s.key(g, 'd', doc))
+	return func() bool { return items.Val() > 0 || fields.Val() > 1 }
 }

@@ -194,21 +194,46 @@ func (s *Store) DropGarbage(ctx context.Context, view string) error {
 	return nil
 }
 
-// Documents counts the documents that readers of a generation can find; lists count by their owner. It walks all keys.
+// Documents counts the documents that readers of a generation can find. It walks all keys.
 func (s *Store) Documents(ctx context.Context, g row.Generation, composed bool) (int64, error) {
-	kind := "d"
-	if composed {
-		kind = "j"
-	}
 	var n int64
-	err := s.scan(ctx, s.tag(g, "*")+kind+":*", func(_ redis.Cmdable, keys []string) error {
-		n += int64(len(keys))
-		return nil
-	})
+	var err error
+	if composed {
+		err = s.scan(ctx, s.tag(g, "*")+"j:*", func(_ redis.Cmdable, keys []string) error {
+			n += int64(len(keys))
+			return nil
+		})
+	} else {
+		n, err = s.countLists(ctx, g)
+	}
 	if err != nil {
 		return 0, fmt.Errorf("count documents of %s: %w", g, classify(err))
 	}
 	return n, nil
+}
+
+func (s *Store) countLists(ctx context.Context, g row.Generation) (n int64, err error) {
+	const kind = "}:d:"
+	err = s.scan(ctx, s.tag(g, "*")+"d:*", func(_ redis.Cmdable, keys []string) error {
+		exist := make([]func() bool, 0, len(keys))
+		_, err := s.pipeline(ctx, func(p redis.Pipeliner) {
+			exist = exist[:0]
+			for _, key := range keys {
+				_, doc, _ := strings.Cut(key, kind)
+				exist = append(exist, s.listExists(ctx, p, g, doc))
+			}
+		})
+		if err != nil {
+			return err
+		}
+		for _, exists := range exist {
+			if exists() {
+				n++
+			}
+		}
+		return nil
+	})
+	return n, err
 }
 
 // scan walks the keys that match on every primary, in batches.

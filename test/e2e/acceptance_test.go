@@ -142,9 +142,59 @@ func (s *shop) wantOracle(t *testing.T, want *oracle) {
 	wantJSON(t, s, "/sales/months", map[string][]monthItem{"items": want.months})
 	wantJSON(t, s, "/sales/categories", map[string][]categoryItem{"items": want.categories})
 	wantJSON(t, s, "/sales/countries", map[string][]countryItem{"items": want.countries})
+	wantJSON(t, s, "/sales/days", map[string][]dayItem{"items": want.days})
+	wantJSON(t, s, "/sales/products", map[string][]productItem{"items": want.sold})
+	wantJSON(t, s, "/categories", map[string][]countItem{"items": want.counts})
+	wantJSON(t, s, "/stock/low", map[string][]struct{}{"items": {}})
+	wantJSON(t, s, "/funnel", want.funnel)
 	for id, list := range want.lists {
 		for _, limit := range []int{1, 3, 200} {
-			s.wantPages(t, "/members/"+id+"/orders", limit, list)
+			wantPages(t, s, "/members/"+id+"/orders", limit, list)
+		}
+	}
+	for _, limit := range []int{7, 200} {
+		wantPages(t, s, "/orders", limit, want.all)
+		middle := want.all[len(want.all)/2].PlacedOn
+		wantPages(t, s, "/orders?since="+middle, limit, slices.DeleteFunc(slices.Clone(want.all), func(i orderItem) bool { return i.PlacedOn < middle }))
+		for _, status := range []string{"placed", "shipped", "delivered"} {
+			wantPages(t, s, "/orders?status="+status, limit, slices.DeleteFunc(slices.Clone(want.all), func(i orderItem) bool { return i.Status != status }))
+		}
+	}
+	s.wantShelves(t, want)
+}
+
+// wantShelves compares the lists of products with what the CSV files say of them.
+func (s *shop) wantShelves(t *testing.T, want *oracle) {
+	t.Helper()
+	ids := func(path string) (all []string) {
+		t.Helper()
+		pages, err := s.pages(path, 3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, raw := range slices.Concat(pages...) {
+			var item struct{ ID string }
+			if err := json.Unmarshal(raw, &item); err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, item.ID)
+		}
+		return all
+	}
+	for _, c := range append([]countItem{{}}, want.counts...) {
+		shelf := want.shelf(c.Category)
+		if got := ids("/products?sort=price&category=" + url.QueryEscape(c.Category)); !slices.Equal(got, shelf) {
+			t.Errorf("products of %q by price: %v, want %v", c.Category, got, shelf)
+		}
+		for _, sort := range []string{"newest", "popular"} {
+			if got := ids("/products?sort=" + sort + "&category=" + url.QueryEscape(c.Category)); !slices.Equal(slices.Sorted(slices.Values(got)), slices.Sorted(slices.Values(shelf))) {
+				t.Errorf("products of %q by %s: %v, want those of %v", c.Category, sort, got, shelf)
+			}
+		}
+	}
+	for id, p := range want.products {
+		if found := slices.Contains(ids("/products?q="+url.QueryEscape(p.Name)), id); found == p.Discontinued {
+			t.Errorf("product %s, %q, is found by its name: %v; discontinued: %v", id, p.Name, found, p.Discontinued)
 		}
 	}
 }
@@ -168,19 +218,19 @@ func wantJSON[T any](t *testing.T, s *shop, path string, want T) {
 }
 
 // wantPages pages through a list: full pages, each where the one before ended, and a last one that says so.
-func (s *shop) wantPages(t *testing.T, path string, limit int, want []listItem) {
+func wantPages[T comparable](t *testing.T, s *shop, path string, limit int, want []T) {
 	t.Helper()
 	pages, err := s.pages(path, limit)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var got []listItem
+	var got []T
 	for i, page := range pages {
 		if full := len(page) == limit; !full && i < len(pages)-1 || len(page) > limit || len(page) == 0 && i > 0 {
 			t.Errorf("GET %s: page %d of %d has %d items of %d", path, i, len(pages), len(page), limit)
 		}
 		for _, raw := range page {
-			var item listItem
+			var item T
 			if err := json.Unmarshal(raw, &item); err != nil {
 				t.Fatal(err)
 			}

@@ -27,7 +27,18 @@ func contentsComposed(s *suite) {
 func contentsLists(s *suite) {
 	want := map[string]string{"one": "1\n2", "empty": ""}
 	s.land("one", from("a-1", 0, keyed("k1", 1)), from("a-2", 0, keyed("k2", 2)))
-	s.land("empty", from("a-1", 0, nil))
+	s.land("empty", from("a-1", 0, part(1)))
+	s.land("left", from("a-1", 0, keyed("k1", 1)), from("a-2", 0, part(1)))
+	s.land("left", from("a-1", 1, nil), from("a-2", 1, nil)) // as if it had never been
+	if bodies := s.bodies(false, "empty", "left", "one"); !slices.Equal(bodies, []string{"", "none", "1\n2"}) {
+		s.Errorf("the bodies of three lists are %q", bodies)
+	}
+	if _, exists, err := s.m.Page(s.ctx, s.g, "left", "", 10); err != nil || exists {
+		s.Errorf("a list that all have left exists: %v (%v)", exists, err)
+	}
+	if n, err := s.m.Documents(s.ctx, s.g, false); err != nil || n != 2 {
+		s.Errorf("%d lists (%v), want two", n, err)
+	}
 	s.land(row.Shared("a-1"), from("a-1", 0, part(1)))
 	s.expectContents(false, want)
 
