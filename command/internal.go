@@ -58,11 +58,15 @@ func (s *Service) LoadPayment(ctx context.Context, orderID string) (payment.Stat
 }
 
 // RecordOutcome records what came of a step on the order's stream, if the order still asks for it. cause is the event
-// that called for the step.
-func (s *Service) RecordOutcome(ctx context.Context, cause event.Recorded, o order.Outcome) error {
+// that called for the step. It returns the order after that and its revision; nil if that is not at hand.
+func (s *Service) RecordOutcome(ctx context.Context, cause event.Recorded, o order.Outcome) (*order.State, int64, error) {
 	r := s.stepRequest(cause, fmt.Sprintf("%s/%s/%d/%d", o.Step.Kind, o.ID, o.Step.Parcel, o.Step.Return))
-	_, err := s.execute(ctx, s.orders().operation(r, o.ID, o))
-	return err
+	op := s.orders().operation(r, o.ID, o)
+	revision, err := s.execute(ctx, op)
+	if state, ok := op.state.(order.State); ok && err == nil {
+		return &state, revision, nil
+	}
+	return nil, revision, err
 }
 
 // RecordPayment runs a command of an order's payment; step names it among the payment's commands. It fails with

@@ -151,7 +151,7 @@ func (s *sweep) see(e event.Recorded) {
 	}
 	next := known.fold(found, e)
 	s.states.Add(id, next)
-	needs := next.partial || order.Next(next.state, s.m.cfg.Now(), s.m.cfg.PayWithin).Kind != order.StepNone
+	needs := next.partial || s.m.next(next.state).Kind != order.StepNone
 	p := s.pending[id]
 	if p == nil {
 		if !needs {
