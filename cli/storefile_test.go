@@ -55,7 +55,7 @@ func TestVerify(t *testing.T) {
 	}
 	var v verification
 	if err := json.Unmarshal([]byte(mustRun(t, "store", "verify", s.file(), "--json")), &v); err != nil || !v.Sound ||
-		v.Events != 61 || v.Bytes == 0 || v.Problems == nil {
+		v.Events != 62 || v.Bytes == 0 || v.Problems == nil {
 		t.Errorf("%+v, %v", v, err)
 	}
 	bad := damaged(t, s.file())
@@ -249,7 +249,7 @@ func TestRestoreRefuses(t *testing.T) {
 		t.Error("a file has changed")
 	}
 	write(t, closed.file(), "what a broken disk has left")
-	if out := mustRun(t, "store", "restore", good.file(), "--data", closed.data, "--force"); !strings.Contains(out, "holds the 61 events of events.db") {
+	if out := mustRun(t, "store", "restore", good.file(), "--data", closed.data, "--force"); !strings.Contains(out, "holds the 62 events of events.db") {
 		t.Errorf("it says %q", out)
 	}
 	if contents(t, closed.file()) != contents(t, good.file()) {

@@ -151,9 +151,9 @@ func TestAGapHoldsUpItsStreamAlone(t *testing.T) {
 	for _, id := range []string{"1", "2"} {
 		h.Add(t, order.Stream(id), order.Placed{MemberID: "M", Currency: "USD", PlacedOn: "2026-01-02"}, order.Shipped{Carrier: "Post"})
 	}
-	m, g, away := openModel(t, servers.MiniRedis(t)), row.Generation{View: view.MemberOrders.Name, Number: 1}, &faults{}
+	m, g, away := openModel(t, servers.MiniRedis(t)), row.Generation{View: view.OrderLists.Name, Number: 1}, &faults{}
 	away.down.Store(true)
-	a := NewApplier(view.MemberOrders, g, m, faultyLog{h, away})
+	a := NewApplier(view.OrderLists, g, m, faultyLog{h, away})
 	batch := append(h.Stream("order-1")[1:], h.Stream("order-2")...)
 	if err := a.Apply(t.Context(), batch); !errors.Is(err, event.ErrUnavailable) {
 		t.Errorf("error %v", err)
@@ -167,5 +167,5 @@ func TestAGapHoldsUpItsStreamAlone(t *testing.T) {
 	if err := a.Apply(t.Context(), batch); err != nil {
 		t.Fatal(err)
 	}
-	folded.Want(t, m, view.MemberOrders, g, h.Events())
+	folded.Want(t, m, view.OrderLists, g, h.Events())
 }
