@@ -34,7 +34,7 @@ func (s *site) key(v *view.View, kind, doc string) string {
 	live := s.registry(v).Live
 	pattern := fmt.Sprintf("*{%s.%d-%s.*}:%s:%s", v.Name, live.Number, live.Salt, kind, doc)
 	if doc == "" {
-		pattern += "[^~]*"
+		pattern += "[^~/]*" // no shared part, nor what is about more than one thing
 	}
 	keys, err := s.raw().Keys(s.Context(), pattern).Result()
 	if err != nil || len(keys) == 0 {
