@@ -20,7 +20,7 @@ const (
 	pollFirst  = time.Millisecond
 	pollMost   = 25 * time.Millisecond
 	pollLive   = 100 * time.Millisecond // between looks at which generation is live
-	headerLate = "Consistency-Behind" // which token a lenient answer does not yet hold, and what it holds instead
+	headerLate = "Consistency-Behind"   // which token a lenient answer does not yet hold, and what it holds instead
 )
 
 // await holds a query back until the view holds what the client has seen of the streams that feed it, as its
