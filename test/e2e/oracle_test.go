@@ -204,8 +204,11 @@ func newOracle(t *testing.T, dir string) *oracle {
 		o.lists[r["id"]] = []listItem{}
 	}
 	for _, r := range readCSV(t, dir, "products.csv") {
-		o.products[r["id"]] = &productDoc{ID: r["id"], Name: r["name"], Category: r["category"], Currency: "USD",
+		p := &productDoc{ID: r["id"], Name: r["name"], Category: r["category"], Currency: "USD",
 			Price: centsOf(t, r["list_price"]), Discontinued: r["discontinued"] == "1", Tags: []string{}, Images: []string{}}
+		p.Stock.OnHand = whole(t, r["opening_stock"])
+		p.Stock.Available = p.Stock.OnHand
+		o.products[r["id"]] = p
 	}
 	for _, r := range readCSV(t, dir, "orders.csv") {
 		o.addOrder(t, r)
@@ -219,18 +222,20 @@ func newOracle(t *testing.T, dir string) *oracle {
 
 func (o *oracle) addOrder(t *testing.T, r map[string]string) {
 	t.Helper()
-	d := &orderDoc{ID: r["id"], Status: "placed", PlacedOn: r["placed_on"], ShippingFee: centsOf(t, r["shipping_fee"]), Currency: "USD", Manual: true,
-		Parcels: []parcelDoc{}, Returns: []struct{}{}, Timeline: []momentDoc{{What: "placed", Actor: "anonymous"}}}
-	d.Payment.Method, d.Payment.Status = "card", "none"
+	d := &orderDoc{ID: r["id"], Status: "confirmed", PlacedOn: r["placed_on"], ShippingFee: centsOf(t, r["shipping_fee"]), Currency: "USD",
+		Parcels: []parcelDoc{}, Returns: []struct{}{}, Revision: 3, Timeline: []momentDoc{{What: "placed", Actor: "anonymous"},
+			{What: "stock-reserved", Actor: "fulfilment"}, {What: "payment-authorised", Actor: "fulfilment"}, {What: "confirmed", Actor: "fulfilment"}}}
+	d.Payment.Method, d.Payment.Status = "invoice", "authorised"
 	d.Member.ID = r["member_id"]
 	d.Member.Name, d.Member.Country = o.members[r["member_id"]].Name, o.members[r["member_id"]].Country
 	if r["ship_name"] != "" {
 		d.ShipTo = &shipTo{r["ship_name"], r["ship_city"], r["ship_country"]}
 	}
 	if r["shipped_on"] != "" {
-		d.Status, d.Revision = "shipped", 1
+		d.Status, d.Revision, d.Payment.Status = "shipped", 6, "captured"
 		d.Parcels = []parcelDoc{{Number: 1, ShippedOn: r["shipped_on"], Carrier: r["carrier"]}}
-		d.Timeline = append(d.Timeline, momentDoc{What: "shipped", Actor: "anonymous", Number: 1})
+		d.Timeline = append(d.Timeline, momentDoc{What: "shipped", Actor: "anonymous", Number: 1},
+			momentDoc{What: "stock-shipped", Actor: "fulfilment", Number: 1}, momentDoc{What: "payment-captured", Actor: "fulfilment"})
 	}
 	o.orders[d.ID] = d
 }
@@ -248,6 +253,14 @@ func (o *oracle) addLine(t *testing.T, r map[string]string) {
 	d.Units += l.Quantity
 	d.Subtotal += l.Amount
 	d.Total = d.Subtotal + d.ShippingFee
+	d.Payment.Authorised = d.Total
+	p.Stock.Available -= l.Quantity
+	if d.Status == "shipped" {
+		d.Payment.Captured = d.Total
+		p.Stock.OnHand -= l.Quantity
+	} else {
+		p.Stock.Reserved += l.Quantity
+	}
 }
 
 func (o *oracle) addUp() {
@@ -270,8 +283,8 @@ func (o *oracle) addUp() {
 		m := o.members[d.Member.ID]
 		m.Orders++
 		m.OpenOrders++ // none of them has been delivered
-		if o.funnel.Placed++; d.Status == "shipped" {
-			o.funnel.Confirmed++
+		o.funnel.Placed++
+		if o.funnel.Confirmed++; d.Status == "shipped" {
 			o.funnel.Shipped++
 		}
 		m.Spent += d.Subtotal

@@ -73,7 +73,7 @@ func openDev(t *testing.T, start program.Launcher, data string) *shop {
 	return s
 }
 
-// openApart runs stack, command, projector and query, each a program of its own, all on ports that stay theirs. With a
+// openApart runs stack, command, projector, fulfilment and query, each a program of its own, all on ports that stay theirs. With a
 // redisURL, that Redis takes the place of the embedded one.
 func openApart(t *testing.T, start program.Launcher, data, redisURL string) *shop {
 	t.Helper()
@@ -92,14 +92,16 @@ func (s *shop) startStack(t *testing.T, name, data string) *program.Program {
 	return s.start(t, name, "stack", "--data", data, "--eventstore", fixedPort(t), "--aws", fixedPort(t), "--redis", fixedPort(t), "--log-level", "warn")
 }
 
-// startServices starts what serves the API, and a projector.
+// startServices starts what serves the API, a projector and fulfilment.
 func (s *shop) startServices(t *testing.T) {
 	t.Helper()
 	command := s.start(t, "command", "command", "--http", fixedPort(t), "--eventstore-url", s.eventstore, "--log-level", "error")
 	query := s.start(t, "query", "query", "--http", fixedPort(t), "--redis-url", s.redis, "--log-level", "error")
 	projector := s.startProjector(t, "projector")
+	fulfilment := s.start(t, "fulfilment", "fulfilment", "--http", fixedPort(t), "--eventstore-url", s.eventstore, "--redis-url", s.redis,
+		"--aws-endpoint-url", s.aws, "--log-level", "error")
 	s.command, s.query = command.Ready(t), query.Ready(t)
-	s.health = []string{s.command, s.query, projector.Ready(t)}
+	s.health = []string{s.command, s.query, projector.Ready(t), fulfilment.Ready(t)}
 	s.connect(t)
 }
 
