@@ -1,8 +1,6 @@
 package view
 
 import (
-	"encoding/json"
-
 	"jangbu/domain/member"
 	"jangbu/domain/order"
 	"jangbu/query/row"
@@ -77,5 +75,5 @@ func composeMember(d row.Document) ([]byte, error) {
 	if d.First != "" {
 		doc.FirstOrderOn, doc.LastOrderOn = &d.First, &d.Last
 	}
-	return json.Marshal(doc)
+	return row.Marshal(doc)
 }

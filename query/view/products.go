@@ -1,8 +1,6 @@
 package view
 
 import (
-	"encoding/json"
-
 	"jangbu/domain/order"
 	"jangbu/domain/product"
 	"jangbu/query/row"
@@ -74,5 +72,5 @@ func composeProduct(d row.Document) ([]byte, error) {
 		return nil, err
 	}
 	doc.Sold = productSold{Orders: d.Sums["orders"], Units: d.Sums["units"], Sales: d.Sums["sales"]}
-	return json.Marshal(doc)
+	return row.Marshal(doc)
 }

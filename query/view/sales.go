@@ -1,7 +1,6 @@
 package view
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -125,7 +124,7 @@ func composeSales(d row.Document) ([]byte, error) {
 	if len(list) == 0 {
 		return nil, nil // as before the first order, and so the same whether there has ever been one
 	}
-	return json.Marshal(map[string]any{"items": list})
+	return row.Marshal(map[string]any{"items": list})
 }
 
 func newTallyItem(doc, key string) *tallyItem {

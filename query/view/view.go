@@ -4,7 +4,6 @@
 package view
 
 import (
-	"encoding/json"
 	"fmt"
 	"reflect"
 	"slices"
@@ -38,13 +37,13 @@ type Source struct {
 func From[S any](category string, codec *event.Codec, apply func(S, any) S, rows func(id string, s S, revision int64) []row.Row) Source {
 	return Source{
 		Category: category,
-		codec:    codec,
+		codec:    codec.With(row.Unmarshal),
 		load: func(data []byte) (any, error) {
 			var s S
 			if len(data) == 0 {
 				return s, nil
 			}
-			err := json.Unmarshal(data, &s)
+			err := row.Unmarshal(data, &s)
 			return s, err
 		},
 		apply: func(s, e any) any { return apply(s.(S), e) },
@@ -87,7 +86,10 @@ func (v *View) Categories() []string {
 func (s *Source) Load(data []byte) (any, error) { return s.load(data) }
 
 // Save writes a state.
-func (s *Source) Save(state any) ([]byte, error) { return json.Marshal(state) }
+func (s *Source) Save(state any) ([]byte, error) { return row.Marshal(state) }
+
+// AppendSaved appends what Save gives.
+func (s *Source) AppendSaved(b []byte, state any) []byte { return row.AppendJSON(b, state) }
 
 // Decode gives the domain event in e. Views that read one category share its codec, so one decoding serves them all.
 func (s *Source) Decode(e event.Recorded) (any, error) {
