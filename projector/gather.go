@@ -260,11 +260,11 @@ func (a *assembler) load(ctx context.Context, names []string) error {
 
 // document is a document of the generation, which has been loaded if it has been put.
 func (a *assembler) document(name string) *document {
-	d, ok := a.docs.get(name)
+	d, ok := a.docs.use(name, func(d *document) string { return d.Doc })
 	if !ok {
 		d = newDocument(strings.Clone(name))
+		a.docs.add(d.Doc, d)
 	}
-	a.docs.add(d.Doc, d)
 	if !d.touched {
 		d.touched = true
 		a.touched = append(a.touched, d)

@@ -18,6 +18,18 @@ func (r *recent[V]) get(name string) (V, bool) {
 	return v, ok
 }
 
+// use is get, and makes the value one of the youngest; keep gives the string that it was added under.
+func (r *recent[V]) use(name string, keep func(V) string) (V, bool) {
+	if v, ok := r.young[name]; ok {
+		return v, true
+	}
+	v, ok := r.old[name]
+	if ok {
+		r.young[keep(v)] = v
+	}
+	return v, ok
+}
+
 // add makes a value the youngest; name must be a string of its own, not a part of something large.
 func (r *recent[V]) add(name string, v V) { r.young[name] = v }
 

@@ -31,9 +31,12 @@ import (
 // that the live one does, and a query never sees the past. (A message that was lost meanwhile a sweep may have landed in the
 // live generation alone; so the log is read to its end once more right before the switch, well within a sweep's margin.)
 //
-// A replay that is interrupted lets its lease go, and the next one resumes from its checkpoint. One that is killed leaves
-// a lease behind: until it ends the next replay is row.ErrBusy; after that it resumes if the generation was open, and starts
-// a new one if not. When Redis is restarted meanwhile, the replay itself goes on from what Redis still knows to be built.
+// A fresh generation is assembled (see assembler), which is fast, and of no use before it is complete: what a replay that was killed, or a
+// Redis that was restarted, leaves of it is given up, and built anew. A replay that is interrupted, or cannot read the log on, completes
+// it as far as it has read, and lets its lease go; the next one resumes from its checkpoint, in the same generation, with a Builder that
+// compares. One that is killed leaves a lease behind: until it ends the next replay is row.ErrBusy; after that it resumes if the
+// generation was open, and starts a new one if not. When Redis is restarted meanwhile, the replay itself begins again, in what was open
+// from what Redis still knows to be built.
 // A replay only reads the event store, and publishes nothing.
 type Replay struct {
 	model   Model

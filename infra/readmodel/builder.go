@@ -18,6 +18,9 @@ import (
 // rule as land.lua and leaves the same keys, but decides in Go what to write, from documents that it remembers, and
 // writes it with plain commands: several times as fast.
 //
+// Where the generation was fresh when the Builder was made, its holder may use Put and Held instead, which is several times as fast again;
+// see Put for what that asks of it.
+//
 // What a document's rows add up to is written in one transaction with the rows, so a builder that dies leaves documents
 // that a successor can go on with. After an error the same call may be repeated. It is for one goroutine.
 type Builder struct {
