@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -50,6 +52,7 @@ func (f rebuildFlags) rebuild(ctx context.Context, a *app, views []*view.View, c
 		return err
 	}
 	defer func() { err = errors.Join(err, closeBoth()) }()
+	saveCollections()
 	head, err := store.Head(ctx)
 	if err != nil && !errors.Is(err, event.ErrStreamNotFound) {
 		return fmt.Errorf("%w; see that the event store runs at --eventstore-url", err)
@@ -67,6 +70,18 @@ func (f rebuildFlags) rebuild(ctx context.Context, a *app, views []*view.View, c
 	})
 	results = slices.DeleteFunc(results, func(r projector.Result) bool { return r.Generation == 0 }) // nothing was begun
 	return errors.Join(failed, err, f.print(a, results, b.took))
+}
+
+// saveCollections makes the collector run less often than is good for a service, since a rebuild makes much garbage and ends soon: as seldom
+// as fits a quarter of a gigabyte. GOGC and GOMEMLIMIT in the environment have precedence.
+func saveCollections() {
+	const limit, percent = 230 << 20, 300
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(limit)
+		if os.Getenv("GOGC") == "" {
+			debug.SetGCPercent(percent)
+		}
+	}
 }
 
 // rebuildBars shows a rebuild. Nobody knows how many events the log holds until it has been read, so the total is

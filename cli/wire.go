@@ -69,8 +69,8 @@ func fulfilmentSubscription() bus.Subscription {
 }
 
 // builder writes a generation that only its replay writes to.
-func builder(model *readmodel.Store) func(row.Build) projector.Rows {
-	return func(b row.Build) projector.Rows { return model.NewBuilder(b) }
+func builder(model *readmodel.Store) func(row.Build) projector.Builder {
+	return func(b row.Build) projector.Builder { return model.NewBuilder(b) }
 }
 
 // The checks by which a projector says whether every view is built, and verified.

@@ -38,7 +38,6 @@ type Applier struct {
 	rows  Rows
 	log   StreamReader
 	cache *lru.Cache[string, cachedState] // of states, perhaps older than the saved ones; nil: they are always loaded
-	alone bool                            // only this Applier has ever written to the generation, and in the order of the log
 	now   func() time.Time
 
 	decodings *decodings
@@ -75,7 +74,8 @@ type change struct {
 	to      int64
 	changed bool            // some event changed what the stream contributes; else the rows that have landed are those of `to`, too
 	touched map[string]bool // documents that some revision from `from` on contributed to
-	alone   bool            // revisions within a batch have landed nowhere
+	lone    bool            // only an assembler has ever landed the stream: what there is to withdraw follows from was
+	was     []row.Row       // that the state at `from` yielded, of a lone change
 	healed  bool            // some of it was read from the store
 	parked  *row.Parked     // where the view's code failed
 
@@ -118,7 +118,7 @@ func (a *Applier) apply(ctx context.Context, arrivals []arrival) (landed int64, 
 }
 
 // fold brings every stream in the batch to its newest state. Where some cannot be healed, the store being away perhaps, the others land
-// all the same, unless this Applier relies on the order of the log; the error is that of the first which could not.
+// all the same; the error is that of the first which could not.
 func (a *Applier) fold(ctx context.Context, arrivals []arrival) (changes []*change, missing error) {
 	byStream := map[string][]arrival{}
 	var streams []string
@@ -140,7 +140,7 @@ func (a *Applier) fold(ctx context.Context, arrivals []arrival) (changes []*chan
 		slices.SortStableFunc(events, func(x, y arrival) int { return int(x.Revision - y.Revision) })
 		c := bases[i]
 		if err := a.foldStream(ctx, c, events); err != nil {
-			if a.alone || ctx.Err() != nil {
+			if ctx.Err() != nil {
 				return nil, err
 			}
 			if missing == nil {
@@ -163,7 +163,7 @@ func (a *Applier) bases(ctx context.Context, streams []string, events map[string
 	var at []int
 	for i, stream := range streams {
 		source, _ := a.view.Source(stream)
-		bases[i] = &change{stream: stream, source: source, decode: a.decodings, from: event.NoStream, to: event.NoStream, alone: a.alone}
+		bases[i] = &change{stream: stream, source: source, decode: a.decodings, from: event.NoStream, to: event.NoStream}
 		if a.cache != nil {
 			if held, ok := a.cache.Get(stream); ok {
 				bases[i].state, bases[i].loaded, bases[i].from, bases[i].to = held.state, true, held.revision, held.revision
@@ -305,16 +305,19 @@ func (c *change) fold(e arrival) (err error) {
 		}
 	}
 	next := c.source.Fold(c.state, e.decoded)
+	if c.lone {
+		c.changed, c.state, c.to = true, next, e.Revision
+		return nil
+	}
 	if c.to >= 0 && !c.changed && c.source.Same(c.stream, c.state, c.to, next, e.Revision) {
 		c.state, c.to = next, e.Revision
 		return nil
 	}
-	first := c.touched == nil // the rows of the state before are those that have landed, at c.from or by events that changed nothing
 	c.changed = true
-	if first {
+	if c.touched == nil {
 		c.touched = map[string]bool{}
 	}
-	if c.to >= 0 && (first || !c.alone) {
+	if c.to >= 0 {
 		for _, r := range c.source.Rows(c.stream, c.state, c.to) {
 			c.touched[r.Doc] = true
 		}

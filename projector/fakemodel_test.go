@@ -144,8 +144,22 @@ func newFaultyModel(store *readmodel.Store) faultyModel {
 }
 
 // builder writes as a replay does, over the same link.
-func (m faultyModel) builder(b row.Build) Rows {
-	return faultyRows{Rows: m.store.NewBuilder(b), faults: m.faults}
+func (m faultyModel) builder(b row.Build) Builder {
+	inner := m.store.NewBuilder(b)
+	return faultyBuilder{faultyRows: faultyRows{Rows: inner, faults: m.faults}, inner: inner}
+}
+
+type faultyBuilder struct {
+	faultyRows
+	inner Builder
+}
+
+func (b faultyBuilder) Put(ctx context.Context, g row.Generation, batch row.Batch) error {
+	return b.do(func() error { return b.inner.Put(ctx, g, batch) })
+}
+
+func (b faultyBuilder) Held(ctx context.Context, g row.Generation, docs []string, ends bool) ([]row.Document, error) {
+	return through(b.faults, func() ([]row.Document, error) { return b.inner.Held(ctx, g, docs, ends) })
 }
 
 func (m faultyModel) Registry(ctx context.Context, view string) (row.Registry, error) {

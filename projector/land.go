@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 
-	"jangbu/domain/event"
 	"jangbu/query/row"
 )
 
@@ -65,9 +64,7 @@ func (a *Applier) land(ctx context.Context, changes []*change) (failed map[strin
 		}
 		if c.source.Shares() {
 			shared.add(row.Shared(c.stream), row.Sourced{Source: c.stream, Revision: c.to, Row: &row.Row{Part: c.shared}})
-			if !a.alone || c.from != event.NoStream { // in the order of the log, nothing refers to what is new
-				renewed = append(renewed, c.stream)
-			}
+			renewed = append(renewed, c.stream)
 		}
 	}
 	if len(shared.list) > 0 {

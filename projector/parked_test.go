@@ -89,7 +89,7 @@ func (p *parking) apply(events ...event.Recorded) {
 
 func (p *parking) replay() {
 	p.Helper()
-	if _, err := NewReplay(p.model.store, p.log, ReplayConfig{AllowDrift: true}).Run(p.Context(), []*view.View{p.view}); err != nil {
+	if _, err := NewReplay(p.model.store, p.log, ReplayConfig{Builder: p.model.builder, AllowDrift: true}).Run(p.Context(), []*view.View{p.view}); err != nil {
 		p.Fatal(err)
 	}
 	p.refresh()
@@ -230,6 +230,23 @@ func TestReplayParks(t *testing.T) {
 			p.replay()
 			p.expect("good", 0, `{"events":1}`)
 			if parked := p.parked(); len(parked) > 1 || step != "compose" && step != "rows" && len(parked) == 0 {
+				t.Errorf("parked: %+v", parked)
+			}
+		})
+	}
+}
+
+// TestReplayParksTheLast: nor does one after which nothing comes; what of the stream had come before it is there.
+func TestReplayParksTheLast(t *testing.T) {
+	for _, step := range fragileSteps {
+		t.Run(step, func(t *testing.T) {
+			p := newParking(t)
+			p.order("good")
+			p.order("bad")
+			p.fault("bad", step)
+			p.replay()
+			p.expect("good", 0, `{"events":1}`)
+			if parked := p.parked(); len(parked) != 1 || parked[0].Stream != order.Stream("bad") {
 				t.Errorf("parked: %+v", parked)
 			}
 		})

@@ -1,7 +1,9 @@
 package projector
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -10,87 +12,113 @@ import (
 	"jangbu/domain/event"
 )
 
-// chunk is a stretch of the log: what of it concerns any of the views, and where it ends.
+// chunk is a stretch of the log, and what is to be landed now: of this stretch, or held back before.
 type chunk struct {
-	arrivals []arrival
-	events   int64
-	end      event.Position
+	groups []*group
+	events int64
+	end    event.Position
+	last   event.Recorded // of those read so far that concern any of the views
 }
 
-// pass reads the log once for all builds, from where each stands to the log's present end.
+// pass reads the log once for all builds, from where each stands to the log's present end. When ctx ends, or the log cannot be
+// read on, what has been read is landed before pass returns, unless that takes too long.
 func (r *Replay) pass(ctx context.Context, builds []*build) error {
 	if len(builds) == 0 {
 		return nil
 	}
+	landing, stop := r.gracefully(ctx)
+	defer stop()
+	g, landing := errgroup.WithContext(landing)
+	reading, halt := context.WithCancel(ctx)
+	defer halt()
+	context.AfterFunc(landing, halt)
 	for _, b := range builds {
 		b.chunks = make(chan chunk, 1)
+		g.Go(func() error {
+			err := r.land(landing, b)
+			if uncomposable := new(errUncomposable); errors.As(err, &uncomposable) {
+				b.careful = true
+			}
+			if err != nil {
+				return fmt.Errorf("replay %s: %w", b.view.Name, err)
+			}
+			return nil
+		})
 	}
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return r.read(ctx, builds) })
-	for _, b := range builds {
-		g.Go(func() error { return r.land(ctx, b) })
+	failed := r.read(reading, landing, builds)
+	if err := g.Wait(); err != nil {
+		return err
 	}
-	return g.Wait()
+	return failed
 }
 
-// read cuts the log into chunks for all builds, from the earliest checkpoint among them to the end of the log. Events
-// are decoded here, once for all views.
-func (r *Replay) read(ctx context.Context, builds []*build) error {
+// gracefully gives a context for landing what has been read when ctx ends; it ends some time later, or at once if that is because
+// the lease was lost.
+func (r *Replay) gracefully(ctx context.Context) (context.Context, context.CancelFunc) {
+	landing, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	hooked := context.AfterFunc(ctx, func() {
+		cause := context.Cause(ctx)
+		if !errors.Is(cause, context.Canceled) && !errors.Is(cause, context.DeadlineExceeded) {
+			cancel(cause)
+			return
+		}
+		r.hurried.Store(true)
+		timer := time.AfterFunc(r.grace, func() { cancel(cause) })
+		context.AfterFunc(landing, func() { timer.Stop() })
+	})
+	return landing, func() {
+		hooked()
+		cancel(nil)
+	}
+}
+
+// read cuts the log into chunks for all builds, from the earliest checkpoint among them to the end of the log or of ctx. Events
+// are decoded here, once for all views. Where all builds are assembled, events are held back in a window; it is empty after the last
+// chunk.
+func (r *Replay) read(ctx, landing context.Context, builds []*build) error {
 	defer func() {
 		for _, b := range builds {
 			close(b.chunks)
 		}
 	}()
-	from := builds[0].at
+	from, held := builds[0].at, true
 	for _, b := range builds {
 		if b.at.Compare(from) < 0 {
 			from = b.at
 		}
+		held = held && b.assembler != nil
 	}
-	var c chunk
-	size := 0
-	send := func() error {
+	cut := &cutter{categories: categories(builds), window: newWindow(r.windowEvents, windowBytes), held: held, events: r.chunkEvents}
+	send := func(c chunk) error {
 		for _, b := range builds {
 			select {
 			case b.chunks <- c:
-			case <-ctx.Done():
-				return ctx.Err()
+			case <-landing.Done():
+				return landing.Err()
 			}
 		}
-		c, size = chunk{end: c.end}, 0
 		return nil
 	}
+	var failed error
 	for e, err := range r.readAll(ctx, from) {
-		if err != nil {
-			return err
+		if failed = err; err != nil {
+			break
 		}
-		c.end = e.Position
-		c.events++
-		if a, wanted := decode(builds, e); wanted {
-			c.arrivals = append(c.arrivals, a)
-			size += len(e.Data)
-		}
-		if c.events >= int64(r.chunkEvents) || size >= chunkBytes {
-			if err := send(); err != nil {
+		if cut.add(e) {
+			if err := send(cut.cut()); err != nil {
 				return err
 			}
 		}
-	}
-	if c.events > 0 {
-		return send()
-	}
-	return ctx.Err()
-}
-
-// decode tells whether any view wants an event. One that cannot be decoded stays as it is: each view parks its stream.
-func decode(builds []*build, e event.Recorded) (a arrival, wanted bool) {
-	for _, b := range builds {
-		if source, ok := b.view.Source(e.Stream); ok {
-			decoded, _ := source.Decode(e)
-			return arrival{Recorded: e, decoded: decoded}, true
+		if failed = ctx.Err(); failed != nil {
+			break
 		}
 	}
-	return arrival{}, false
+	for cut.more() {
+		if err := send(cut.cut()); err != nil {
+			return err
+		}
+	}
+	return cmp.Or(failed, ctx.Err())
 }
 
 // readAll reads on after interruptions, from the last event it saw, no faster than the rate allows.
@@ -150,36 +178,64 @@ func sleep(ctx context.Context, d time.Duration) error {
 
 // land lands the chunks of a pass in one build.
 func (r *Replay) land(ctx context.Context, b *build) error {
+	var last event.Recorded
 	for c := range b.chunks {
-		if c.end.Compare(b.at) > 0 {
-			err := r.working(ctx, func() error {
-				return r.insist(ctx, b, func() error { return r.landChunk(ctx, b, c) })
-			})
-			if err != nil {
-				return fmt.Errorf("replay %s: %w", b.view.Name, err)
+		if b.assembler != nil || c.end.Compare(b.at) > 0 {
+			if err := r.insisting(ctx, b, func() error { return r.landChunk(ctx, b, c) }); err != nil {
+				return err
 			}
 			r.chunks.Add(1)
+			b.at, last = c.end, c.last
 		}
 		b.result.Events += c.events
 		r.tell(b, nil)
 	}
-	return ctx.Err()
+	if ctx.Err() != nil || b.assembler == nil || !b.unsettled {
+		return ctx.Err()
+	}
+	if err := r.insisting(ctx, b, func() error { return b.assembler.flush(ctx) }); err != nil {
+		return err
+	}
+	return r.insisting(ctx, b, func() error {
+		if err := r.claimBuilt(ctx, b, b.at, last); err != nil {
+			return err
+		}
+		b.unsettled = false
+		return nil
+	})
+}
+
+// insisting takes a step as one of the views that work at once, and as long as patience lasts.
+func (r *Replay) insisting(ctx context.Context, b *build, step func() error) error {
+	return r.working(ctx, func() error { return r.insist(ctx, b, step) })
 }
 
 func (r *Replay) landChunk(ctx context.Context, b *build, c chunk) error {
-	fresh := c.arrivals
-	for len(fresh) > 0 && fresh[0].Position.Compare(b.at) <= 0 {
-		fresh = fresh[1:]
+	if b.assembler != nil {
+		b.unsettled = true
+		return b.assembler.land(ctx, c.groups)
+	}
+	var fresh []arrival
+	for _, g := range c.groups {
+		for _, a := range g.arrivals {
+			if a.Position.Compare(b.at) > 0 {
+				fresh = append(fresh, a)
+			}
+		}
 	}
 	if _, err := b.applier.apply(ctx, fresh); err != nil {
 		return err
 	}
-	if err := r.model.Built(ctx, b.Generation, r.token, c.end); err != nil {
+	return r.claimBuilt(ctx, b, c.end, c.last)
+}
+
+// claimBuilt notes that everything up to a position has landed; last is the last event there is to it.
+func (r *Replay) claimBuilt(ctx context.Context, b *build, to event.Position, last event.Recorded) error {
+	if err := r.model.Built(ctx, b.Generation, r.token, to); err != nil {
 		return err
 	}
-	b.at = c.end
-	if len(fresh) > 0 {
-		return r.model.Advance(ctx, b.Generation, fresh[len(fresh)-1].Recorded)
+	if last.Position == (event.Position{}) {
+		return nil
 	}
-	return nil
+	return r.model.Advance(ctx, b.Generation, last)
 }

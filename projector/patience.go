@@ -47,7 +47,7 @@ func (r *Replay) insist(ctx context.Context, b *build, step func() error) error 
 			return nil
 		}
 		r.tell(b, err)
-		if errors.Is(err, row.ErrRestarted) {
+		if errors.Is(err, row.ErrRestarted) || r.hurried.Load() {
 			return err
 		}
 		if err := patience.wait(ctx, err); err != nil {

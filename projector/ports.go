@@ -23,6 +23,15 @@ type Rows interface {
 	Parking
 }
 
+// Builder writes a generation that nobody else writes to: as Rows, or, where the generation was fresh when the Builder was made for it,
+// by Put alone, which compares nothing. Held gives documents as they were put last, with version 0 where there is none, and with their
+// first and last keys where ends is set. A Builder is for one goroutine. Put is row.ErrRestarted when Redis may have lost what was put before.
+type Builder interface {
+	Rows
+	Put(ctx context.Context, g row.Generation, batch row.Batch) error
+	Held(ctx context.Context, g row.Generation, docs []string, ends bool) ([]row.Document, error)
+}
+
 // Registry knows which generations a view has. Its changes are atomic and seen by every later read. Building one is
 // for the holder of a lease, named by a token: Begin and Revive take it (row.ErrBusy while another holds it), every further
 // step renews it, or is row.ErrLost when it has passed to another. Advance, Built, OpenBuild, Switch, and SaveStates of Rows,

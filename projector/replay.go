@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/time/rate"
 
@@ -32,9 +31,12 @@ import (
 // that the live one does, and a query never sees the past. (A message that was lost meanwhile a sweep may have landed in the
 // live generation alone; so the log is read to its end once more right before the switch, well within a sweep's margin.)
 //
-// A replay that is interrupted lets its lease go, and the next one resumes from its checkpoint. One that is killed leaves
-// a lease behind: until it ends the next replay is row.ErrBusy; after that it resumes if the generation was open, and starts
-// a new one if not. When Redis is restarted meanwhile, the replay itself goes on from what Redis still knows to be built.
+// A fresh generation is assembled (see assembler), which is fast, and of no use before it is complete: what a replay that was killed, or a
+// Redis that was restarted, leaves of it is given up, and built anew. A replay that is interrupted, or cannot read the log on, completes
+// it as far as it has read, and lets its lease go; the next one resumes from its checkpoint, in the same generation, with a Builder that
+// compares. One that is killed leaves a lease behind: until it ends the next replay is row.ErrBusy; after that it resumes if the
+// generation was open, and starts a new one if not. When Redis is restarted meanwhile, the replay itself begins again, in what was open
+// from what Redis still knows to be built.
 // A replay only reads the event store, and publishes nothing.
 type Replay struct {
 	model   Model
@@ -45,26 +47,30 @@ type Replay struct {
 	slots   chan struct{} // one for each view that works
 	chunks  atomic.Int64  // landed
 
-	chunkEvents int // of the log, that land and are noted as built at once
-	cacheStates int // of streams, that each view's applier remembers
-	renewEvery  time.Duration
-	settleFor   time.Duration // how long a document must differ in one way under traffic to be drift
-	maxSuspects int           // documents that may differ before they are settled
-	now         func() time.Time
-	sleep       func(context.Context, time.Duration) error
+	chunkEvents  int           // of the log, that land at once
+	windowEvents int           // of the log, that are held back while generations are assembled
+	cacheStates  int           // of streams, that each view's applier remembers
+	remember     int           // documents, that each view's assembler remembers
+	grace        time.Duration // for landing what has been read, when the replay is to end
+	hurried      atomic.Bool   // it is to end: no use in waiting for what is away
+	renewEvery   time.Duration
+	settleFor    time.Duration // how long a document must differ in one way under traffic to be drift
+	maxSuspects  int           // documents that may differ before they are settled
+	now          func() time.Time
+	sleep        func(context.Context, time.Duration) error
 }
 
 // ReplayConfig is what a Replay may be told. Zero fields get the defaults named here.
 type ReplayConfig struct {
-	Builder    func(row.Build) Rows // how to write what nobody else writes to; default: as consumers do
-	Patience   time.Duration        // how long to go on without progress when a dependency is away; default a minute
-	Workers    int                  // views that land or verify at once; default: the number of CPUs
-	Rate       float64              // most events read from the log in a second; default: no limit
-	NoSwitch   bool                 // leave the verified generation open, for a later replay to switch to
-	AllowDrift bool                 // switch whatever the verification finds
-	Restart    bool                 // discard what an interrupted replay left, and build from the start
-	Progress   func(Progress)       // called from several goroutines; must not block; default: nothing
-	NewID      func() uuid.UUID     // default uuid.New
+	Builder    func(row.Build) Builder // how to write what nobody else writes to; default: as consumers do
+	Patience   time.Duration           // how long to go on without progress when a dependency is away; default a minute
+	Workers    int                     // views that land or verify at once; default: the number of CPUs
+	Rate       float64                 // most events read from the log in a second; default: no limit
+	NoSwitch   bool                    // leave the verified generation open, for a later replay to switch to
+	AllowDrift bool                    // switch whatever the verification finds
+	Restart    bool                    // discard what an interrupted replay left, and build from the start
+	Progress   func(Progress)          // called from several goroutines; must not block; default: nothing
+	NewID      func() uuid.UUID        // default uuid.New
 }
 
 // Progress tells how far the replay of one view has come.
@@ -103,19 +109,20 @@ type Result struct {
 }
 
 const (
-	chunkEvents = 4096
-	chunkBytes  = 16 << 20
-	cacheStates = 5000
-	renewLease  = 3 * time.Second
-	settleFor   = 10 * time.Second
-	maxSuspects = 10000
+	chunkEvents  = 4096
+	chunkBytes   = 8 << 20
+	windowEvents = 12288
+	windowBytes  = 16 << 20
+	cacheStates  = 5000
+	remember     = 4096
+	grace        = 20 * time.Second
+	renewLease   = 3 * time.Second
+	settleFor    = 10 * time.Second
+	maxSuspects  = 10000
 )
 
 // NewReplay returns a Replay, for one Run, Rollback or Audit.
 func NewReplay(model Model, log Log, cfg ReplayConfig) *Replay {
-	if cfg.Builder == nil {
-		cfg.Builder = func(row.Build) Rows { return model }
-	}
 	if cfg.Patience == 0 {
 		cfg.Patience = time.Minute
 	}
@@ -130,7 +137,8 @@ func NewReplay(model Model, log Log, cfg ReplayConfig) *Replay {
 	}
 	r := &Replay{
 		model: model, log: log, cfg: cfg, token: cfg.NewID().String(), slots: make(chan struct{}, cfg.Workers),
-		chunkEvents: chunkEvents, cacheStates: cacheStates, renewEvery: renewLease, settleFor: settleFor, maxSuspects: maxSuspects,
+		chunkEvents: chunkEvents, windowEvents: windowEvents, cacheStates: cacheStates, remember: remember, grace: grace,
+		renewEvery: renewLease, settleFor: settleFor, maxSuspects: maxSuspects,
 		now: time.Now, sleep: sleep,
 	}
 	if cfg.Rate > 0 {
@@ -154,11 +162,16 @@ type build struct {
 	phase   Phase
 	applier *Applier
 	at      event.Position
-	level   event.Position // up to here every writable generation holds the log
-	chunks  chan chunk     // of the pass under way
-	result  Result
-	begun   bool
-	done    bool
+
+	assembler *assembler     // while a fresh generation is built; else nil
+	assembled bool           // what is not open yet was assembled: when Redis may have lost some of it, all of it is of no use
+	unsettled bool           // some of it is in memory only
+	careful   bool           // the view cannot compose some document, so nothing is assembled
+	level     event.Position // up to here every writable generation holds the log
+	chunks    chan chunk     // of the pass under way
+	result    Result
+	begun     bool
+	done      bool
 
 	ending atomic.Bool // the lease is given up on purpose
 }
@@ -184,7 +197,11 @@ func (r *Replay) run(ctx context.Context, views []*view.View, j job) ([]Result, 
 	var err error
 	for {
 		landed := r.chunks.Load()
-		if err = r.attempt(ctx, builds, j); !errors.Is(err, row.ErrRestarted) {
+		err = r.attempt(ctx, builds, j)
+		if uncomposable := new(errUncomposable); errors.As(err, &uncomposable) {
+			continue
+		}
+		if !errors.Is(err, row.ErrRestarted) {
 			break
 		}
 		if r.chunks.Load() > landed {
@@ -209,7 +226,7 @@ func (r *Replay) run(ctx context.Context, views []*view.View, j job) ([]Result, 
 func (r *Replay) attempt(ctx context.Context, all []*build, j job) (err error) {
 	var builds []*build
 	defer func() {
-		if !errors.Is(err, row.ErrRestarted) {
+		if uncomposable := new(errUncomposable); !errors.Is(err, row.ErrRestarted) && !errors.As(err, &uncomposable) {
 			r.leave(ctx, builds)
 		}
 	}()
@@ -224,7 +241,9 @@ func (r *Replay) attempt(ctx context.Context, all []*build, j job) (err error) {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	go r.renew(ctx, builds, cancel)
+	renewing, stop := context.WithCancel(context.WithoutCancel(ctx)) // also while what has been read is landed
+	defer stop()
+	go r.renew(renewing, builds, cancel)
 	if err := r.pass(ctx, builds); err != nil {
 		return cause(ctx, err)
 	}
@@ -256,59 +275,6 @@ func cause(ctx context.Context, err error) error {
 	return err
 }
 
-func (r *Replay) begin(ctx context.Context, b *build, j job) error {
-	b.phase = PhaseBuild
-	b.ending.Store(false)
-	err := r.insist(ctx, b, func() (err error) {
-		if b.Build, err = j.begin(ctx, b.view.Name, b.view.Version, r.token); err != nil || !r.cfg.Restart || b.begun || b.Fresh {
-			return err
-		}
-		if err := r.model.Abandon(ctx, b.Generation, r.token); err != nil {
-			return err
-		}
-		b.Build, err = j.begin(ctx, b.view.Name, b.view.Version, r.token)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	started := b.Build
-	b.begun, b.at, b.result.Generation = true, b.Built, b.Number
-	var rows Rows = r.model
-	if b.Open {
-		b.phase = PhaseCatchUp
-	} else {
-		rows = r.cfg.Builder(started)
-	}
-	if b.applier, err = r.applier(b.view, b.Generation, rows); err != nil {
-		return err
-	}
-	b.applier.alone = started.Fresh
-	r.tell(b, nil)
-	return nil
-}
-
-func (r *Replay) applier(v *view.View, g row.Generation, rows Rows) (*Applier, error) {
-	a := NewApplier(v, g, rows, r.log)
-	var err error
-	a.cache, err = lru.New[string, cachedState](r.cacheStates)
-	return a, err
-}
-
-// open ends the build phase: from here on, others write to the generation too.
-func (r *Replay) open(ctx context.Context, b *build) error {
-	if b.Open {
-		return nil
-	}
-	err := r.insist(ctx, b, func() error { return r.model.OpenBuild(ctx, b.Generation, r.token) })
-	if err != nil {
-		return fmt.Errorf("replay %s: %w", b.view.Name, err)
-	}
-	b.phase = PhaseCatchUp
-	b.applier, err = r.applier(b.view, b.Generation, r.model)
-	return err
-}
-
 // finish takes a build that has caught up to its end: verified, then live, dropped, or left open.
 func (r *Replay) finish(ctx context.Context, b *build, j job) error {
 	b.applier = nil // and what it remembers
@@ -334,7 +300,15 @@ func (r *Replay) finish(ctx context.Context, b *build, j job) error {
 		err = r.switchTo(ctx, b)
 	case j.abandon:
 		b.ending.Store(true)
-		err = r.insist(ctx, b, func() error { return r.model.Abandon(ctx, b.Generation, r.token) })
+		asked := false
+		err = r.insist(ctx, b, func() error {
+			err := r.model.Abandon(ctx, b.Generation, r.token)
+			if errors.Is(err, row.ErrLost) && asked {
+				return nil // it was heard the first time
+			}
+			asked = true
+			return err
+		})
 	default:
 		b.done = true
 		return nil
@@ -412,6 +386,10 @@ func (r *Replay) leave(ctx context.Context, builds []*build) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
 	for _, b := range builds {
+		if b.unsettled {
+			_ = r.model.Abandon(ctx, b.Generation, r.token) // nobody could go on with it
+			continue
+		}
 		_ = r.model.Leave(ctx, b.Generation, r.token) // else it ends by itself
 	}
 }

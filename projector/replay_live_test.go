@@ -203,7 +203,8 @@ func (s *shop) newReplay(model faultyModel) *Replay {
 	log := &faults{}
 	log.outages.Store(2)
 	replay := NewReplay(model, faultyLog{s.log, log}, ReplayConfig{Builder: model.builder, Patience: time.Minute})
-	replay.chunkEvents, replay.cacheStates = 1+rand.IntN(50), 1+rand.IntN(20) // so that there is something to resume and to forget
+	replay.chunkEvents, replay.windowEvents = 1+rand.IntN(50), rand.IntN(100) // so that there is something to resume, to hold back,
+	replay.cacheStates, replay.remember = 1+rand.IntN(20), 1+rand.IntN(20)    // and to forget
 	return replay
 }
 

@@ -50,7 +50,7 @@ func (s *site) replay(model faultyModel) *Replay { return s.replayOf(model, s.lo
 
 func (s *site) replayOf(model faultyModel, log Log) *Replay {
 	r := NewReplay(model, log, ReplayConfig{Builder: model.builder, Patience: time.Minute})
-	r.chunkEvents = 10
+	r.chunkEvents, r.windowEvents, r.remember = 10, 30, 4
 	return r
 }
 
@@ -99,7 +99,8 @@ func (l *readFrom) ReadAll(ctx context.Context, after event.Position) iter.Seq2[
 	return l.Log.ReadAll(ctx, after)
 }
 
-// TestReplayInterrupted: wherever a replay is stopped, the next one goes on in the same generation, from where it was.
+// TestReplayInterrupted: wherever a replay is stopped, the next one goes on in the same generation, from where it was, if it was
+// anywhere.
 func TestReplayInterrupted(t *testing.T) {
 	for _, chunks := range []int{0, 5} {
 		t.Run(fmt.Sprintf("after %d chunks", chunks), func(t *testing.T) {
@@ -119,7 +120,7 @@ func TestReplayInterrupted(t *testing.T) {
 			before := s.registry(view.Orders)
 			log := &readFrom{Log: s.log}
 			s.again(log)
-			if after := s.registry(view.Orders); after.Live != before.Building {
+			if after := s.registry(view.Orders); chunks > 0 && after.Live != before.Building {
 				t.Errorf("%s was left, %s was built", before.Building, after.Live)
 			}
 			if from := *log.first.Load(); (chunks > 0) != (from.Compare(event.Position{}) > 0) {
@@ -203,7 +204,7 @@ func TestReplayPatience(t *testing.T) {
 		// The lease of one that could not let go of it ends some time; here another store waits for none.
 		for _, v := range s.views {
 			g := s.registry(v).Building
-			_ = s.store.Leave(t.Context(), g, r.token)
+			_ = s.store.Abandon(t.Context(), g, r.token)
 		}
 	}
 	s.again(s.log)

@@ -81,7 +81,7 @@ func newPlant(t *testing.T, log *history.History, url string) *plant {
 func (p *plant) run(provision func(context.Context) error) (stop func()) {
 	ctx, cancel := context.WithCancel(p.Context())
 	s := New(fakeStore{p.log, p.feed}, p.model, p.pub, func(view string) Queue { return p.queues[view] }, Config{
-		Topic: "test", Provision: provision, Builder: func(b row.Build) Rows { return p.model.builder(b) },
+		Topic: "test", Provision: provision, Builder: func(b row.Build) Builder { return p.model.builder(b) },
 		Logger: slog.New(slog.DiscardHandler), Views: p.views, AutoReplay: p.autoReplay,
 		Report: func(loop string, err error) {
 			p.mu.Lock()

@@ -31,7 +31,7 @@ func TestNoDriftUnderTraffic(t *testing.T) {
 			defer closed()
 			running.Go(func() { s.sell(selling) })
 			replay := func() *Replay {
-				return NewReplay(s.store, s.log, ReplayConfig{Builder: func(b row.Build) Rows { return s.store.NewBuilder(b) }})
+				return NewReplay(s.store, s.log, ReplayConfig{Builder: func(b row.Build) Builder { return s.store.NewBuilder(b) }})
 			}
 			for range 3 {
 				before := s.log.Len()

@@ -10,31 +10,35 @@ import (
 // Codec maps event names to Go types and back, for one aggregate. It is immutable and safe for concurrent use.
 // An old version of an event stays readable for ever through Upcast.
 type Codec struct {
-	decode map[string]func([]byte) (any, error)
-	name   map[reflect.Type]string
+	unmarshal Unmarshal
+	decode    map[string]func(Unmarshal, []byte) (any, error)
+	name      map[reflect.Type]string
 }
+
+// Unmarshal reads JSON as encoding/json does. What it makes may share memory with data, which nobody changes.
+type Unmarshal func(data []byte, into any) error
 
 // Kind is one name a Codec knows: made by Of or Upcast.
 type Kind struct {
 	name   string
 	typ    reflect.Type // nil for an old version, which is only read
-	decode func([]byte) (any, error)
+	decode func(Unmarshal, []byte) (any, error)
 }
 
 // Of says that events of type T are written and read under name.
 func Of[T any](name string) Kind {
-	return Kind{name: name, typ: reflect.TypeFor[T](), decode: func(data []byte) (any, error) {
+	return Kind{name: name, typ: reflect.TypeFor[T](), decode: func(unmarshal Unmarshal, data []byte) (any, error) {
 		var e T
-		err := json.Unmarshal(data, &e)
+		err := unmarshal(data, &e)
 		return e, err
 	}}
 }
 
 // Upcast says that events written under name in the shape Old are read as New.
 func Upcast[Old, New any](name string, up func(Old) New) Kind {
-	return Kind{name: name, decode: func(data []byte) (any, error) {
+	return Kind{name: name, decode: func(unmarshal Unmarshal, data []byte) (any, error) {
 		var old Old
-		if err := json.Unmarshal(data, &old); err != nil {
+		if err := unmarshal(data, &old); err != nil {
 			return nil, err
 		}
 		return up(old), nil
@@ -43,7 +47,7 @@ func Upcast[Old, New any](name string, up func(Old) New) Kind {
 
 // NewCodec builds a codec. Two kinds of one name or one type are a programming error and panic.
 func NewCodec(kinds ...Kind) *Codec {
-	c := &Codec{decode: map[string]func([]byte) (any, error){}, name: map[reflect.Type]string{}}
+	c := &Codec{unmarshal: json.Unmarshal, decode: map[string]func(Unmarshal, []byte) (any, error){}, name: map[reflect.Type]string{}}
 	for _, k := range kinds {
 		if c.decode[k.name] != nil {
 			panic("event: two kinds named " + k.name)
@@ -57,6 +61,13 @@ func NewCodec(kinds ...Kind) *Codec {
 		}
 	}
 	return c
+}
+
+// With returns a codec that reads by another Unmarshal, for those who read millions of events.
+func (c *Codec) With(unmarshal Unmarshal) *Codec {
+	other := *c
+	other.unmarshal = unmarshal
+	return &other
 }
 
 // Encode returns the name and the JSON of an event.
@@ -75,7 +86,7 @@ func (c *Codec) Decode(name string, data []byte) (any, error) {
 	if !ok {
 		return nil, fmt.Errorf("decode %s: %w", name, ErrUnknownType)
 	}
-	e, err := decode(data)
+	e, err := decode(c.unmarshal, data)
 	if err != nil {
 		return nil, fmt.Errorf("decode %s: %w", name, err)
 	}

@@ -61,6 +61,10 @@ func calls(m *readmodel.Store) map[string]func(context.Context) error {
 			return err
 		},
 		"Builder.SaveStates": func(ctx context.Context) error { return b.SaveStates(ctx, g, []row.State{{Stream: "a-1"}}) },
+		"Builder.Put": func(ctx context.Context) error {
+			return b.Put(ctx, g, row.Batch{States: []row.State{{Stream: "a-1"}}})
+		},
+		"Builder.Held": func(ctx context.Context) error { _, err := b.Held(ctx, g, []string{"doc"}, true); return err },
 		"Referrers": func(ctx context.Context) error {
 			for _, err := range m.Referrers(ctx, g, "a-1") {
 				return err

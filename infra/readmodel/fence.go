@@ -15,14 +15,15 @@ import (
 // whose text bears the fence's name, loaded when it was drawn and never again: a Redis that does not know them is another.
 // docs/adr/0007-fence.md has the reasoning.
 type fence struct {
-	name                        string
-	states, save, advance, step *redis.Script
+	name                               string
+	states, save, advance, step, touch *redis.Script
 }
 
 func newFence() *fence {
 	name := uuid.NewString()
 	script := func(lua string) *redis.Script { return redis.NewScript("-- fence " + name + "\n" + lua) }
-	return &fence{name: name, states: script(statesLua), save: script(saveLua), advance: script(advanceLua), step: script(stepLua)}
+	return &fence{name: name, states: script(statesLua), save: script(saveLua), advance: script(advanceLua), step: script(stepLua),
+		touch: script(touchLua)}
 }
 
 // present returns the fence of the present run of Redis, as far as anybody has noticed. One caller draws it while the others
@@ -41,7 +42,7 @@ func (s *Store) present(ctx context.Context) (*fence, error) {
 		return f, nil
 	}
 	f := newFence()
-	if err := s.load(ctx, f.states, f.save, f.advance, f.step); err != nil {
+	if err := s.load(ctx, f.states, f.save, f.advance, f.step, f.touch); err != nil {
 		return nil, err
 	}
 	s.fence.Store(f)

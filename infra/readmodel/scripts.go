@@ -27,6 +27,8 @@ var (
 	leaseLua string
 	//go:embed advance.lua
 	advanceLua string
+	//go:embed touch.lua
+	touchLua string
 )
 
 var (

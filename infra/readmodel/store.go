@@ -144,9 +144,12 @@ func temporary(reply string) bool {
 	return false
 }
 
-func bucket(name string) string {
+func bucket(name string) string { return bucketName(bucketOf(name)) }
+
+func bucketOf(name string) int { return int(xxhash.Sum64String(name) % buckets) }
+
+func bucketName(b int) string {
 	const digits = "0123456789abcdef"
-	b := xxhash.Sum64String(name) % buckets
 	return string([]byte{digits[b>>4], digits[b&15]})
 }
 

@@ -9,7 +9,6 @@
 package row
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -51,23 +50,17 @@ func (p Part) Bytes() []byte {
 	return p.bytes
 }
 
+// Marshalled is the part with its bytes at hand, for a part that is written often.
+func (p Part) Marshalled() Part { return Part{value: p.value, bytes: p.Bytes()} }
+
 // Decode gives a part back as the type it was made of.
 func Decode[T any](p Part) (T, error) {
 	if v, ok := p.value.(T); ok {
 		return v, nil
 	}
 	var v T
-	err := json.Unmarshal(p.bytes, &v)
+	err := Unmarshal(p.bytes, &v)
 	return v, err
-}
-
-// JSON marshals a part or an item. It panics on a value that has no JSON form, which is a programming error in a view.
-func JSON(v any) []byte {
-	b, err := json.Marshal(v)
-	if err != nil {
-		panic(fmt.Sprintf("row: %T has no JSON form: %v", v, err))
-	}
-	return b
 }
 
 // Generation names one complete build of one view.

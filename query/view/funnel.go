@@ -1,7 +1,6 @@
 package view
 
 import (
-	"encoding/json"
 	"strings"
 
 	"jangbu/domain/order"
@@ -76,5 +75,5 @@ func composeFunnel(d row.Document) ([]byte, error) {
 			doc.Cancelled[code] = n
 		}
 	}
-	return json.Marshal(doc)
+	return row.Marshal(doc)
 }

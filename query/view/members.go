@@ -1,7 +1,6 @@
 package view
 
 import (
-	"encoding/json"
 	"slices"
 	"strings"
 
@@ -127,7 +126,7 @@ func composeMember(d row.Document) ([]byte, error) {
 	if d.First != "" {
 		doc.FirstOrderOn, doc.LastOrderOn = &d.First, &d.Last
 	}
-	return json.Marshal(doc)
+	return row.Marshal(doc)
 }
 
 // favourite is the category with most units; of several the first by name.
@@ -156,5 +155,5 @@ func composeEmail(d row.Document) ([]byte, error) {
 		return nil, nil
 	}
 	slices.SortFunc(owners, func(a, b emailOwner) int { return strings.Compare(a.ID, b.ID) })
-	return json.Marshal(map[string][]emailOwner{"items": owners})
+	return row.Marshal(map[string][]emailOwner{"items": owners})
 }

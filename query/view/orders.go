@@ -1,8 +1,6 @@
 package view
 
 import (
-	"encoding/json"
-
 	"jangbu/domain/member"
 	"jangbu/domain/order"
 	"jangbu/query/row"
@@ -281,5 +279,5 @@ func composeOrder(d row.Document) ([]byte, error) {
 			return nil, err
 		}
 	}
-	return json.Marshal(doc)
+	return row.Marshal(doc)
 }

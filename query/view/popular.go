@@ -90,5 +90,5 @@ func composePopular(d row.Document) ([]byte, error) {
 		doc.Keys = append(doc.Keys, descending(fmt.Sprintf("%015d", r.units))+" "+r.id)
 		doc.Items = append(doc.Items, r.part.Bytes())
 	}
-	return json.Marshal(doc)
+	return row.Marshal(doc)
 }

@@ -2,7 +2,6 @@ package view
 
 import (
 	"cmp"
-	"encoding/json"
 	"slices"
 	"strings"
 
@@ -174,7 +173,7 @@ func composeProduct(d row.Document) ([]byte, error) {
 		doc.Stock = productStock{OnHand: s.OnHand, Reserved: s.Reserved, Available: s.OnHand - s.Reserved}
 	}
 	doc.Sold = productSold{Orders: d.Sums["orders"], Units: d.Sums["units"], Sales: d.Sums["sales"]}
-	return json.Marshal(doc)
+	return row.Marshal(doc)
 }
 
 // lowName is what a product shares with LowStock, which discontinued ones leave.
@@ -237,5 +236,5 @@ func items[T any](list []T) ([]byte, error) {
 	if len(list) == 0 {
 		return nil, nil
 	}
-	return json.Marshal(map[string][]T{"items": list})
+	return row.Marshal(map[string][]T{"items": list})
 }

@@ -2,7 +2,6 @@ package view
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -154,5 +153,5 @@ func composeSales(d row.Document) ([]byte, error) {
 	for _, list := range doc {
 		slices.SortFunc(list, Tallied.compare)
 	}
-	return json.Marshal(doc)
+	return row.Marshal(doc)
 }

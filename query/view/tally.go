@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+
+	"jangbu/query/row"
 )
 
 // TalliedIn reads a tally in a document of Sales, sorted by key, then currency; a document that does not exist has none.
@@ -80,5 +82,5 @@ func TallyBody(tally string, all []Tallied, limit int) ([]byte, error) {
 		}
 		list = append(list, i)
 	}
-	return json.Marshal(map[string][]tallyItem{"items": list})
+	return row.Marshal(map[string][]tallyItem{"items": list})
 }

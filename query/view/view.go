@@ -4,7 +4,6 @@
 package view
 
 import (
-	"encoding/json"
 	"fmt"
 	"reflect"
 	"slices"
@@ -67,13 +66,13 @@ func (d *decoded) recording() Recording {
 func from[S any](category string, codec *event.Codec, apply func(S, *decoded) S, rows func(id string, s S, revision int64) []row.Row) Source {
 	return Source{
 		Category: category,
-		codec:    codec,
+		codec:    codec.With(row.Unmarshal),
 		load: func(data []byte) (any, error) {
 			var s S
 			if len(data) == 0 {
 				return s, nil
 			}
-			err := json.Unmarshal(data, &s)
+			err := row.Unmarshal(data, &s)
 			return s, err
 		},
 		apply: func(s any, e *decoded) any { return apply(s.(S), e) },
@@ -116,7 +115,10 @@ func (v *View) Categories() []string {
 func (s *Source) Load(data []byte) (any, error) { return s.load(data) }
 
 // Save writes a state.
-func (s *Source) Save(state any) ([]byte, error) { return json.Marshal(state) }
+func (s *Source) Save(state any) ([]byte, error) { return row.Marshal(state) }
+
+// AppendSaved appends what Save gives.
+func (s *Source) AppendSaved(b []byte, state any) []byte { return row.AppendJSON(b, state) }
 
 // Decode reads e for Fold. Views that read one category share its codec, so one decoding serves them all.
 func (s *Source) Decode(e event.Recorded) (any, error) {

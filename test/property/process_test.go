@@ -185,7 +185,7 @@ func (w *world) projector(ctx context.Context, p *process) error {
 	}).Run(ctx)
 }
 
-func (p *process) builder(b row.Build) projector.Rows { return p.model.NewBuilder(b) }
+func (p *process) builder(b row.Build) projector.Builder { return p.model.NewBuilder(b) }
 
 // replay is what `jangbu replay VIEW` runs. It may come while another is at work, or Redis may be emptied under it; drift is
 // never right.

@@ -26,6 +26,9 @@ func claims(s *suite) {
 		{"save states of a build", func(_, g row.Generation) error {
 			return s.m.NewBuilder(row.Build{Generation: g}).SaveStates(s.ctx, g, []row.State{{Stream: "a-1", Revision: 3}})
 		}},
+		{"put", func(_, g row.Generation) error {
+			return s.m.NewBuilder(row.Build{Generation: g}).Put(s.ctx, g, row.Batch{States: []row.State{{Stream: "z-1", Revision: 3}}})
+		}},
 		{"advance", func(g, _ row.Generation) error { return s.m.Advance(s.ctx, g, at) }},
 		{"built", func(_, g row.Generation) error { return s.m.Built(s.ctx, g, "x", at.Position) }},
 		{"open", func(_, g row.Generation) error { return s.m.OpenBuild(s.ctx, g, "x") }},

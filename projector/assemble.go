@@ -1,0 +1,275 @@
+package projector
+
+import (
+	"context"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"jangbu/query/row"
+	"jangbu/query/view"
+)
+
+// assembler builds a generation that was fresh when it began, that nobody else writes to, and that nobody reads before it is
+// complete. It lands rows by the rule of the read side, and leaves what an Applier would, but gets by with a fraction of the
+// work, because it may rely on all that:
+//
+//   - what it does not know to be there is not there, and is not asked for;
+//   - what a stream contributed before follows from the state that it had;
+//   - documents that many streams contribute to are kept in memory, as many as there is room for, and composed and
+//     written when they have to make room, or at the end; so are parts that streams share;
+//   - states are saved as soon as the rows are on their way, since they claim nothing yet.
+//
+// So nothing may be claimed of the generation before flush has returned nil, and if that never happens, because the process
+// dies or Redis is restarted meanwhile, the generation is of no use to anyone. After an error the same call is to be repeated.
+// It is for one goroutine.
+type assembler struct {
+	view   *view.View
+	gen    row.Generation
+	rows   Builder
+	folder *Applier                        // folds streams
+	states *lru.Cache[string, cachedState] // of streams that come again and again
+	docs   *recent[*document]              // of views that compose, and those with sums
+	shared *recent[row.Sourced]            // by stream
+	known  known                           // documents that have been put
+	ahead  map[string]int64                // streams landed before the log came to them, and how far
+	waited map[string]bool                 // streams that documents refer to, and that there are not
+	keyed  bool                            // some row had a key
+	step   func(ctx context.Context) error // of the call that is to be repeated, nil for none
+
+	changes  []change  // of the groups being landed
+	saved    []byte    // states, of the batch
+	batch    row.Batch // to be put
+	parked   []row.Parked
+	unparked []string
+	renewed  []row.Sourced // shared parts that documents hold an older one of
+	touched  []*document   // since the last trim
+}
+
+// errUncomposable says that the view cannot compose a document of what the log holds. What becomes of its streams takes knowing which
+// of them had landed, and so the careful way.
+type errUncomposable struct{ err error }
+
+func (e *errUncomposable) Error() string { return e.err.Error() }
+func (e *errUncomposable) Unwrap() error { return e.err }
+
+func newAssembler(v *view.View, g row.Generation, rows Builder, log StreamReader, remember int) (*assembler, error) {
+	states, err := lru.New[string, cachedState](max(1, remember/2))
+	if err != nil {
+		return nil, err
+	}
+	return &assembler{
+		view: v, gen: g, rows: rows, folder: &Applier{view: v, gen: g, rows: rows, log: log, now: time.Now}, states: states,
+		docs: newRecent[*document](remember), shared: newRecent[row.Sourced](remember),
+		ahead: map[string]int64{}, waited: map[string]bool{},
+	}, nil
+}
+
+// land lands events, grouped by stream, of which the first of a stream is its first, or goes on where the last ended.
+func (a *assembler) land(ctx context.Context, groups []*group) error {
+	if a.step == nil {
+		changes, err := a.gather(ctx, groups)
+		if err != nil {
+			return err
+		}
+		a.place(changes)
+		a.step = a.put
+	}
+	return a.finish(ctx)
+}
+
+// flush writes all that is only in memory.
+func (a *assembler) flush(ctx context.Context) error {
+	if a.step == nil {
+		a.step = func(ctx context.Context) error {
+			if err := a.write(ctx, a.docs.all(), true); err != nil {
+				return err
+			}
+			a.step = nil
+			return nil
+		}
+	}
+	return a.finish(ctx)
+}
+
+// finish takes the steps that are left. Each may be repeated.
+func (a *assembler) finish(ctx context.Context) error {
+	for a.step != nil {
+		if err := a.step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// put writes rows and states.
+func (a *assembler) put(ctx context.Context) error {
+	if len(a.parked) > 0 {
+		if err := a.rows.Park(ctx, a.gen, a.parked); err != nil {
+			return err
+		}
+	}
+	if err := a.rows.Put(ctx, a.gen, a.batch); err != nil {
+		return err
+	}
+	if len(a.unparked) > 0 {
+		if err := a.rows.Unpark(ctx, a.gen, a.unparked); err != nil {
+			return err
+		}
+	}
+	clear(a.batch.Rows)
+	clear(a.batch.States)
+	clear(a.batch.Docs)
+	a.batch = row.Batch{Rows: a.batch.Rows[:0], States: a.batch.States[:0], Docs: a.batch.Docs[:0], Refs: a.batch.Refs[:0]}
+	clear(a.changes)
+	a.saved = a.saved[:0]
+	a.parked, a.unparked, a.step = nil, nil, a.spread
+	return nil
+}
+
+// spread shows shared parts that changed in the documents that refer to them. All references have been put.
+func (a *assembler) spread(ctx context.Context) error {
+	type shown struct {
+		doc  string
+		part row.Sourced
+	}
+	var queue []shown
+	show := func() error {
+		names := make([]string, len(queue))
+		for i, q := range queue {
+			names[i] = q.doc
+		}
+		if err := a.load(ctx, names); err != nil {
+			return err
+		}
+		for _, q := range queue {
+			a.document(q.doc).show(q.part)
+		}
+		queue = queue[:0]
+		return a.tidy(ctx)
+	}
+	for _, part := range a.renewed {
+		for names, err := range a.rows.Referrers(ctx, a.gen, part.Source) {
+			if err != nil {
+				return err
+			}
+			for _, name := range names {
+				queue = append(queue, shown{name, part})
+			}
+			if len(queue) < maxPut {
+				continue
+			}
+			if err := show(); err != nil {
+				return err
+			}
+		}
+	}
+	if err := show(); err != nil {
+		return err
+	}
+	a.renewed, a.step = a.renewed[:0], a.trim
+	return nil
+}
+
+// trim is the last step.
+func (a *assembler) trim(ctx context.Context) error {
+	if err := a.tidy(ctx); err != nil {
+		return err
+	}
+	a.step = nil
+	return nil
+}
+
+// tidy writes the documents that are not worth remembering, and makes room where it is needed.
+func (a *assembler) tidy(ctx context.Context) error {
+	if a.shared.full() {
+		a.shared.turn()
+	}
+	if err := a.write(ctx, a.touched, false); err != nil {
+		return err
+	}
+	for i, d := range a.touched {
+		a.touched[i], d.touched = nil, false
+	}
+	a.touched = a.touched[:0]
+	if a.docs.full() {
+		if err := a.write(ctx, a.docs.leaving(), true); err != nil {
+			return err
+		}
+		a.docs.turn()
+	}
+	return nil
+}
+
+// write composes and writes documents that changed; unless all is set, only those that are not worth remembering, which are
+// forgotten. What has been written once is not written again when an error makes the caller repeat this.
+func (a *assembler) write(ctx context.Context, docs []*document, all bool) error {
+	var due []*document
+	for i, d := range docs {
+		switch brief := d.brief(); {
+		case d.changed && (all || brief):
+			due = append(due, d)
+		case brief:
+			a.docs.remove(d.Doc)
+		}
+		if len(due) == maxPut || i == len(docs)-1 {
+			if err := a.writeDue(ctx, due); err != nil {
+				return err
+			}
+			due = due[:0]
+		}
+	}
+	return nil
+}
+
+// maxPut bounds how many documents are composed and written at once.
+const maxPut = 1000
+
+func (a *assembler) writeDue(ctx context.Context, due []*document) error {
+	if err := a.tighten(ctx, due); err != nil || len(due) == 0 {
+		return err
+	}
+	a.batch.Docs = a.batch.Docs[:0]
+	for _, d := range due {
+		put, err := d.put(a.view.Compose)
+		if err != nil {
+			return &errUncomposable{err}
+		}
+		a.batch.Docs = append(a.batch.Docs, put)
+	}
+	if err := a.rows.Put(ctx, a.gen, row.Batch{Docs: a.batch.Docs}); err != nil {
+		return err
+	}
+	clear(a.batch.Docs)
+	a.batch.Docs = a.batch.Docs[:0]
+	for _, d := range due {
+		d.settled()
+		a.known.add(d.Doc)
+		if d.brief() {
+			a.docs.remove(d.Doc)
+		}
+	}
+	return nil
+}
+
+// tighten asks for the first and last keys of documents that may have lost theirs.
+func (a *assembler) tighten(ctx context.Context, docs []*document) error {
+	var loose []*document
+	var names []string
+	for _, d := range docs {
+		if d.loose {
+			loose, names = append(loose, d), append(names, d.Doc)
+		}
+	}
+	if len(loose) == 0 {
+		return nil
+	}
+	held, err := a.rows.Held(ctx, a.gen, names, true)
+	if err != nil {
+		return err
+	}
+	for i, d := range loose {
+		d.First, d.Last, d.loose = held[i].First, held[i].Last, false
+	}
+	return nil
+}

@@ -1,0 +1,69 @@
+package projector
+
+import (
+	"context"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"jangbu/query/row"
+	"jangbu/query/view"
+	"jangbu/test/folded"
+	"jangbu/test/history"
+	"jangbu/test/servers"
+)
+
+// TestAssembled: whatever is held back, remembered and forgotten, and however often a call has to be repeated, what is built equals
+// the fold; so it does after more has landed in it, which takes rows and states as land.lua leaves them.
+func TestAssembled(t *testing.T) {
+	for _, redis := range servers.Redises() {
+		t.Run(redis.Name, func(t *testing.T) {
+			m := openModel(t, redis.Start(t))
+			history.Seeds(t, 10, func(t *testing.T, r *rand.Rand) {
+				h := history.Random(t, r, 20+r.IntN(200))
+				model := newFaultyModel(m)
+				run := func(ctx context.Context) error {
+					replay := NewReplay(model, h, ReplayConfig{Builder: model.builder, Patience: time.Minute, AllowDrift: true})
+					replay.chunkEvents, replay.windowEvents, replay.remember = 1+r.IntN(50), r.IntN(100), 1+r.IntN(20)
+					_, err := replay.Run(ctx, view.All())
+					return err
+				}
+				for range r.IntN(4) {
+					ctx, cancel := context.WithCancel(t.Context())
+					end := model.calls.Load() + r.Int64N(100)
+					model.atCall = func(n int64) {
+						if n == end {
+							cancel()
+						}
+					}
+					if err := run(ctx); err != nil && ctx.Err() == nil {
+						t.Fatal(err)
+					}
+					cancel()
+				}
+				model.outages.Store(r.Int64N(50))
+				if err := run(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				live := func(v *view.View) row.Generation {
+					registry, err := m.Registry(t.Context(), v.Name)
+					if err != nil {
+						t.Fatal(err)
+					}
+					return registry.Live
+				}
+				for _, v := range view.All() {
+					folded.Want(t, m, v, live(v), h.Events())
+				}
+				built := h.Len()
+				h.Grow(t, r, 60)
+				for _, v := range view.All() {
+					if err := NewApplier(v, live(v), m, h).Apply(t.Context(), h.Events()[built:]); err != nil {
+						t.Fatal(err)
+					}
+					folded.Want(t, m, v, live(v), h.Events())
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,82 @@
+package projector
+
+import (
+	"context"
+	"fmt"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"jangbu/domain/event"
+	"jangbu/query/row"
+	"jangbu/query/view"
+)
+
+// begin takes the lease, and finds out what there is to go on with. What was assembled here and is not open yet is given up: to begin
+// again means that Redis may have lost some of it, or that it takes another way. So is what another left before anything was built, since
+// only a fresh generation can be assembled.
+func (r *Replay) begin(ctx context.Context, b *build, j job) error {
+	b.phase = PhaseBuild
+	b.ending.Store(false)
+	err := r.insist(ctx, b, func() (err error) {
+		b.Build, err = j.begin(ctx, b.view.Name, b.view.Version, r.token)
+		anew := r.cfg.Restart && !b.begun || !b.Open && (b.assembled || b.Built == event.Position{})
+		if err != nil || b.Fresh || !anew {
+			return err
+		}
+		if err := r.model.Abandon(ctx, b.Generation, r.token); err != nil {
+			return err
+		}
+		b.Build, err = j.begin(ctx, b.view.Name, b.view.Version, r.token)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	b.begun, b.at, b.result.Generation = true, b.Built, b.Number
+	b.assembler, b.assembled, b.unsettled = nil, false, false
+	if b.Open {
+		b.phase = PhaseCatchUp
+	}
+	if err := r.equip(b); err != nil {
+		return err
+	}
+	r.tell(b, nil)
+	return nil
+}
+
+// equip gives a build what it is to be landed with.
+func (r *Replay) equip(b *build) (err error) {
+	if b.Open || r.cfg.Builder == nil {
+		b.applier, err = r.applier(b.view, b.Generation, r.model)
+		return err
+	}
+	rows := r.cfg.Builder(b.Build)
+	if !b.Fresh || b.careful {
+		b.applier, err = r.applier(b.view, b.Generation, rows)
+		return err
+	}
+	b.assembled = true
+	b.assembler, err = newAssembler(b.view, b.Generation, rows, r.log, r.remember)
+	return err
+}
+
+func (r *Replay) applier(v *view.View, g row.Generation, rows Rows) (*Applier, error) {
+	a := NewApplier(v, g, rows, r.log)
+	var err error
+	a.cache, err = lru.New[string, cachedState](r.cacheStates)
+	return a, err
+}
+
+// open ends the build phase: from here on, others write to the generation too.
+func (r *Replay) open(ctx context.Context, b *build) error {
+	if b.Open {
+		return nil
+	}
+	err := r.insist(ctx, b, func() error { return r.model.OpenBuild(ctx, b.Generation, r.token) })
+	if err != nil {
+		return fmt.Errorf("replay %s: %w", b.view.Name, err)
+	}
+	b.phase, b.assembler, b.assembled = PhaseCatchUp, nil, false
+	b.applier, err = r.applier(b.view, b.Generation, r.model)
+	return err
+}

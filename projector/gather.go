@@ -1,0 +1,373 @@
+package projector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"jangbu/domain/event"
+	"jangbu/query/row"
+)
+
+// gather folds events, and reads what it takes to place what comes of them. It changes nothing that repeating it would mind.
+func (a *assembler) gather(ctx context.Context, groups []*group) ([]*change, error) {
+	changes, err := a.bases(ctx, groups)
+	if err != nil {
+		return nil, err
+	}
+	kept := changes[:0]
+	for i, c := range changes {
+		if c == nil {
+			continue
+		}
+		if c.parked == nil {
+			if err := a.fold(ctx, c, groups[i].arrivals); err != nil {
+				return nil, err
+			}
+		}
+		if c.to > c.from || c.parked != nil {
+			kept = append(kept, c)
+		}
+	}
+	if kept, err = a.ensure(ctx, kept); err != nil {
+		return nil, err
+	}
+	return kept, a.load(ctx, a.needed(kept))
+}
+
+// bases gives what each group's events are folded onto, nil for a stream that does not feed the view.
+func (a *assembler) bases(ctx context.Context, groups []*group) ([]*change, error) {
+	bases := make([]*change, len(groups))
+	a.changes = slices.Grow(a.changes[:0], len(groups))[:len(groups)]
+	var missing []string
+	var at []int
+	for i, g := range groups {
+		source, ok := a.view.Source(g.stream)
+		if !ok {
+			continue
+		}
+		c := &a.changes[i]
+		*c = change{stream: g.stream, source: source, decode: a.folder.decodings, from: event.NoStream, to: event.NoStream, lone: true}
+		bases[i] = c
+		_, ahead := a.ahead[g.stream]
+		if held, ok := a.states.Get(g.stream); ok {
+			c.state, c.loaded, c.from, c.to = held.state, true, held.revision, held.revision
+		} else if g.arrivals[0].Revision == 0 && !ahead {
+			if err := c.load(); err != nil {
+				return nil, err
+			}
+		} else {
+			missing, at = append(missing, g.stream), append(at, i)
+		}
+	}
+	if len(missing) == 0 {
+		return bases, nil
+	}
+	states, err := a.rows.States(ctx, a.gen, missing)
+	if err != nil {
+		return nil, err
+	}
+	for k, st := range states {
+		c := bases[at[k]]
+		c.saved, c.from, c.to = st.Data, st.Revision, st.Revision
+		if err := c.load(); err != nil {
+			c.parked = &row.Parked{Stream: c.stream, Revision: c.to + 1, Reason: fmt.Sprintf("its state in %s: %v", a.gen, err)}
+		}
+	}
+	return bases, nil
+}
+
+// fold brings a stream to its newest state, and tells what it contributed before.
+func (a *assembler) fold(ctx context.Context, c *change, arrivals []arrival) error {
+	base := *c
+	if !c.foldAll(arrivals) {
+		*c = base
+		if err := a.folder.foldStream(ctx, c, arrivals); err != nil {
+			return err
+		}
+	}
+	if c.from == event.NoStream || c.to == c.from {
+		return nil
+	}
+	before := &change{stream: c.stream, source: c.source, state: base.state, to: c.from, changed: true}
+	if err := before.yield(); err != nil {
+		return &errUncomposable{fmt.Errorf("rows of %s at revision %d, which there have been: %w", c.stream, c.from, err)}
+	}
+	c.was = before.rows
+	c.changed = !reflect.DeepEqual(before.rows, c.rows) || !reflect.DeepEqual(before.shared, c.shared)
+	return nil
+}
+
+// foldAll folds events that need no care. When it reports false the change is spoilt.
+func (c *change) foldAll(arrivals []arrival) (done bool) {
+	defer func() {
+		if recover() != nil {
+			done = false
+		}
+	}()
+	for i := range arrivals {
+		e := &arrivals[i]
+		if e.Revision <= c.to {
+			continue
+		}
+		if e.Revision != c.to+1 || e.decoded == nil {
+			return false
+		}
+		c.state, c.to, c.changed = c.source.Fold(c.state, e.decoded), e.Revision, true
+	}
+	return c.yield() == nil
+}
+
+// ensure adds whole streams from the store that documents refer to and that have not landed, so that no document is ever half
+// joined.
+func (a *assembler) ensure(ctx context.Context, changes []*change) ([]*change, error) {
+	met := map[string]bool{}
+	for _, c := range changes {
+		if c.source.Shares() {
+			met[c.stream] = true
+		}
+	}
+	for i := 0; i < len(changes); i++ { // it grows
+		missing, err := a.unshared(ctx, changes[i], met)
+		if err != nil {
+			return nil, err
+		}
+		for _, stream := range missing {
+			c, err := a.fetch(ctx, stream)
+			if err != nil {
+				return nil, err
+			}
+			if c != nil {
+				changes = append(changes, c)
+			}
+		}
+	}
+	return changes, nil
+}
+
+// unshared lists the streams that a change refers to, and whose shared part is nowhere; each is met once.
+func (a *assembler) unshared(ctx context.Context, c *change, met map[string]bool) (missing []string, err error) {
+	for i := range c.rows {
+		for _, ref := range c.rows[i].Refs {
+			if !c.changed || met[ref] {
+				continue
+			}
+			met[ref] = true
+			if _, ok := a.shared.get(ref); ok || a.waited[ref] {
+				continue
+			}
+			name := row.Shared(ref)
+			if !a.known.has(name) {
+				missing = append(missing, ref)
+				continue
+			}
+			parts, err := a.rows.SharedParts(ctx, a.gen, []string{ref})
+			if err != nil {
+				return nil, err
+			}
+			if part, ok := parts[ref]; ok {
+				a.shared.add(strings.Clone(ref), part)
+			} else {
+				missing = append(missing, ref)
+			}
+		}
+	}
+	return missing, nil
+}
+
+// fetch folds a whole stream from the store, which the log has not come to, nil if there is none.
+func (a *assembler) fetch(ctx context.Context, stream string) (*change, error) {
+	source, ok := a.view.Source(stream)
+	if !ok {
+		return nil, nil
+	}
+	var arrivals []arrival
+	for e, err := range a.folder.log.ReadStream(ctx, stream, 0) {
+		if errors.Is(err, event.ErrStreamNotFound) {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("heal %s: %w", stream, err)
+		}
+		arrivals = append(arrivals, arrival{Recorded: e})
+	}
+	if len(arrivals) == 0 {
+		return nil, nil
+	}
+	c := &change{stream: strings.Clone(stream), source: source, decode: a.folder.decodings, from: event.NoStream, to: event.NoStream, lone: true, healed: true}
+	if err := c.load(); err != nil {
+		return nil, err
+	}
+	if err := a.fold(ctx, c, arrivals); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// needed lists the documents that changes will change.
+func (a *assembler) needed(changes []*change) []string {
+	var names []string
+	for _, c := range changes {
+		if !c.changed {
+			continue
+		}
+		for i := range c.rows {
+			if a.adds(&c.rows[i]) {
+				names = append(names, c.rows[i].Doc)
+			}
+		}
+		for i := range c.was {
+			if a.adds(&c.was[i]) {
+				names = append(names, c.was[i].Doc)
+			}
+		}
+	}
+	return names
+}
+
+// adds reports whether what a row does to a document takes knowing the document: in a view of lists, where rows only have a
+// place, it does not.
+func (a *assembler) adds(r *row.Row) bool { return a.view.Compose != nil || len(r.Sums) > 0 }
+
+// load reads documents that have been put and are not remembered.
+func (a *assembler) load(ctx context.Context, names []string) error {
+	var missing []string
+	asked := map[string]bool{}
+	for _, name := range names {
+		if _, ok := a.docs.get(name); !ok && !asked[name] && a.known.has(name) {
+			asked[name] = true
+			missing = append(missing, name)
+		}
+	}
+	for len(missing) > 0 {
+		some := missing[:min(len(missing), maxPut)]
+		missing = missing[len(some):]
+		held, err := a.rows.Held(ctx, a.gen, some, a.keyed)
+		if err != nil {
+			return err
+		}
+		for _, h := range held {
+			d := &document{Document: h}
+			d.Doc = strings.Clone(h.Doc)
+			a.docs.add(d.Doc, d)
+		}
+	}
+	return nil
+}
+
+// document is a document of the generation, which has been loaded if it has been put.
+func (a *assembler) document(name string) *document {
+	d, ok := a.docs.use(name, func(d *document) string { return d.Doc })
+	if !ok {
+		d = newDocument(strings.Clone(name))
+		a.docs.add(d.Doc, d)
+	}
+	if !d.touched {
+		d.touched = true
+		a.touched = append(a.touched, d)
+	}
+	return d
+}
+
+// place takes what changes contribute into the documents, and queues what is to be put. It is done once.
+func (a *assembler) place(changes []*change) {
+	for _, c := range changes {
+		if c.changed && c.to > c.from && c.source.Shares() {
+			a.share(c)
+		}
+	}
+	for _, c := range changes {
+		if c.changed && c.to > c.from {
+			a.placeRows(c)
+		}
+		a.keep(c)
+	}
+}
+
+// share makes a stream's shared part known.
+func (a *assembler) share(c *change) {
+	part := row.Sourced{Source: c.stream, Revision: c.to, Row: &row.Row{Part: c.shared.Marshalled()}}
+	name := row.Shared(c.stream)
+	a.shared.add(part.Source, part)
+	a.known.add(name)
+	a.batch.Docs = append(a.batch.Docs, row.Put{Doc: name, Version: c.to + 1, Parts: []row.Sourced{part}})
+	if c.from >= 0 || a.waited[c.stream] {
+		a.renewed = append(a.renewed, part)
+		delete(a.waited, c.stream)
+	}
+}
+
+func (a *assembler) placeRows(c *change) {
+	first := c.from == event.NoStream
+	for i := range c.rows {
+		r := &c.rows[i]
+		a.placeRow(row.Placed{Doc: r.Doc, Sourced: row.Sourced{Source: c.stream, Revision: c.to, Row: r}, Was: rowIn(c.was, r.Doc), First: first})
+		for _, ref := range r.Refs {
+			a.batch.Refs = append(a.batch.Refs, row.Ref{Stream: ref, Doc: r.Doc})
+			if part, ok := a.shared.get(ref); ok {
+				a.document(r.Doc).show(part)
+			} else {
+				a.waited[strings.Clone(ref)] = true
+			}
+		}
+	}
+	for i := range c.was {
+		if was := &c.was[i]; rowIn(c.rows, was.Doc) == nil {
+			a.placeRow(row.Placed{Doc: was.Doc, Sourced: row.Sourced{Source: c.stream, Revision: c.to}, Was: was})
+		}
+	}
+}
+
+func rowIn(rows []row.Row, doc string) *row.Row {
+	for i := range rows {
+		if rows[i].Doc == doc {
+			return &rows[i]
+		}
+	}
+	return nil
+}
+
+func (a *assembler) placeRow(p row.Placed) {
+	a.batch.Rows = append(a.batch.Rows, p)
+	a.keyed = a.keyed || p.Row != nil && p.Row.Key != ""
+	if p.Row != nil && a.adds(p.Row) || p.Was != nil && a.adds(p.Was) {
+		a.document(p.Doc).move(p.Sourced, p.Was)
+		return
+	}
+	put := row.Put{Doc: p.Doc, Version: 1}
+	switch {
+	case p.Row != nil && !p.Row.Part.Absent():
+		put.Parts = []row.Sourced{p.Sourced}
+	case p.Was != nil && !p.Was.Part.Absent():
+		put.GoneParts = []string{p.Source}
+	case a.known.has(p.Doc):
+		return
+	}
+	a.known.add(p.Doc)
+	a.batch.Docs = append(a.batch.Docs, put)
+}
+
+// keep queues the state, or what became of the stream where the view's code failed.
+func (a *assembler) keep(c *change) {
+	if c.parked != nil {
+		c.parked.Since = a.folder.now()
+		a.parked = append(a.parked, *c.parked)
+	} else if c.healed {
+		a.unparked = append(a.unparked, c.stream)
+	}
+	if c.to == c.from {
+		return
+	}
+	from := len(a.saved)
+	a.saved = c.source.AppendSaved(a.saved, c.state)
+	a.batch.States = append(a.batch.States, row.State{Stream: c.stream, Revision: c.to, Data: a.saved[from:len(a.saved):len(a.saved)]})
+	if c.from >= 0 || c.source.Shares() {
+		a.states.Add(c.stream, cachedState{state: c.state, revision: c.to})
+	}
+	if c.healed && c.from == event.NoStream {
+		a.ahead[c.stream] = c.to
+	}
+}
