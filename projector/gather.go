@@ -126,7 +126,7 @@ func (c *change) foldAll(arrivals []arrival) (done bool) {
 func (a *assembler) ensure(ctx context.Context, changes []*change) ([]*change, error) {
 	met := map[string]bool{}
 	for _, c := range changes {
-		if c.source.Shares() {
+		if c.source.Shares() && c.changed && c.to > c.from { // its part becomes known with the change
 			met[c.stream] = true
 		}
 	}

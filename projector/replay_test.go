@@ -190,7 +190,7 @@ func TestReplayPatience(t *testing.T) {
 		r := s.replayOf(model, faultyLog{s.log, log})
 		r.cfg.Patience = time.Millisecond
 		model.atCall = func(n int64) {
-			if n == 15 {
+			if n == int64(len(s.views))+1 { // the first after all have begun
 				cut(model.faults, log)
 			}
 		}

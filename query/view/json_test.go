@@ -7,18 +7,48 @@ import (
 	"regexp"
 	"testing"
 	"testing/quick"
+	"time"
 
 	"jangbu/domain/member"
 	"jangbu/domain/order"
 	"jangbu/domain/product"
+	"jangbu/domain/stock"
 	"jangbu/query/row"
 )
 
 // shapes is a value of every type that the views read or write as JSON.
 var shapes = []any{
-	order.Placed{}, order.Shipped{}, order.Cancelled{}, member.Registered{}, member.State{}, product.Created{}, product.State{},
-	orderState{}, orderMember{}, orderDocument{}, listed{}, memberOrder{}, basket{}, productDocument{}, spend{}, memberDocument{},
-	sale{}, map[string][]tallyItem{}, "", map[string]int64{}, struct{}{},
+	order.Placed{}, order.Shipped{}, order.Returned{}, order.Cancelled{}, member.Registered{}, member.AddressSet{}, member.State{},
+	product.Created{}, product.SaleSet{}, product.State{}, stock.Reserved{}, stock.Counted{},
+	orderState{}, orderMember{}, orderDocument{}, listed{}, basket{}, productDocument{}, shelf{}, lowProduct{}, spend{}, memberDocument{},
+	emailOwner{}, sale{}, map[string][]Tallied{}, tallyItem{}, Ranked{}, "", map[string]int64{}, struct{}{},
+}
+
+// fill makes a value up, as quick.Value does for types without times and embedded structs.
+func fill(v reflect.Value, random *rand.Rand) {
+	switch {
+	case v.Type() == reflect.TypeFor[time.Time]():
+		v.Set(reflect.ValueOf(time.Unix(random.Int63n(1e10), random.Int63n(1e9)).UTC()))
+	case v.Type() == reflect.TypeFor[json.RawMessage]():
+		v.Set(reflect.ValueOf(json.RawMessage(`{"a":[1,"b"]}`)))
+	case v.Kind() == reflect.Struct:
+		for i := range v.NumField() {
+			fill(v.Field(i), random)
+		}
+	case v.Kind() == reflect.Pointer && random.Intn(2) == 0:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(v.Elem(), random)
+	case v.Kind() == reflect.Pointer:
+	case v.Kind() == reflect.Slice && random.Intn(4) > 0:
+		v.Set(reflect.MakeSlice(v.Type(), random.Intn(4), 4))
+		for i := range v.Len() {
+			fill(v.Index(i), random)
+		}
+	case v.Kind() == reflect.Slice:
+	default:
+		made, _ := quick.Value(v.Type(), random)
+		v.Set(made)
+	}
 }
 
 // TestJSON: what views write is what encoding/json writes, byte for byte, and they read what it reads, also where it is damaged.
@@ -27,12 +57,13 @@ func TestJSON(t *testing.T) {
 	for _, shape := range shapes {
 		for range 50 {
 			kind := reflect.TypeOf(shape)
-			value, _ := quick.Value(kind, random)
+			value := reflect.New(kind).Elem()
+			fill(value, random)
 			if s, ok := value.Interface().(orderState); ok && random.Intn(2) == 0 {
 				value = reflect.ValueOf(orderPart{s, random.Int63()})
 				kind = value.Type()
 			}
-			want, err := row.Marshal(value.Interface())
+			want, err := json.Marshal(value.Interface())
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -36,8 +36,8 @@ type orderState struct {
 	Fee      int64         `json:"f,omitempty"`
 	ShipTo   *order.ShipTo `json:"t,omitempty"`
 	Manual   bool          `json:"mn,omitempty"`
-	Reached  reached       `json:"rc,omitzero"`
-	Payment  keptPayment   `json:"pm,omitzero"`
+	Reached  reached       `json:"rc"`
+	Payment  keptPayment   `json:"pm"`
 	Parcels  []keptParcel  `json:"pc,omitempty"`
 	Returns  []keptReturn  `json:"rt,omitempty"`
 	Reason   string        `json:"x,omitempty"`
