@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -15,6 +16,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"jangbu/domain/order"
 	"jangbu/test/history"
 	"jangbu/test/shopgen"
 )
@@ -30,10 +32,26 @@ func seedOf(t *testing.T) uint64 {
 	return seed
 }
 
-// fill appends a made-up shop to the log and waits until the views hold it.
+// fill appends a made-up shop to the log. Its orders are manual, or fulfilment would take steps of theirs before they are
+// appended.
 func (s *shop) fill(t *testing.T, cfg shopgen.Config) {
 	t.Helper()
-	if _, err := shopgen.Fill(t.Context(), s.store, shopgen.Appends(cfg), 32); err != nil {
+	manual := func(yield func(shopgen.Append) bool) {
+		for a := range shopgen.Appends(cfg) {
+			for i, e := range a.Events {
+				if decoded, err := order.Codec.Decode(e.Type, e.Data); err == nil {
+					if placed, ok := decoded.(order.Placed); ok {
+						placed.Manual = true
+						a.Events[i].Data, _ = json.Marshal(placed) // it has just been read
+					}
+				}
+			}
+			if !yield(a) {
+				return
+			}
+		}
+	}
+	if _, err := shopgen.Fill(t.Context(), s.store, manual, 32); err != nil {
 		t.Fatal(err)
 	}
 }

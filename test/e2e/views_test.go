@@ -198,6 +198,7 @@ func (s *shop) pages(path string, limit int) (pages [][]json.RawMessage, err err
 // and no other document.
 func (s *shop) wantFold(t *testing.T) expectation {
 	t.Helper()
+	s.awaitFulfilled(t)
 	log := s.readLog(t)
 	want, documents := fold(t, log, 0)
 	s.awaitLanded(t, log)
