@@ -50,7 +50,7 @@ type grammar struct {
 	Audit      auditMode      `cmd:"" group:"work" help:"Compare a view with what the log folds to."`
 	Views      viewsMode      `cmd:"" group:"work" help:"Show how each view is doing: position, lag, queue, what is wrong."`
 	Parked     parkedMode     `cmd:"" group:"work" help:"Deal with events that a view's code cannot land."`
-	DLQ        dlqMode        `cmd:"" group:"work" name:"dlq" help:"Deal with messages in a view's dead-letter queue."`
+	DLQ        dlqMode        `cmd:"" group:"work" name:"dlq" help:"Deal with messages in a dead-letter queue."`
 	Trace      traceMode      `cmd:"" group:"work" help:"Show where the events of a stream have got to."`
 	Store      storeMode      `cmd:"" group:"work" help:"Look after an event store: check, back up, move, count."`
 	Health     healthMode     `cmd:"" group:"work" help:"Ask a service whether it is ready."`

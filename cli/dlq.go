@@ -5,34 +5,55 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+
+	"github.com/alecthomas/kong"
 
 	"jangbu/cli/term"
 	"jangbu/domain/event"
 	"jangbu/infra/bus"
 	"jangbu/infra/eventstore"
 	"jangbu/infra/readmodel"
+	"jangbu/infra/schedule"
 	"jangbu/query/view"
 )
 
-// dlqMode is what an operator does about a view's dead-letter queue.
+// dlqMode is what an operator does about the dead-letter queue of a view, or of fulfilment.
 type dlqMode struct {
-	List    dlqListMode    `cmd:"" help:"Show the messages in a view's dead-letter queue."`
-	Redrive dlqRedriveMode `cmd:"" help:"Land their streams from the log and delete them."`
+	List    dlqListMode    `cmd:"" help:"Show the messages in a dead-letter queue."`
+	Redrive dlqRedriveMode `cmd:"" help:"Deal with what they tell, from the log, and delete them."`
 	Purge   dlqPurgeMode   `cmd:"" help:"Delete them all."`
 }
 
 // Help is the detailed help.
 func (dlqMode) Help() string {
 	return `
-A message that was received ten times and not dealt with goes to its view's dead-letter queue: mostly one that is no event at all. Nothing is lost with it: what the log has and a view has not, the sweep lands.
+A message that was received ten times and not dealt with goes to the dead-letter queue of its view, or of fulfilment: mostly one that is no event at all. Nothing is lost with it: what the log has and a view or an order has not, the sweep brings.
 
 Examples:
 
     jangbu dlq list orders
     jangbu dlq redrive orders
     jangbu dlq purge orders
+    jangbu dlq list fulfilment
 `
+}
+
+// queueArg names whose queue it is: a view's, or fulfilment's.
+type queueArg string
+
+// Decode implements kong.MapperValue.
+func (a *queueArg) Decode(ctx *kong.DecodeContext) error {
+	var name string
+	if err := ctx.Scan.PopValueInto("view", &name); err != nil {
+		return err
+	}
+	if _, ok := view.Named(name); !ok && name != fulfilmentQueue {
+		return fmt.Errorf("there is no view %q: choose from %s, or %s", name, strings.Join(viewNames(), ", "), fulfilmentQueue)
+	}
+	*a = queueArg(name)
+	return nil
 }
 
 // busAway says what to do about a queue that cannot be reached.
@@ -46,9 +67,9 @@ func busAway(err error) error {
 type dlqListMode struct {
 	busFlags
 	shopFlags
-	View  viewArg `arg:"" help:"The view."`
-	Limit int     `help:"How many messages to show." default:"100" env:"JANGBU_DLQ_LIMIT" placeholder:"N"`
-	JSON  bool    `name:"json" help:"Print JSON, for a script." env:"JANGBU_JSON"`
+	View  queueArg `arg:"" help:"The view, or fulfilment."`
+	Limit int      `help:"How many messages to show." default:"100" env:"JANGBU_DLQ_LIMIT" placeholder:"N"`
+	JSON  bool     `name:"json" help:"Print JSON, for a script." env:"JANGBU_JSON"`
 }
 
 // Help is the detailed help.
@@ -137,8 +158,8 @@ type dlqRedriveMode struct {
 	redisFlags
 	busFlags
 	shopFlags
-	View viewArg `arg:"" help:"The view."`
-	JSON bool    `name:"json" help:"Print JSON, for a script." env:"JANGBU_JSON"`
+	View queueArg `arg:"" help:"The view, or fulfilment."`
+	JSON bool     `name:"json" help:"Print JSON, for a script." env:"JANGBU_JSON"`
 }
 
 // Help is the detailed help.
@@ -146,9 +167,12 @@ func (dlqRedriveMode) Help() string {
 	return `
 For each message, its stream is landed in the view from the log; then the message is deleted. A stream whose event the view's code cannot land is parked (jangbu parked list), which deals with the message, too. Messages that are no events stay, and so do those whose event this event store does not have; then the exit code is 1.
 
+Of fulfilment, the message's order is put into the schedule as due now, instead of landed: a running jangbu fulfilment looks at it within the second, by the log.
+
 Examples:
 
     jangbu dlq redrive orders
+    jangbu dlq redrive fulfilment
     jangbu dlq redrive orders --json
 `
 }
@@ -156,7 +180,7 @@ Examples:
 // redriven counts messages.
 type redriven struct {
 	View     string `json:"view"`
-	Landed   int    `json:"landed"`     // and deleted
+	Landed   int    `json:"landed"`     // or, of fulfilment, due now; and deleted
 	Parked   int    `json:"parked"`     // their streams are, and they are deleted
 	NoEvents int    `json:"no_events"`  // they stay
 	NotInLog int    `json:"not_in_log"` // they stay
@@ -169,20 +193,30 @@ func (m *dlqRedriveMode) Run(ctx context.Context, a *app) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeBoth()) }()
+	due, err := m.openSchedule(m.shopFlags)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, due.Close()) }()
 	b, err := m.busFlags.open(ctx, m.shopFlags)
 	if err != nil {
 		return err
 	}
 	defer b.Close()
 	r := redriven{View: string(m.View)}
-	failed := m.redrive(ctx, b.DeadLetters(string(m.View)), store, model, &r)
+	settle := func(e event.Recorded) (*int, error) { return makeDue(ctx, store, due, e, &r) }
+	if v, ok := view.Named(string(m.View)); ok {
+		settle = func(e event.Recorded) (*int, error) { return land(ctx, store, model, v, e, &r) }
+	}
+	failed := redrive(ctx, b.DeadLetters(string(m.View)), settle, &r)
 	if failed == nil && r.NotInLog > 0 {
 		failed = fmt.Errorf("the event store does not have the events of %d messages: see that --eventstore-url is the store that this bus carries, or jangbu dlq purge %s", r.NotInLog, m.View)
 	}
 	return errors.Join(r.print(a, m.JSON), failed)
 }
 
-func (m *dlqRedriveMode) redrive(ctx context.Context, queue *bus.Queue, store *eventstore.Store, model *readmodel.Store, r *redriven) error {
+// redrive deals with each message by settle, which returns what it counts as.
+func redrive(ctx context.Context, queue *bus.Queue, settle func(event.Recorded) (*int, error), r *redriven) error {
 	for letters, err := range queue.Letters(ctx) {
 		switch {
 		case err != nil && ctx.Err() != nil:
@@ -195,7 +229,7 @@ func (m *dlqRedriveMode) redrive(ctx context.Context, queue *bus.Queue, store *e
 				r.NoEvents++
 				continue
 			}
-			count, err := land(ctx, store, model, m.View.view(), l.Event, r)
+			count, err := settle(l.Event)
 			if err != nil {
 				return err
 			}
@@ -235,6 +269,20 @@ func land(ctx context.Context, store *eventstore.Store, model *readmodel.Store, 
 	return &r.Landed, nil
 }
 
+// makeDue has fulfilment look at an event's order, and returns what the message counts as.
+func makeDue(ctx context.Context, store *eventstore.Store, due *schedule.Schedule, e event.Recorded, r *redriven) (*int, error) {
+	switch last, err := store.Last(ctx, e.Stream); {
+	case errors.Is(err, event.ErrStreamNotFound), err == nil && last.Revision < e.Revision:
+		return &r.NotInLog, nil
+	case err != nil:
+		return nil, storeAway(err)
+	}
+	if err := due.Note(ctx, event.StreamID(e.Stream), time.Now()); err != nil {
+		return nil, redisAway(err)
+	}
+	return &r.Landed, nil
+}
+
 func (r redriven) print(a *app, asJSON bool) error {
 	if asJSON {
 		return json.NewEncoder(a.stdout).Encode(r)
@@ -249,14 +297,14 @@ type dlqPurgeMode struct {
 	busFlags
 	shopFlags
 	yesFlags
-	View viewArg `arg:"" help:"The view."`
-	JSON bool    `name:"json" help:"Print JSON, for a script." env:"JANGBU_JSON"`
+	View queueArg `arg:"" help:"The view, or fulfilment."`
+	JSON bool     `name:"json" help:"Print JSON, for a script." env:"JANGBU_JSON"`
 }
 
 // Help is the detailed help.
 func (dlqPurgeMode) Help() string {
 	return `
-Deletes every message in the view's dead-letter queue. It cannot be taken back, so it asks. SQS allows it once a minute, and may take a minute for it.
+Deletes every message in the dead-letter queue. It cannot be taken back, so it asks. SQS allows it once a minute, and may take a minute for it.
 
 Examples:
 

@@ -2,10 +2,15 @@ package cli
 
 import (
 	"fmt"
+	"os"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
+
+	"jangbu/infra/schedule"
 )
 
 // message is what the relay would have made of an event.
@@ -73,6 +78,36 @@ func TestDeadLettersAreRedriven(t *testing.T) {
 	}
 }
 
+// TestDeadLettersOfFulfilment: their orders are due now, and nothing else is.
+func TestDeadLettersOfFulfilment(t *testing.T) {
+	const dead = "jangbu-fulfilment-dlq"
+	s := newOpsShop(t)
+	s.open(t)
+	for _, body := range []string{message("order-2", 0), "no event", message("order-elsewhere", 0), message("order-1", 7)} {
+		s.send(t, dead, body)
+	}
+	if all, _ := printed[[]deadLetter](t, 0, "dlq", "list", "fulfilment"); len(all) != 4 {
+		t.Errorf("%+v", all)
+	}
+	got, stderr := printed[redriven](t, 1, "dlq", "redrive", "fulfilment")
+	if want := (redriven{View: "fulfilment", Landed: 1, NoEvents: 1, NotInLog: 2}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	wantOneLine(t, stderr, "--eventstore-url", "jangbu dlq purge fulfilment")
+	due, err := schedule.Open(os.Getenv("REDIS_URL"), schedule.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer due.Close()
+	now := time.Now()
+	if ids, err := due.Take(t.Context(), now, now.Add(time.Minute), 10); err != nil || !slices.Equal(ids, []string{"2"}) {
+		t.Errorf("due: %v, %v", ids, err)
+	}
+	if out := mustRun(t, "dlq", "purge", "fulfilment", "--yes"); out != "3 messages of "+dead+" deleted\n" {
+		t.Error(out)
+	}
+}
+
 func TestDeadLettersArePurged(t *testing.T) {
 	s := newOpsShop(t)
 	s.open(t)
@@ -106,6 +141,6 @@ func TestDeadLettersOfNobody(t *testing.T) {
 		if code != 2 {
 			t.Errorf("%s: code %d", verb, code)
 		}
-		wantOneLine(t, stderr, `no view "sandwiches"`, "order-lists")
+		wantOneLine(t, stderr, `no view "sandwiches"`, "order-lists", "fulfilment")
 	}
 }

@@ -87,20 +87,26 @@ func (s *Service) idOf(body interface{ clientID() string }, r request) string {
 // changing handles the POST that changes the thing whose id is in the path; decode is web.Decode or web.DecodeOptional.
 func changing[S, C, B any](s *Service, a aggregate[S, C], decode func(echo.Context, any) error, command func(id string, body B) C) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		var body B
-		if err := decode(c, &body); err != nil {
-			return err
-		}
-		r, err := s.readRequest(c, body)
+		id, body, r, err := readChange[B](s, c, a.category, decode)
 		if err != nil {
 			return err
 		}
-		id := c.Param("id")
-		if !domain.ValidID(id) {
-			return web.NotFound(a.category, id)
-		}
 		return s.run(c, a.operation(r, id, command(id, body)))
 	}
+}
+
+// readChange reads a POST about the thing whose id is in the path.
+func readChange[B any](s *Service, c echo.Context, category string, decode func(echo.Context, any) error) (id string, body B, r request, err error) {
+	if err = decode(c, &body); err != nil {
+		return "", body, r, err
+	}
+	if r, err = s.readRequest(c, body); err != nil {
+		return "", body, r, err
+	}
+	if id = c.Param("id"); !domain.ValidID(id) {
+		return "", body, r, web.NotFound(category, id)
+	}
+	return id, body, r, nil
 }
 
 // operation is the command on the thing of that id.

@@ -44,6 +44,11 @@ type batchAnswer struct {
 // batch handles POST /batch: many commands in one request, each of which runs as if it came alone. Those for one thing
 // run in their order, the others side by side. The answers are in the order of the commands.
 func (s *Service) batch(c echo.Context) error {
+	for _, name := range []string{web.HeaderIdempotencyKey, web.HeaderIfMatch} {
+		if len(c.Request().Header.Values(name)) > 0 { // who sends one relies on it
+			return web.MalformedHeader(name, "must not come with a batch: each command has its own, idempotency_key and if_match.")
+		}
+	}
 	commands, lines, err := web.DecodeMany[batchCommand](c)
 	if err != nil {
 		return err

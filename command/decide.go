@@ -27,7 +27,10 @@ func (r *row) decide(ctx context.Context) {
 			return
 		}
 		count, bytes = count+len(t.events), bytes+weight
-		r.end, t.revision, t.state = after, after.revision, after.state
+		r.end, t.revision, t.state = after, after.revision, nil
+		if t.o.wantsState { // else it would be held for nothing, and that of a hot stream is large
+			t.state = after.state
+		}
 	}
 }
 

@@ -58,15 +58,11 @@ func (s *Service) LoadPayment(ctx context.Context, orderID string) (payment.Stat
 }
 
 // RecordOutcome records what came of a step on the order's stream, if the order still asks for it. cause is the event
-// that called for the step. It returns the order after that and its revision; nil if that is not at hand.
-func (s *Service) RecordOutcome(ctx context.Context, cause event.Recorded, o order.Outcome) (*order.State, int64, error) {
+// that called for the step.
+func (s *Service) RecordOutcome(ctx context.Context, cause event.Recorded, o order.Outcome) error {
 	r := s.stepRequest(cause, fmt.Sprintf("%s/%s/%d/%d", o.Step.Kind, o.ID, o.Step.Parcel, o.Step.Return))
-	op := s.orders().operation(r, o.ID, o)
-	revision, err := s.execute(ctx, op)
-	if state, ok := op.state.(order.State); ok && err == nil {
-		return &state, revision, nil
-	}
-	return nil, revision, err
+	_, err := s.execute(ctx, s.orders().operation(r, o.ID, o))
+	return err
 }
 
 // RecordPayment runs a command of an order's payment; step names it among the payment's commands. It fails with
@@ -91,14 +87,7 @@ func (s *Service) Reserve(ctx context.Context, cause event.Recorded, c stock.Res
 	if err != nil {
 		return nil, err
 	}
-	// The state right after its event tells, if it is at hand, or else the event itself. No later state does: the order may
-	// have let go of its units since.
-	if state, ok := o.state.(stock.State); ok {
-		if state.For[c.OrderID] > 0 {
-			return nil, nil
-		}
-		return &stock.ReservationRefused{OrderID: c.OrderID, Quantity: c.Quantity, Available: state.Available()}, nil
-	}
+	// The event itself tells, and not the state: the order may have let go of its units since.
 	for recorded, err := range s.store.ReadStream(ctx, o.stream, o.revision) {
 		if err != nil {
 			return nil, fmt.Errorf("read the reservation in %s: %w", o.stream, err)
@@ -124,6 +113,8 @@ type moved struct {
 	revision int64
 }
 
+// moveStock claims the step under a hash of the command's JSON, so that of the stock's commands for steps no field may come, go, or
+// change its name: a claim of before would refuse the step for ever.
 func (s *Service) moveStock(ctx context.Context, cause event.Recorded, productID, step string, c stock.Command) (moved, error) {
 	name := "stock/" + productID + "/" + step
 	r := s.stepRequest(cause, name)

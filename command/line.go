@@ -38,7 +38,7 @@ type turn struct {
 
 	done     chan struct{} // closed when the rest is set
 	revision int64         // after the command
-	state    any           // at that revision; nil: not known by heart
+	state    any           // at that revision; nil: not wanted, or not known by heart
 	err      error
 }
 

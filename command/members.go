@@ -78,17 +78,9 @@ func (s *Service) closeMember(c echo.Context) error {
 
 // changingEmail handles a POST after which a member may no longer have the e-mail address they had.
 func changingEmail[B any](s *Service, c echo.Context, decode func(echo.Context, any) error, command func(id string, body B) member.Command) error {
-	var body B
-	if err := decode(c, &body); err != nil {
-		return err
-	}
-	r, err := s.readRequest(c, body)
+	id, body, r, err := readChange[B](s, c, member.Category, decode)
 	if err != nil {
 		return err
-	}
-	id := c.Param("id")
-	if !domain.ValidID(id) {
-		return web.NotFound(member.Category, id)
 	}
 	return s.runChangingEmail(c, s.withEmail(r, id, command(id, body)))
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -166,10 +165,10 @@ func (r *row) presume() (known, bool) {
 		}
 	}
 	if k, ok := r.s.cache.Get(r.stream); ok {
-		return k, !k.behind && time.Since(k.read) < r.s.cfg.Trust
+		return k, !k.behind && r.s.cfg.Now().Sub(k.read) < r.s.cfg.Trust
 	}
 	empty := nothing(r.folder)
-	empty.read = time.Now()
+	empty.read = r.s.cfg.Now()
 	return empty, len(r.turns) > 0 && r.turns[0].o.creates
 }
 

@@ -44,7 +44,7 @@ const (
 
 // Config says how commands are run. The zero Config is ready for use.
 type Config struct {
-	Now         func() time.Time // the clock of rules that speak of today; nil: time.Now
+	Now         func() time.Time // the clock of rules that speak of today, and of Trust; nil: time.Now
 	NewID       func() uuid.UUID // fresh ids of things and commands, UUIDv7 so that they sort by time; nil: uuid.NewV7
 	MaxAttempts int              // how often a command is decided before 409 concurrent-change; 0: DefaultMaxAttempts
 	Timeout     time.Duration    // of one command, before 503; 0: DefaultTimeout

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -138,13 +140,16 @@ func TestStreamsCutShort(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() })
+	var trusts atomic.Int64 // how many times Config.Trust have gone by
+	now := func() time.Time { return commandtest.Now.Add(time.Duration(trusts.Load()) * command.DefaultTrust) }
 	remove := func() {
 		t.Helper()
+		trusts.Add(1)
 		if _, err := store.Append(t.Context(), "$$member-m", event.Any, []event.Proposed{{ID: uuid.New(), Type: "$metadata", Data: []byte(`{"$tb":9223372036854775807}`)}}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	cfg := command.Config{Trust: 1}
+	cfg := command.Config{Now: now}
 	a, b := commandtest.NewClient(t, store, cfg), commandtest.NewClient(t, store, cfg)
 	for round := range 3 {
 		a.Must("/members", `{"id":"m","name":"A"}`)

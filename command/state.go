@@ -68,7 +68,7 @@ func (k known) and(f folder, recorded event.Recorded) (known, error) {
 
 // fresh is what the stream adds up to at a moment after the call: what is known of it, and what is newer.
 func (s *Service) fresh(ctx context.Context, stream string, f folder) (known, error) {
-	asked := time.Now()
+	asked := s.cfg.Now()
 	if k, ok := s.cache.Get(stream); ok {
 		k, ok, err := s.advance(ctx, stream, f, k)
 		if err != nil {

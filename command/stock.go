@@ -8,7 +8,6 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"jangbu/domain"
 	"jangbu/domain/event"
 	"jangbu/domain/product"
 	"jangbu/domain/stock"
@@ -52,17 +51,9 @@ func setLowWater(id string, known bool, b lowWaterBody) stock.Command {
 // once, beforehand: one that is there stays there.
 func stocking[B any](s *Service, command func(id string, known bool, body B) stock.Command) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		var body B
-		if err := web.Decode(c, &body); err != nil {
-			return err
-		}
-		r, err := s.readRequest(c, body)
+		id, body, r, err := readChange[B](s, c, product.Category, web.Decode)
 		if err != nil {
 			return err
-		}
-		id := c.Param("id")
-		if !domain.ValidID(id) {
-			return web.NotFound(product.Category, id)
 		}
 		ctx, cancel := context.WithTimeout(c.Request().Context(), s.cfg.Timeout)
 		defer cancel()

@@ -187,6 +187,11 @@ func testBatchMalformed(t *testing.T, store command.Store) {
 			}
 		})
 	}
+	for _, header := range []string{"Idempotency-Key: k", `If-Match: "3"`, "If-Match: "} { // of a command
+		if a := c.Post("/batch", "["+fine+"]", header); a.Status != 400 || !strings.Contains(a.Body, "malformed-header") {
+			t.Errorf("with %s: %d %s", header, a.Status, a.Body)
+		}
+	}
 	if a := c.Post("/members/m/rename", `{"name":"B"}`); a.Status != 404 {
 		t.Errorf("member m is there: %d %s", a.Status, a.Body)
 	}

@@ -10,7 +10,7 @@ import (
 	"jangbu/domain/order"
 )
 
-// job is an order at work: its state, and the event that brought it there; of one that is done, only the revision of that.
+// job is an order at work: its state, and the event that brought it there.
 type job struct {
 	id    string
 	state order.State
@@ -30,7 +30,7 @@ func (e *stepError) Unwrap() error { return e.err }
 // errStuck: a step was taken, and the order asks for it again. It is a fault of the rules.
 var errStuck = errors.New("the outcome of the step does not settle it")
 
-// drive takes steps until the order needs none. It returns the order as it was last seen. A crash anywhere leaves the
+// drive takes steps until the order needs none. It returns the order as it was last loaded. A crash anywhere leaves the
 // order asking for the step that was being taken, or for the next one: whoever drives it next goes on there.
 func (m *Manager) drive(ctx context.Context, id string) (job, error) {
 	taken, at := order.Step{}, event.NoStream
@@ -50,12 +50,7 @@ func (m *Manager) drive(ctx context.Context, id string) (job, error) {
 		outcome, err := m.carryOut(ctx, j, step)
 		if err == nil {
 			// A crash before this leaves a step that was taken and not recorded. It is taken again, and finds that it was.
-			var after *order.State
-			var revision int64
-			after, revision, err = m.shop.RecordOutcome(ctx, last, outcome)
-			if err == nil && after != nil && m.next(*after).Kind == order.StepNone {
-				return job{id, *after, event.Recorded{Stream: last.Stream, Revision: revision}}, nil
-			}
+			err = m.shop.RecordOutcome(ctx, last, outcome)
 		}
 		if err != nil && !errors.Is(err, errOvertaken) {
 			return j, &stepError{step, step.Until, err}

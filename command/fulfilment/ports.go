@@ -21,11 +21,10 @@ type Shop interface {
 }
 
 // Orders reads an order and records what came of its steps; an outcome that the order no longer asks for changes nothing. An
-// order that does not exist is a zero state. RecordOutcome returns the order after that and its revision; nil if that is not
-// at hand.
+// order that does not exist is a zero state.
 type Orders interface {
 	LoadOrder(ctx context.Context, id string) (state order.State, last event.Recorded, err error)
-	RecordOutcome(ctx context.Context, cause event.Recorded, o order.Outcome) (after *order.State, revision int64, err error)
+	RecordOutcome(ctx context.Context, cause event.Recorded, o order.Outcome) error
 }
 
 // Payments reads and records payments. RecordPayment is *domain.Refused when the payment has gone another way.
