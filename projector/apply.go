@@ -38,6 +38,7 @@ type Applier struct {
 	rows  Rows
 	log   StreamReader
 	cache *lru.Cache[string, cachedState] // of states, perhaps older than the saved ones; nil: they are always loaded
+	empty bool                            // it was when the Applier began: a first event is taken for the beginning, and nothing loaded
 	now   func() time.Time
 
 	decodings *decodings
@@ -156,7 +157,7 @@ func (a *Applier) fold(ctx context.Context, arrivals []arrival) (changes []*chan
 }
 
 // bases loads the states to fold from. A cached state, or none at all for a stream's first event, may be older than
-// the saved one; the rule makes that harmless.
+// the saved one; the rule makes that harmless where rows have landed one revision at a time, but not where they were assembled.
 func (a *Applier) bases(ctx context.Context, streams []string, events map[string][]arrival) ([]*change, error) {
 	bases := make([]*change, len(streams))
 	var missing []string
@@ -169,9 +170,9 @@ func (a *Applier) bases(ctx context.Context, streams []string, events map[string
 				bases[i].state, bases[i].loaded, bases[i].from, bases[i].to = held.state, true, held.revision, held.revision
 				continue
 			}
-			if slices.ContainsFunc(events[stream], func(e arrival) bool { return e.Revision == 0 }) {
-				continue
-			}
+		}
+		if a.empty && slices.ContainsFunc(events[stream], func(e arrival) bool { return e.Revision == 0 }) {
+			continue
 		}
 		missing, at = append(missing, stream), append(at, i)
 	}
