@@ -25,6 +25,7 @@ func TestAssembled(t *testing.T) {
 				run := func(ctx context.Context) error {
 					replay := NewReplay(model, h, ReplayConfig{Builder: model.builder, Patience: time.Minute, AllowDrift: true})
 					replay.chunkEvents, replay.windowEvents, replay.remember = 1+r.IntN(50), r.IntN(100), 1+r.IntN(20)
+					replay.putDocs = 1 + r.IntN(5)
 					_, err := replay.Run(ctx, view.All())
 					return err
 				}

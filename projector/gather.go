@@ -243,7 +243,7 @@ func (a *assembler) load(ctx context.Context, names []string) error {
 		}
 	}
 	for len(missing) > 0 {
-		some := missing[:min(len(missing), maxPut)]
+		some := missing[:min(len(missing), a.putDocs)]
 		missing = missing[len(some):]
 		held, err := a.rows.Held(ctx, a.gen, some, a.keyed)
 		if err != nil {
