@@ -130,11 +130,12 @@ func (a *assembler) ensure(ctx context.Context, changes []*change) ([]*change, e
 			met[c.stream] = true
 		}
 	}
-	for i := 0; i < len(changes); i++ { // it grows
-		missing, err := a.unshared(ctx, changes[i], met)
+	for done := 0; done < len(changes); {
+		missing, err := a.unshared(ctx, changes[done:], met)
 		if err != nil {
 			return nil, err
 		}
+		done = len(changes)
 		for _, stream := range missing {
 			c, err := a.fetch(ctx, stream)
 			if err != nil {
@@ -148,31 +149,42 @@ func (a *assembler) ensure(ctx context.Context, changes []*change) ([]*change, e
 	return changes, nil
 }
 
-// unshared lists the streams that a change refers to, and whose shared part is nowhere; each is met once.
-func (a *assembler) unshared(ctx context.Context, c *change, met map[string]bool) (missing []string, err error) {
-	for i := range c.rows {
-		for _, ref := range c.rows[i].Refs {
-			if !c.changed || met[ref] {
-				continue
+// unshared lists the streams that changes refer to, and whose shared part is nowhere; each is met once.
+func (a *assembler) unshared(ctx context.Context, changes []*change, met map[string]bool) (missing []string, err error) {
+	var put []string
+	meet := func(ref string) {
+		if met[ref] {
+			return
+		}
+		met[ref] = true
+		if _, ok := a.shared.get(ref); ok || a.waited[ref] {
+			return
+		}
+		if a.known.has(row.Shared(ref)) {
+			put = append(put, ref)
+		} else {
+			missing = append(missing, ref)
+		}
+	}
+	for _, c := range changes {
+		for i := 0; c.changed && i < len(c.rows); i++ {
+			for _, ref := range c.rows[i].Refs {
+				meet(ref)
 			}
-			met[ref] = true
-			if _, ok := a.shared.get(ref); ok || a.waited[ref] {
-				continue
-			}
-			name := row.Shared(ref)
-			if !a.known.has(name) {
-				missing = append(missing, ref)
-				continue
-			}
-			parts, err := a.rows.SharedParts(ctx, a.gen, []string{ref})
-			if err != nil {
-				return nil, err
-			}
-			if part, ok := parts[ref]; ok {
-				a.shared.add(strings.Clone(ref), part)
-			} else {
-				missing = append(missing, ref)
-			}
+		}
+	}
+	if len(put) == 0 {
+		return missing, nil
+	}
+	parts, err := a.rows.SharedParts(ctx, a.gen, put)
+	if err != nil {
+		return nil, err
+	}
+	for _, ref := range put {
+		if part, ok := parts[ref]; ok {
+			a.shared.add(strings.Clone(ref), part)
+		} else {
+			missing = append(missing, ref)
 		}
 	}
 	return missing, nil
