@@ -2,7 +2,6 @@ package projector
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -368,17 +367,11 @@ func (a *Applier) save(ctx context.Context, changes []*change) error {
 // ensure lands whole streams from the store, so that what refers to them finds their shared parts.
 func (a *Applier) ensure(ctx context.Context, streams []string) error {
 	for _, stream := range streams {
-		var events []event.Recorded
-		for e, err := range a.log.ReadStream(ctx, stream, 0) {
-			if errors.Is(err, event.ErrStreamNotFound) {
-				break
-			}
-			if err != nil {
-				return fmt.Errorf("heal %s: %w", stream, err)
-			}
-			events = append(events, e)
-		}
-		if err := a.Apply(ctx, events); err != nil {
+		err := wholeStream(ctx, a.log, stream, func(arrivals []arrival) error {
+			_, err := a.apply(ctx, arrivals)
+			return err
+		})
+		if err != nil {
 			return err
 		}
 	}

@@ -202,3 +202,28 @@ func TestAssembledAhead(t *testing.T) {
 	}
 	folded.Want(t, m, view.Products, registry.Live, log.Events())
 }
+
+// TestAssembledLong: a stream that documents refer to may be longer than what is read of it at once.
+func TestAssembledLong(t *testing.T) {
+	for _, builder := range []bool{true, false} {
+		m := openModel(t, servers.MiniRedis(t))
+		log := &lagging{History: &history.History{}}
+		log.Add(t, "product-P", product.Created{Name: "P", Category: "tea", Currency: "USD"})
+		log.end.Store(10)
+		for range 2*wholeStreamBlock + 1 {
+			log.Add(t, "stock-P", stock.Shipped{Quantity: 1})
+		}
+		var cfg ReplayConfig
+		if builder {
+			cfg.Builder = func(b row.Build) Builder { return m.NewBuilder(b) }
+		}
+		if _, err := NewReplay(m, log, cfg).Run(t.Context(), []*view.View{view.Popular}); err != nil {
+			t.Fatal(err)
+		}
+		registry, err := m.Registry(t.Context(), view.Popular.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		folded.Want(t, m, view.Popular, registry.Live, log.Events())
+	}
+}

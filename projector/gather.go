@@ -2,7 +2,6 @@ package projector
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -196,24 +195,17 @@ func (a *assembler) fetch(ctx context.Context, stream string) (*change, error) {
 	if !ok {
 		return nil, nil
 	}
-	var arrivals []arrival
-	for e, err := range a.folder.log.ReadStream(ctx, stream, 0) {
-		if errors.Is(err, event.ErrStreamNotFound) {
-			break
-		}
-		if err != nil {
-			return nil, fmt.Errorf("heal %s: %w", stream, err)
-		}
-		arrivals = append(arrivals, arrival{Recorded: e})
-	}
-	if len(arrivals) == 0 {
-		return nil, nil
-	}
 	c := &change{stream: strings.Clone(stream), source: source, decode: a.folder.decodings, from: event.NoStream, to: event.NoStream, lone: true, healed: true}
 	if err := c.load(); err != nil {
 		return nil, err
 	}
-	if err := a.fold(ctx, c, arrivals); err != nil {
+	err := wholeStream(ctx, a.folder.log, stream, func(arrivals []arrival) error {
+		if c.parked != nil {
+			return nil
+		}
+		return a.fold(ctx, c, arrivals)
+	})
+	if err != nil || c.to == event.NoStream && c.parked == nil {
 		return nil, err
 	}
 	return c, nil
