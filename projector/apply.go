@@ -2,7 +2,6 @@ package projector
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -38,6 +37,7 @@ type Applier struct {
 	rows  Rows
 	log   StreamReader
 	cache *lru.Cache[string, cachedState] // of states, perhaps older than the saved ones; nil: they are always loaded
+	empty bool                            // it was when the Applier began: a first event is taken for the beginning, and nothing loaded
 	now   func() time.Time
 
 	decodings *decodings
@@ -156,7 +156,7 @@ func (a *Applier) fold(ctx context.Context, arrivals []arrival) (changes []*chan
 }
 
 // bases loads the states to fold from. A cached state, or none at all for a stream's first event, may be older than
-// the saved one; the rule makes that harmless.
+// the saved one; the rule makes that harmless where rows have landed one revision at a time, but not where they were assembled.
 func (a *Applier) bases(ctx context.Context, streams []string, events map[string][]arrival) ([]*change, error) {
 	bases := make([]*change, len(streams))
 	var missing []string
@@ -169,9 +169,9 @@ func (a *Applier) bases(ctx context.Context, streams []string, events map[string
 				bases[i].state, bases[i].loaded, bases[i].from, bases[i].to = held.state, true, held.revision, held.revision
 				continue
 			}
-			if slices.ContainsFunc(events[stream], func(e arrival) bool { return e.Revision == 0 }) {
-				continue
-			}
+		}
+		if a.empty && slices.ContainsFunc(events[stream], func(e arrival) bool { return e.Revision == 0 }) {
+			continue
 		}
 		missing, at = append(missing, stream), append(at, i)
 	}
@@ -367,17 +367,11 @@ func (a *Applier) save(ctx context.Context, changes []*change) error {
 // ensure lands whole streams from the store, so that what refers to them finds their shared parts.
 func (a *Applier) ensure(ctx context.Context, streams []string) error {
 	for _, stream := range streams {
-		var events []event.Recorded
-		for e, err := range a.log.ReadStream(ctx, stream, 0) {
-			if errors.Is(err, event.ErrStreamNotFound) {
-				break
-			}
-			if err != nil {
-				return fmt.Errorf("heal %s: %w", stream, err)
-			}
-			events = append(events, e)
-		}
-		if err := a.Apply(ctx, events); err != nil {
+		err := wholeStream(ctx, a.log, stream, func(arrivals []arrival) error {
+			_, err := a.apply(ctx, arrivals)
+			return err
+		})
+		if err != nil {
 			return err
 		}
 	}

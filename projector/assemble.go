@@ -24,18 +24,19 @@ import (
 // dies or Redis is restarted meanwhile, the generation is of no use to anyone. After an error the same call is to be repeated.
 // It is for one goroutine.
 type assembler struct {
-	view   *view.View
-	gen    row.Generation
-	rows   Builder
-	folder *Applier                        // folds streams
-	states *lru.Cache[string, cachedState] // of streams that come again and again
-	docs   *recent[*document]              // of views that compose, and those with sums
-	shared *recent[row.Sourced]            // by stream
-	known  known                           // documents that have been put
-	ahead  map[string]int64                // streams landed before the log came to them, and how far
-	waited map[string]bool                 // streams that documents refer to, and that there are not
-	keyed  bool                            // some row had a key
-	step   func(ctx context.Context) error // of the call that is to be repeated, nil for none
+	view    *view.View
+	gen     row.Generation
+	rows    Builder
+	folder  *Applier                        // folds streams
+	states  *lru.Cache[string, cachedState] // of streams that come again and again
+	docs    *recent[*document]              // of views that compose, and those with sums
+	shared  *recent[row.Sourced]            // by stream
+	known   known                           // documents that have been put
+	putDocs int                             // at most so many are read, or composed and written, at once
+	ahead   map[string]int64                // streams landed before the log came to them, and how far
+	waited  map[string]bool                 // streams that documents refer to, and that there are not
+	keyed   bool                            // some row had a key
+	step    func(ctx context.Context) error // of the call that is to be repeated, nil for none
 
 	changes  []change  // of the groups being landed
 	saved    []byte    // states, of the batch
@@ -53,7 +54,7 @@ type errUncomposable struct{ err error }
 func (e *errUncomposable) Error() string { return e.err.Error() }
 func (e *errUncomposable) Unwrap() error { return e.err }
 
-func newAssembler(v *view.View, g row.Generation, rows Builder, log StreamReader, remember int) (*assembler, error) {
+func newAssembler(v *view.View, g row.Generation, rows Builder, log StreamReader, remember, putDocs int) (*assembler, error) {
 	states, err := lru.New[string, cachedState](max(1, remember/2))
 	if err != nil {
 		return nil, err
@@ -61,7 +62,7 @@ func newAssembler(v *view.View, g row.Generation, rows Builder, log StreamReader
 	return &assembler{
 		view: v, gen: g, rows: rows, folder: &Applier{view: v, gen: g, rows: rows, log: log, now: time.Now}, states: states,
 		docs: newRecent[*document](remember), shared: newRecent[row.Sourced](remember),
-		ahead: map[string]int64{}, waited: map[string]bool{},
+		putDocs: putDocs, ahead: map[string]int64{}, waited: map[string]bool{},
 	}, nil
 }
 
@@ -156,7 +157,7 @@ func (a *assembler) spread(ctx context.Context) error {
 			for _, name := range names {
 				queue = append(queue, shown{name, part})
 			}
-			if len(queue) < maxPut {
+			if len(queue) < a.putDocs {
 				continue
 			}
 			if err := show(); err != nil {
@@ -212,7 +213,7 @@ func (a *assembler) write(ctx context.Context, docs []*document, all bool) error
 		case brief:
 			a.docs.remove(d.Doc)
 		}
-		if len(due) == maxPut || i == len(docs)-1 {
+		if len(due) == a.putDocs || i == len(docs)-1 {
 			if err := a.writeDue(ctx, due); err != nil {
 				return err
 			}
@@ -221,9 +222,6 @@ func (a *assembler) write(ctx context.Context, docs []*document, all bool) error
 	}
 	return nil
 }
-
-// maxPut bounds how many documents are composed and written at once.
-const maxPut = 1000
 
 func (a *assembler) writeDue(ctx context.Context, due []*document) error {
 	if err := a.tighten(ctx, due); err != nil || len(due) == 0 {

@@ -2,10 +2,13 @@ package projector
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"testing"
 	"time"
 
+	"jangbu/domain/member"
+	"jangbu/domain/order"
 	"jangbu/query/row"
 	"jangbu/query/view"
 	"jangbu/test/folded"
@@ -25,6 +28,7 @@ func TestAssembled(t *testing.T) {
 				run := func(ctx context.Context) error {
 					replay := NewReplay(model, h, ReplayConfig{Builder: model.builder, Patience: time.Minute, AllowDrift: true})
 					replay.chunkEvents, replay.windowEvents, replay.remember = 1+r.IntN(50), r.IntN(100), 1+r.IntN(20)
+					replay.putDocs = 1 + r.IntN(5)
 					_, err := replay.Run(ctx, view.All())
 					return err
 				}
@@ -66,4 +70,29 @@ func TestAssembled(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestAssembledInFewCalls: the members of a batch of orders, whom nobody remembers, are read together.
+func TestAssembledInFewCalls(t *testing.T) {
+	const n = 100
+	m, h := newFaultyModel(openModel(t, servers.MiniRedis(t))), &history.History{}
+	for i := range 4 * n {
+		h.Add(t, member.Stream(fmt.Sprint(i)), member.Registered{Name: "Kim"})
+	}
+	for i := range n {
+		h.Add(t, order.Stream(fmt.Sprint(i)), order.Placed{MemberID: fmt.Sprint(i), PlacedOn: "2026-01-01"})
+	}
+	replay := NewReplay(m, h, ReplayConfig{Builder: m.builder})
+	replay.chunkEvents, replay.windowEvents, replay.remember = n, n-1, 1
+	if _, err := replay.Run(t.Context(), []*view.View{view.Orders}); err != nil {
+		t.Fatal(err)
+	}
+	if calls := m.calls.Load(); calls > n/2 {
+		t.Errorf("%d calls of the model for %d orders", calls, n)
+	}
+	registry, err := m.store.Registry(t.Context(), view.Orders.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	folded.Want(t, m.store, view.Orders, registry.Live, h.Events())
 }

@@ -52,11 +52,13 @@ func (r *Replay) equip(b *build) (err error) {
 	}
 	rows := r.cfg.Builder(b.Build)
 	if !b.Fresh || b.careful {
-		b.applier, err = r.applier(b.view, b.Generation, rows)
+		if b.applier, err = r.applier(b.view, b.Generation, rows); err == nil {
+			b.applier.empty = b.Fresh
+		}
 		return err
 	}
 	b.assembled = true
-	b.assembler, err = newAssembler(b.view, b.Generation, rows, r.log, r.remember)
+	b.assembler, err = newAssembler(b.view, b.Generation, rows, r.log, r.remember, r.putDocs)
 	return err
 }
 

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -341,6 +342,27 @@ func TestConsumerWritesBoth(t *testing.T) {
 	}{{c.live, "before", true}, {c.live, "after", true}, {b.Generation, "before", false}, {b.Generation, "after", true}} {
 		if body, err := c.model.store.Document(t.Context(), test.g, test.doc); err != nil || (body != nil) != test.have {
 			t.Errorf("%s/%s is %s, %v", test.g, test.doc, body, err)
+		}
+	}
+}
+
+// TestDecodings: an event that is brought again is decoded once, unless it is too large to be kept in memory for that.
+func TestDecodings(t *testing.T) {
+	for _, large := range []bool{false, true} {
+		h, d := &history.History{}, newDecodings()
+		name := "Kim"
+		if large {
+			name = strings.Repeat("x", decodingsMost)
+		}
+		h.Add(t, "member-M", member.Registered{Name: name})
+		source, _ := view.Members.Source("member-M")
+		for range 2 {
+			if _, err := d.decode(source, h.Events()[0]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got, want := d.last.Len(), map[bool]int{false: 1, true: 0}[large]; got != want {
+			t.Errorf("large %v: %d events are kept, want %d", large, got, want)
 		}
 	}
 }

@@ -12,7 +12,10 @@ import (
 // data is never changed, and what is kept here stays where it is. The nil decodings keep nothing.
 type decodings struct{ last *lru.Cache[*byte, any] }
 
-const decodingsKept = 4096
+const (
+	decodingsKept = 4096
+	decodingsMost = 4 << 10 // bytes of data of an event that is kept; larger ones are not given out once for all queues
+)
 
 func newDecodings() *decodings {
 	last, err := lru.New[*byte, any](decodingsKept)
@@ -23,7 +26,7 @@ func newDecodings() *decodings {
 }
 
 func (d *decodings) decode(source *view.Source, e event.Recorded) (any, error) {
-	if d == nil || len(e.Data) == 0 {
+	if d == nil || len(e.Data) == 0 || len(e.Data) > decodingsMost {
 		return source.Decode(e)
 	}
 	if decoded, ok := d.last.Get(&e.Data[0]); ok {

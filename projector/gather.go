@@ -2,7 +2,6 @@ package projector
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -130,11 +129,12 @@ func (a *assembler) ensure(ctx context.Context, changes []*change) ([]*change, e
 			met[c.stream] = true
 		}
 	}
-	for i := 0; i < len(changes); i++ { // it grows
-		missing, err := a.unshared(ctx, changes[i], met)
+	for done := 0; done < len(changes); {
+		missing, err := a.unshared(ctx, changes[done:], met)
 		if err != nil {
 			return nil, err
 		}
+		done = len(changes)
 		for _, stream := range missing {
 			c, err := a.fetch(ctx, stream)
 			if err != nil {
@@ -148,31 +148,42 @@ func (a *assembler) ensure(ctx context.Context, changes []*change) ([]*change, e
 	return changes, nil
 }
 
-// unshared lists the streams that a change refers to, and whose shared part is nowhere; each is met once.
-func (a *assembler) unshared(ctx context.Context, c *change, met map[string]bool) (missing []string, err error) {
-	for i := range c.rows {
-		for _, ref := range c.rows[i].Refs {
-			if !c.changed || met[ref] {
-				continue
+// unshared lists the streams that changes refer to, and whose shared part is nowhere; each is met once.
+func (a *assembler) unshared(ctx context.Context, changes []*change, met map[string]bool) (missing []string, err error) {
+	var put []string
+	meet := func(ref string) {
+		if met[ref] {
+			return
+		}
+		met[ref] = true
+		if _, ok := a.shared.get(ref); ok || a.waited[ref] {
+			return
+		}
+		if a.known.has(row.Shared(ref)) {
+			put = append(put, ref)
+		} else {
+			missing = append(missing, ref)
+		}
+	}
+	for _, c := range changes {
+		for i := 0; c.changed && i < len(c.rows); i++ {
+			for _, ref := range c.rows[i].Refs {
+				meet(ref)
 			}
-			met[ref] = true
-			if _, ok := a.shared.get(ref); ok || a.waited[ref] {
-				continue
-			}
-			name := row.Shared(ref)
-			if !a.known.has(name) {
-				missing = append(missing, ref)
-				continue
-			}
-			parts, err := a.rows.SharedParts(ctx, a.gen, []string{ref})
-			if err != nil {
-				return nil, err
-			}
-			if part, ok := parts[ref]; ok {
-				a.shared.add(strings.Clone(ref), part)
-			} else {
-				missing = append(missing, ref)
-			}
+		}
+	}
+	if len(put) == 0 {
+		return missing, nil
+	}
+	parts, err := a.rows.SharedParts(ctx, a.gen, put)
+	if err != nil {
+		return nil, err
+	}
+	for _, ref := range put {
+		if part, ok := parts[ref]; ok {
+			a.shared.add(strings.Clone(ref), part)
+		} else {
+			missing = append(missing, ref)
 		}
 	}
 	return missing, nil
@@ -184,24 +195,17 @@ func (a *assembler) fetch(ctx context.Context, stream string) (*change, error) {
 	if !ok {
 		return nil, nil
 	}
-	var arrivals []arrival
-	for e, err := range a.folder.log.ReadStream(ctx, stream, 0) {
-		if errors.Is(err, event.ErrStreamNotFound) {
-			break
-		}
-		if err != nil {
-			return nil, fmt.Errorf("heal %s: %w", stream, err)
-		}
-		arrivals = append(arrivals, arrival{Recorded: e})
-	}
-	if len(arrivals) == 0 {
-		return nil, nil
-	}
 	c := &change{stream: strings.Clone(stream), source: source, decode: a.folder.decodings, from: event.NoStream, to: event.NoStream, lone: true, healed: true}
 	if err := c.load(); err != nil {
 		return nil, err
 	}
-	if err := a.fold(ctx, c, arrivals); err != nil {
+	err := wholeStream(ctx, a.folder.log, stream, func(arrivals []arrival) error {
+		if c.parked != nil {
+			return nil
+		}
+		return a.fold(ctx, c, arrivals)
+	})
+	if err != nil || c.to == event.NoStream && c.parked == nil {
 		return nil, err
 	}
 	return c, nil
@@ -243,7 +247,7 @@ func (a *assembler) load(ctx context.Context, names []string) error {
 		}
 	}
 	for len(missing) > 0 {
-		some := missing[:min(len(missing), maxPut)]
+		some := missing[:min(len(missing), a.putDocs)]
 		missing = missing[len(some):]
 		held, err := a.rows.Held(ctx, a.gen, some, a.keyed)
 		if err != nil {

@@ -51,6 +51,7 @@ type Replay struct {
 	windowEvents int           // of the log, that are held back while generations are assembled
 	cacheStates  int           // of streams, that each view's applier remembers
 	remember     int           // documents, that each view's assembler remembers
+	putDocs      int           // documents, that an assembler writes at once
 	grace        time.Duration // for landing what has been read, when the replay is to end
 	hurried      atomic.Bool   // it is to end: no use in waiting for what is away
 	renewEvery   time.Duration
@@ -115,6 +116,7 @@ const (
 	windowBytes  = 16 << 20
 	cacheStates  = 5000
 	remember     = 4096
+	putDocs      = 1000
 	grace        = 20 * time.Second
 	renewLease   = 3 * time.Second
 	settleFor    = 10 * time.Second
@@ -137,7 +139,7 @@ func NewReplay(model Model, log Log, cfg ReplayConfig) *Replay {
 	}
 	r := &Replay{
 		model: model, log: log, cfg: cfg, token: cfg.NewID().String(), slots: make(chan struct{}, cfg.Workers),
-		chunkEvents: chunkEvents, windowEvents: windowEvents, cacheStates: cacheStates, remember: remember, grace: grace,
+		chunkEvents: chunkEvents, windowEvents: windowEvents, cacheStates: cacheStates, remember: remember, putDocs: putDocs, grace: grace,
 		renewEvery: renewLease, settleFor: settleFor, maxSuspects: maxSuspects,
 		now: time.Now, sleep: sleep,
 	}

@@ -2,6 +2,7 @@ package projector
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"jangbu/domain/event"
@@ -53,4 +54,31 @@ func unparkLanded(ctx context.Context, model Model, g row.Generation, stream str
 		}
 	}
 	return nil
+}
+
+// wholeStreamBlock is how many events of a stream are in memory while all of it is read.
+const wholeStreamBlock = 2000
+
+// wholeStream reads a stream from its beginning to its end, block by block; one without events has none. A block is good until each returns.
+func wholeStream(ctx context.Context, log StreamReader, stream string, each func([]arrival) error) error {
+	var block []arrival
+	for e, err := range log.ReadStream(ctx, stream, 0) {
+		if errors.Is(err, event.ErrStreamNotFound) {
+			break
+		}
+		if err != nil {
+			return fmt.Errorf("heal %s: %w", stream, err)
+		}
+		if block = append(block, arrival{Recorded: e}); len(block) < wholeStreamBlock {
+			continue
+		}
+		if err := each(block); err != nil {
+			return err
+		}
+		block = block[:0]
+	}
+	if len(block) == 0 {
+		return nil
+	}
+	return each(block)
 }

@@ -1,0 +1,229 @@
+package projector
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"jangbu/domain/event"
+	"jangbu/domain/product"
+	"jangbu/domain/stock"
+	"jangbu/infra/readmodel"
+	"jangbu/query/row"
+	"jangbu/query/view"
+	"jangbu/test/folded"
+	"jangbu/test/history"
+	"jangbu/test/servers"
+)
+
+// shuffled records the events of a log in another order, which only keeps each stream's own, with some in between that no codec reads.
+func shuffled(t *testing.T, r *rand.Rand, h *history.History, broken int) *history.History {
+	t.Helper()
+	left := map[string][]event.Recorded{}
+	var next []string // a stream as often as it has events, mostly where they are
+	for _, e := range h.Events() {
+		left[e.Stream] = append(left[e.Stream], e)
+		next = append(next, e.Stream)
+	}
+	far := []int{1, 10, len(next)}[r.IntN(3)]
+	for i := range next {
+		k := min(len(next)-1, i+r.IntN(far))
+		next[i], next[k] = next[k], next[i]
+	}
+	log := &history.History{}
+	for _, stream := range next {
+		e := left[stream][0]
+		left[stream] = left[stream][1:]
+		if r.IntN(len(next)) < broken {
+			log.AddRaw(stream, "broken.v1", []byte("{}"))
+		}
+		if _, err := log.Append(t.Context(), stream, event.Any, []event.Proposed{{ID: e.ID, Type: e.Type, Data: e.Data, Metadata: e.Metadata}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return log
+}
+
+// lagging is a log whose end is seen later than its streams': what a store is to a reader while others write.
+type lagging struct {
+	*history.History
+	end atomic.Uint64 // of the next reading
+}
+
+func (l *lagging) ReadAll(ctx context.Context, after event.Position) iter.Seq2[event.Recorded, error] {
+	end := l.end.Swap(math.MaxUint64)
+	return func(yield func(event.Recorded, error) bool) {
+		for e, err := range l.History.ReadAll(ctx, after) {
+			if err == nil && e.Position.Commit > end || !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
+// heldIn is all that a generation says of its streams and shows of its documents.
+func heldIn(t *testing.T, m *readmodel.Store, v *view.View, streams []string) map[string]string {
+	t.Helper()
+	registry, err := m.Registry(t.Context(), v.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]string{}
+	for contents, err := range m.Contents(t.Context(), registry.Live, v.Compose != nil) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range contents {
+			all["document "+c.Doc] = string(c.Body)
+		}
+	}
+	states, err := m.States(t.Context(), registry.Live, streams)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, st := range states {
+		all["state of "+st.Stream] = fmt.Sprintf("%d %s", st.Revision, st.Data)
+	}
+	parked, err := m.ParkedIn(t.Context(), registry.Live)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range parked {
+		all["parked "+p.Stream] = fmt.Sprintf("%d %s %s", p.Revision, p.Type, p.Reason)
+	}
+	return all
+}
+
+// TestAssembledLikeLanded: in whatever order streams come, however far the store is ahead of the log, whatever is parked or skipped,
+// assembling ends where the careful way does.
+func TestAssembledLikeLanded(t *testing.T) {
+	for _, redis := range servers.Redises() {
+		t.Run(redis.Name, func(t *testing.T) {
+			url := redis.Start(t)
+			history.Seeds(t, 10, func(t *testing.T, r *rand.Rand) {
+				log := shuffled(t, r, history.Random(t, r, 20+r.IntN(200)), r.IntN(5))
+				var streams []string
+				open := func() *readmodel.Store {
+					m, err := readmodel.Open(url, readmodel.Config{Namespace: fmt.Sprintf("%s-%d", t.Name(), r.Uint64())})
+					if err != nil {
+						t.Fatal(err)
+					}
+					t.Cleanup(func() { m.Close() })
+					return m
+				}
+				assembled, landed := open(), open()
+				for _, e := range log.Events() {
+					if !slices.Contains(streams, e.Stream) {
+						streams = append(streams, e.Stream)
+					}
+					if e.Type != "broken.v1" || r.IntN(2) == 0 {
+						continue
+					}
+					for _, v := range view.All() {
+						for _, m := range []*readmodel.Store{assembled, landed} {
+							if err := m.Skip(t.Context(), v.Name, e.Stream, e.Revision); err != nil {
+								t.Fatal(err)
+							}
+						}
+					}
+				}
+				if _, err := NewReplay(landed, log, ReplayConfig{}).Run(t.Context(), view.All()); err != nil {
+					t.Fatal(err)
+				}
+				model, lag := newFaultyModel(assembled), &lagging{History: log}
+				run := func(ctx context.Context) error {
+					lag.end.Store(uint64(10 * r.IntN(2*log.Len())))
+					replay := NewReplay(model, lag, ReplayConfig{Builder: model.builder, Patience: time.Minute})
+					replay.chunkEvents, replay.windowEvents, replay.remember, replay.cacheStates = 1+r.IntN(50), r.IntN(100), 1+r.IntN(20), 1+r.IntN(20)
+					replay.putDocs = 1 + r.IntN(5)
+					_, err := replay.Run(ctx, view.All())
+					return err
+				}
+				if r.IntN(2) == 0 {
+					ctx, cancel := context.WithCancel(t.Context())
+					end := r.Int64N(200)
+					model.atCall = func(n int64) {
+						if n == end {
+							cancel()
+						}
+					}
+					if err := run(ctx); err != nil && ctx.Err() == nil {
+						t.Fatal(err)
+					}
+					cancel()
+				}
+				model.outages.Store(r.Int64N(50))
+				if err := run(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				for _, v := range view.All() {
+					got, want := heldIn(t, assembled, v, streams), heldIn(t, landed, v, streams)
+					for name, text := range want {
+						if got[name] != text {
+							t.Errorf("%s: %s\nassembled %q\n   landed %q", v.Name, name, got[name], text)
+						}
+					}
+					for name, text := range got {
+						if _, ok := want[name]; !ok {
+							t.Errorf("%s: %s is %q, and is nothing where it was landed", v.Name, name, text)
+						}
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestAssembledAhead: a stream that a document refers to is assembled as far as the store has it, which may be all of what the log brings
+// only after the generation is open. Coming then from its first event on, it leaves nothing behind of what it once contributed.
+func TestAssembledAhead(t *testing.T) {
+	m := openModel(t, servers.MiniRedis(t))
+	log := &lagging{History: &history.History{}}
+	log.Add(t, "stock-P", stock.LowWaterSet{LowWater: 5})
+	log.end.Store(10)
+	for _, p := range []string{"P", "Q"} {
+		log.Add(t, "product-"+p, product.Created{Name: p, Category: "tea", Currency: "USD"})
+	}
+	log.Add(t, "product-P", product.Discontinued{})
+	replay := NewReplay(m, log, ReplayConfig{Builder: func(b row.Build) Builder { return m.NewBuilder(b) }})
+	replay.chunkEvents, replay.cacheStates = 1, 1
+	if _, err := replay.Run(t.Context(), []*view.View{view.Products}); err != nil {
+		t.Fatal(err)
+	}
+	registry, err := m.Registry(t.Context(), view.Products.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	folded.Want(t, m, view.Products, registry.Live, log.Events())
+}
+
+// TestAssembledLong: a stream that documents refer to may be longer than what is read of it at once.
+func TestAssembledLong(t *testing.T) {
+	for _, builder := range []bool{true, false} {
+		m := openModel(t, servers.MiniRedis(t))
+		log := &lagging{History: &history.History{}}
+		log.Add(t, "product-P", product.Created{Name: "P", Category: "tea", Currency: "USD"})
+		log.end.Store(10)
+		for range 2*wholeStreamBlock + 1 {
+			log.Add(t, "stock-P", stock.Shipped{Quantity: 1})
+		}
+		var cfg ReplayConfig
+		if builder {
+			cfg.Builder = func(b row.Build) Builder { return m.NewBuilder(b) }
+		}
+		if _, err := NewReplay(m, log, cfg).Run(t.Context(), []*view.View{view.Popular}); err != nil {
+			t.Fatal(err)
+		}
+		registry, err := m.Registry(t.Context(), view.Popular.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		folded.Want(t, m, view.Popular, registry.Live, log.Events())
+	}
+}
