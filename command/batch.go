@@ -111,6 +111,7 @@ func checkBatch(commands []batchCommand) error {
 
 func runBatch(c echo.Context, commands []batchCommand) ([]batchAnswer, error) {
 	answers := make([]batchAnswer, len(commands))
+	id := web.RequestID(c) // which is for one goroutine to ask
 	all, ctx := errgroup.WithContext(c.Request().Context())
 	all.SetLimit(batchParallel)
 	for _, group := range groups(commands) {
@@ -120,7 +121,7 @@ func runBatch(c echo.Context, commands []batchCommand) ([]batchAnswer, error) {
 					return err // nobody waits for the answers
 				}
 				var err error
-				if answers[i], err = runOfBatch(ctx, c, i, commands[i]); err != nil {
+				if answers[i], err = runOfBatch(ctx, c, fmt.Sprintf("%s.%d", id, i), commands[i]); err != nil {
 					return err
 				}
 			}
@@ -166,7 +167,7 @@ func (b batchCommand) thing() string {
 }
 
 // runOfBatch sends one command through the router, as a request of its own with what the batch's headers say of all.
-func runOfBatch(ctx context.Context, c echo.Context, i int, command batchCommand) (_ batchAnswer, err error) {
+func runOfBatch(ctx context.Context, c echo.Context, id string, command batchCommand) (_ batchAnswer, err error) {
 	defer func() {
 		if v := recover(); v != nil { // the server recovers handlers, but for those that have begun to answer
 			err = panicked(v)
@@ -174,7 +175,7 @@ func runOfBatch(ctx context.Context, c echo.Context, i int, command batchCommand
 	}()
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, command.Path, bytes.NewReader(command.Body))
 	if err != nil {
-		return batchAnswer{}, fmt.Errorf("command %d of the batch: %w", i, err)
+		return batchAnswer{}, fmt.Errorf("command %s of the batch: %w", id, err)
 	}
 	r.RemoteAddr = c.Request().RemoteAddr
 	for _, name := range []string{HeaderActor, HeaderCorrelationID, HeaderTraceparent, web.HeaderPrefer} {
@@ -182,7 +183,7 @@ func runOfBatch(ctx context.Context, c echo.Context, i int, command batchCommand
 			r.Header[http.CanonicalHeaderKey(name)] = values
 		}
 	}
-	r.Header.Set(web.HeaderRequestID, fmt.Sprintf("%s.%d", web.RequestID(c), i))
+	r.Header.Set(web.HeaderRequestID, id)
 	r.Header.Set(echo.HeaderContentType, echo.MIMEApplicationJSON)
 	if command.IdempotencyKey != nil {
 		r.Header.Set(web.HeaderIdempotencyKey, *command.IdempotencyKey)

@@ -72,33 +72,38 @@ func newClient(cfg Config) (*client, error) {
 	return c, nil
 }
 
-// post sends commands in one batch until each is answered for good, pausing longer after each try that failed in passing:
+// post sends commands in batches until each is answered for good, pausing longer after each try that failed in passing:
 // no connection, no answer in time, a status that says to come back, or an order that is yet to be confirmed. Only the
-// commands that are not answered go again. Its error is that of ctx, or ErrStopped when no command of this client has
-// been answered for the client's patience.
+// commands that are not answered go again, and after a batch without an answer half as many at once, so that a connection
+// that breaks over and over still brings some through. Its error is that of ctx, or ErrStopped when no command of this
+// client has been answered for the client's patience.
 func (c *client) post(ctx context.Context, steps []*step) ([]answer, error) {
 	started := time.Since(c.began)
-	answers, faults := make([]answer, len(steps)), make([]int, len(steps))
-	open := make([]int, len(steps))
-	for i := range open {
-		open[i] = i
+	p := &posting{steps: steps, answers: make([]answer, len(steps)), faults: make([]int, len(steps)), size: len(steps)}
+	for i := range steps {
+		p.open = append(p.open, i)
 	}
-	for try := 0; ; try++ {
-		again, pause, err := c.try(ctx, steps, open, answers, faults)
+	for failed := 0; ; failed++ {
+		before := len(p.open)
+		pause, err := c.try(ctx, p)
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		if len(again) < len(open) {
+		if len(p.open) < before {
 			c.progress.Store(int64(time.Since(c.began)))
+			failed = 0
 		}
-		if open = again; len(open) == 0 {
-			return answers, nil
+		if len(p.open) == 0 {
+			return p.answers, nil
+		}
+		if err == nil {
+			continue
 		}
 		silent := time.Since(c.began) - max(started, time.Duration(c.progress.Load()))
 		if silent > c.patience {
 			return nil, fmt.Errorf("%w: %s, nothing for %s (%w)", ErrStopped, c.base, c.patience, err)
 		}
-		wait := time.NewTimer(max(pause, c.jitter(try)))
+		wait := time.NewTimer(max(pause, c.jitter(failed)))
 		select {
 		case <-ctx.Done():
 			wait.Stop()
@@ -108,28 +113,42 @@ func (c *client) post(ctx context.Context, steps []*step) ([]answer, error) {
 	}
 }
 
-// try sends the open ones of the steps once. It returns those that have to go again, with why, and the least pause that
-// the server asks for.
-func (c *client) try(ctx context.Context, steps []*step, open []int, answers []answer, faults []int) (again []int, pause time.Duration, why error) {
-	batch := make([]command, len(open))
-	for k, i := range open {
-		s := steps[i]
+// posting is what has come of the commands of one call of post.
+type posting struct {
+	steps   []*step
+	answers []answer
+	faults  []int // answers with 500, by command
+	open    []int // commands without an answer for good
+	size    int   // of the next batch
+}
+
+// try sends one batch of the open commands. Those that have to go again go behind the others; the error says why, and
+// pause is the least that the server asks for.
+func (c *client) try(ctx context.Context, p *posting) (pause time.Duration, why error) {
+	sent := p.open[:min(p.size, len(p.open))]
+	batch := make([]command, len(sent))
+	for k, i := range sent {
+		s := p.steps[i]
 		batch[k] = command{Path: s.path, Body: s.body, Key: s.key, IfMatch: s.ifMatch}
 	}
 	got, pause, err := c.send(ctx, batch)
 	if err != nil {
-		return open, pause, err
+		p.size = max(1, len(sent)/2)
+		return pause, err
 	}
-	for k, i := range open {
-		answers[i] = got[k]
+	p.size = min(2*p.size, len(p.steps))
+	rest := slices.Clone(p.open[len(sent):])
+	for k, i := range sent {
+		p.answers[i] = got[k]
 		if got[k].status == http.StatusInternalServerError {
-			faults[i]++
+			p.faults[i]++
 		}
-		if got[k].passing() && faults[i] < maxFaults {
-			again, why = append(again, i), errors.New(got[k].text())
+		if got[k].passing() && p.faults[i] < maxFaults {
+			rest, why = append(rest, i), errors.New(got[k].text())
 		}
 	}
-	return again, pause, why
+	p.open = rest
+	return 0, why
 }
 
 // jitter is a random pause between half and all of the backoff, which doubles with every try.
