@@ -164,7 +164,7 @@ func (c *Consumer) writable(r row.Registry) ([]row.Generation, error) {
 
 // gather waits for something to land, and takes all there is with it. It takes nothing once ctx has ended.
 func (c *Consumer) gather(ctx context.Context, arrived <-chan held) (batch []held) {
-	for n := 0; n < batchMax; n += len(batch[len(batch)-1].deliveries) {
+	for n := 0; n < batchMax && ctx.Err() == nil; n += len(batch[len(batch)-1].deliveries) {
 		select {
 		case h := <-arrived:
 			batch = append(batch, h)

@@ -366,3 +366,14 @@ func TestDecodings(t *testing.T) {
 		}
 	}
 }
+
+// TestConsumerTakesNothingAfterItsEnd: what was received and not taken up comes again.
+func TestConsumerTakesNothingAfterItsEnd(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	arrived := make(chan held, 1)
+	arrived <- held{[]event.Delivery{{}}, func() {}}
+	if batch := newCounter(t).consumer.gather(ctx, arrived); len(batch) > 0 {
+		t.Errorf("%d batches were taken", len(batch))
+	}
+}
