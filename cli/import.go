@@ -23,7 +23,7 @@ func (importMode) Help() string {
 	return `
 Orders are placed by date, each at the prices its lines name: a product is repriced whenever a line's price differs. Each product's opening stock is put there first, orders are on account (payment method invoice), and each is shipped once fulfilment has confirmed it. Whatever does not depend on each other runs side by side.
 
-Importing again is safe at any time: after a kill it resumes, and when all is there it changes nothing. A row that is wrong is reported with file and line, the others go on, and the exit code is 1; correct the row and import again.
+Importing again is safe at any time: after a kill it resumes, and when all is there it changes nothing. A row that is wrong is reported with file and line, the others go on, and the exit code is 1; correct the row and import again. Do not run two imports at once: one that starts half-way through the other may set a price that an order of the other then pays.
 
 Examples:
 

@@ -75,6 +75,9 @@ const (
 
 // Run prints the trace.
 func (m *traceMode) Run(ctx context.Context, a *app) (err error) {
+	if m.Stream == "" {
+		return &failure{exitUsage, errors.New("trace: name a stream, such as order-10248; see jangbu trace --help")}
+	}
 	store, model, closeBoth, err := openBoth(a, m.storeFlags, m.redisFlags, m.shopFlags)
 	if err != nil {
 		return err

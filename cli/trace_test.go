@@ -45,6 +45,9 @@ func TestTraceOfNothing(t *testing.T) {
 		t.Errorf("code %d, %s", code, stdout)
 	}
 	wantOneLine(t, stderr, "no stream order-77", "category-id")
+	if code, _, stderr := quiet(t, "trace", ""); code != exitUsage {
+		t.Errorf("without a stream: code %d, %s", code, stderr)
+	}
 	if out := mustRun(t, "trace", "ballad-1"); !strings.Contains(out, "no view reads the streams of category ballad") {
 		t.Error(out)
 	}

@@ -77,12 +77,13 @@ func (s *Service) tally(ctx context.Context, g row.Generation, tally string, of 
 	}
 	var all []view.Tallied
 	last, months := "", 0
-	for _, m := range sold {
+	for i, m := range sold {
 		if m.Key == last {
 			continue // in another currency
 		}
 		if last = m.Key; tally == view.Days && len(all) > limit {
-			break // in the order of days, all that is shown is there
+			all = append(all, sold[i:]...) // later than all that is shown; they tell whether there is another currency
+			break
 		}
 		if months++; months > maxMonths {
 			return nil, web.MalformedParameter("from", fmt.Sprintf("and to must leave at most %d months in which something was sold", maxMonths))

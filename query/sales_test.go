@@ -80,7 +80,25 @@ func TestSalesInCurrencies(t *testing.T) {
 	s.is(s.get("/sales/days?from=2026-01&to=2026-01"), 200, `{"items":[{"day":"2026-01-01","orders":1,"units":2,"sales":300}]}`)
 	s.is(s.get("/sales/days"), 200, `{"items":[{"day":"2026-01-01","currency":"USD","orders":1,"units":2,"sales":300},`+
 		`{"day":"2026-02-01","currency":"JPY","orders":1,"units":2,"sales":300},{"day":"2026-02-01","currency":"USD","orders":1,"units":2,"sales":300}]}`)
+	s.is(s.get("/sales/days?limit=1&to=2026-01"), 200, `{"items":[{"day":"2026-01-01","orders":1,"units":2,"sales":300}]}`)
 	s.is(s.get("/sales/countries?from=2026-01"), 200, `{"items":[{"country":"Korea","currency":"JPY","orders":1,"sales":300},{"country":"Korea","currency":"USD","orders":2,"sales":600}]}`)
+}
+
+// TestSalesInCurrenciesNotShown: an entry says its currency where the tally has another, though that is beyond the limit.
+func TestSalesInCurrenciesNotShown(t *testing.T) {
+	s := salesShop(t, "2026-01-01", "2026-01-02", "2026-02-01", "2026-03-01")
+	e := s.order(1)
+	e.Currency, e.PlacedOn = "JPY", "2026-03-01"
+	s.log.Add(t, "order-yen", e)
+	s.replay()
+	s.pass(time.Second)
+	for path, want := range map[string]string{
+		"/sales/days?limit=1":            `{"day":"2026-01-01","currency":"USD","orders":1,"units":2,"sales":300}`,
+		"/sales/months?limit=1":          `{"month":"2026-01","currency":"USD","orders":2,"units":4,"sales":600}`,
+		"/sales/days?limit=1&to=2026-02": `{"day":"2026-01-01","orders":1,"units":2,"sales":300}`,
+	} {
+		s.is(s.get(path), 200, `{"items":[`+want+`]}`)
+	}
 }
 
 // TestTalliesAreBounded: a tally looks up the months it is of, at most ten years of them, and days no more than it shows.

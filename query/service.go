@@ -68,6 +68,9 @@ func (s *Service) Register(e *echo.Echo) {
 func (s *Service) document(v *view.View, kind string) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		id := c.Param("id")
+		if _, err := parameters(c); err != nil {
+			return err
+		}
 		return s.answer(c, v, "", func(ctx context.Context, g row.Generation) ([]byte, error) {
 			if !isID(id) {
 				return nil, web.NotFound(kind, id)

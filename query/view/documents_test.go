@@ -17,6 +17,10 @@ func TestMembers(t *testing.T) {
 	)
 	play(t, view.Members, []scene{
 		{"without orders", []step{mina}, map[string]string{"M": who + `"orders":0,"open_orders":0,"spent":0,"favourite_category":null,"first_order_on":null,"last_order_on":null}`}, nil},
+		{"an address given up by who was never registered", []step{on("member-M", member.EmailGivenUp{Email: "m@shop.example"})}, nil, nil},
+		{"an address given up, and then registered", []step{on("member-M", member.EmailGivenUp{Email: "m@shop.example"}, member.Registered{Name: "Mina"}, member.EmailGivenUp{Email: "m@shop.example"})},
+			map[string]string{"M": `{"id":"M","name":"Mina","email":"","contact":"","city":"","country":"","phone":"","addresses":[],"closed":false,` +
+				`"orders":0,"open_orders":0,"spent":0,"favourite_category":null,"first_order_on":null,"last_order_on":null}`}, nil},
 		{"an order of nobody known", []step{on("order-1", placed())}, nil, nil},
 		{"one order", []step{mina, on("order-1", placed(), order.Shipped{Carrier: "Post"})},
 			map[string]string{"M": who + `"orders":1,"open_orders":1,"spent":300,` + desk + `"first_order_on":"2026-03-05","last_order_on":"2026-03-05"}`}, nil},

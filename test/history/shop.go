@@ -87,6 +87,8 @@ func (h *History) memberCommand(t testing.TB, r *rand.Rand, m string) {
 	country, label := oneOf(r, "Korea", "Peru"), oneOf(r, "home", "work")
 	var c member.Command
 	switch n := r.IntN(40); {
+	case n == 39 || !s.Exists && n > 30: // of an address that is never the member's
+		c = member.GiveUpEmail{ID: m, Email: "z@shop.example"}
 	case !s.Exists:
 		c = member.Register{ID: m, Name: "Name of " + m, Email: h.freeEmail(t, r, m), Country: country}
 	case n == 0 && m != "M0": // who stays to order
