@@ -50,10 +50,6 @@ func TestConflictsAreDecidedAgain(t *testing.T) {
 }
 
 func TestStoreAway(t *testing.T) {
-	log := &fakeLog{}
-	c := commandtest.NewClient(t, log, command.Config{})
-	c.Shop()
-	before := log.sizes()
 	const order = `{"id":"new","member_id":"vinet","lines":[{"product_id":"queso","quantity":1}]}`
 	for _, f := range []struct {
 		name     string
@@ -75,16 +71,19 @@ func TestStoreAway(t *testing.T) {
 	} {
 		for _, headers := range [][]string{nil, {"Idempotency-Key: " + f.name}} {
 			t.Run(fmt.Sprint(f.name, headers), func(t *testing.T) {
+				log := &fakeLog{}
+				shop := commandtest.NewClient(t, log, command.Config{})
+				shop.Shop()
+				before := log.sizes()
 				log.onRead, log.onAppend = f.onRead, f.onAppend
 				c := commandtest.NewClient(t, log, command.Config{}) // that has read nothing yet
 				wantProblem(t, c.Post(f.path, f.body, headers...), f.status, f.code)
+				for stream, n := range log.sizes() {
+					if before[stream] != n {
+						t.Errorf("%s grew from %d to %d", stream, before[stream], n)
+					}
+				}
 			})
-		}
-	}
-	log.onRead, log.onAppend = nil, nil
-	for stream, n := range log.sizes() {
-		if before[stream] != n {
-			t.Errorf("%s grew from %d to %d", stream, before[stream], n)
 		}
 	}
 }
