@@ -54,7 +54,7 @@ func (e *errUncomposable) Error() string { return e.err.Error() }
 func (e *errUncomposable) Unwrap() error { return e.err }
 
 func newAssembler(v *view.View, g row.Generation, rows Builder, log StreamReader, remember int) (*assembler, error) {
-	states, err := lru.New[string, cachedState](remember)
+	states, err := lru.New[string, cachedState](max(1, remember/2))
 	if err != nil {
 		return nil, err
 	}

@@ -109,12 +109,12 @@ type Result struct {
 }
 
 const (
-	chunkEvents  = 8192
+	chunkEvents  = 4096
 	chunkBytes   = 8 << 20
-	windowEvents = 16384
-	windowBytes  = 24 << 20
+	windowEvents = 12288
+	windowBytes  = 16 << 20
 	cacheStates  = 5000
-	remember     = 16384
+	remember     = 4096
 	grace        = 20 * time.Second
 	renewLease   = 3 * time.Second
 	settleFor    = 10 * time.Second
