@@ -130,6 +130,9 @@ func (a *assembler) ensure(ctx context.Context, changes []*change) ([]*change, e
 			met[c.stream] = true
 		}
 	}
+	if err := a.recall(ctx, changes); err != nil {
+		return nil, err
+	}
 	for i := 0; i < len(changes); i++ { // it grows
 		missing, err := a.unshared(ctx, changes[i], met)
 		if err != nil {
@@ -146,6 +149,30 @@ func (a *assembler) ensure(ctx context.Context, changes []*change) ([]*change, e
 		}
 	}
 	return changes, nil
+}
+
+// recall reads, at once, the shared parts that changes refer to and that have been forgotten.
+func (a *assembler) recall(ctx context.Context, changes []*change) error {
+	var streams []string
+	asked := map[string]bool{}
+	for _, c := range changes {
+		for i := range c.rows {
+			for _, ref := range c.rows[i].Refs {
+				if _, ok := a.shared.get(ref); !ok && !asked[ref] && a.known.has(row.Shared(ref)) {
+					asked[ref] = true
+					streams = append(streams, strings.Clone(ref))
+				}
+			}
+		}
+	}
+	if len(streams) == 0 {
+		return nil
+	}
+	parts, err := a.rows.SharedParts(ctx, a.gen, streams)
+	for stream, part := range parts {
+		a.shared.add(stream, part)
+	}
+	return err
 }
 
 // unshared lists the streams that a change refers to, and whose shared part is nowhere; each is met once.
