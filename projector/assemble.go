@@ -61,7 +61,8 @@ func newAssembler(v *view.View, g row.Generation, rows Builder, log StreamReader
 	}
 	return &assembler{
 		view: v, gen: g, rows: rows, folder: &Applier{view: v, gen: g, rows: rows, log: log, now: time.Now}, states: states,
-		docs: newRecent[*document](remember), shared: newRecent[row.Sourced](remember),
+		docs:    newRecent[*document](remember),
+		shared:  newRecent[row.Sourced](4 * remember), // small, and wanted by every document
 		putDocs: putDocs, ahead: map[string]int64{}, waited: map[string]bool{},
 	}, nil
 }
