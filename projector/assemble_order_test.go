@@ -188,7 +188,7 @@ func TestAssembledLikeLanded(t *testing.T) {
 	for _, server := range servers.Redises() {
 		t.Run(server.Name, func(t *testing.T) {
 			url := server.Start(t)
-			history.Seeds(t, 10, func(t *testing.T, r *rand.Rand) {
+			history.Seeds(t, 3, func(t *testing.T, r *rand.Rand) {
 				log := shuffled(t, r, history.Random(t, r, 20+r.IntN(200)), r.IntN(5))
 				var streams []string
 				names := []string{fmt.Sprint("assembled-", r.Uint64()), fmt.Sprint("landed-", r.Uint64())}

@@ -22,7 +22,7 @@ func TestAssembled(t *testing.T) {
 	for _, redis := range servers.Redises() {
 		t.Run(redis.Name, func(t *testing.T) {
 			m := openModel(t, redis.Start(t))
-			history.Seeds(t, 10, func(t *testing.T, r *rand.Rand) {
+			history.Seeds(t, 3, func(t *testing.T, r *rand.Rand) {
 				h := history.Random(t, r, 20+r.IntN(200))
 				model := newFaultyModel(m)
 				run := func(ctx context.Context) error {

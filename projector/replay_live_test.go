@@ -324,7 +324,7 @@ func TestReplaysWhileTheShopIsOpen(t *testing.T) {
 	for _, redis := range servers.Redises() {
 		t.Run(redis.Name, func(t *testing.T) {
 			url := redis.Start(t)
-			history.Seeds(t, 2, func(t *testing.T, r *rand.Rand) {
+			history.Seeds(t, 1, func(t *testing.T, r *rand.Rand) {
 				s := newShop(t, url, r)
 				s.link.outages.Store(5)
 				ctx, stop := context.WithCancel(t.Context())
