@@ -35,8 +35,8 @@ func TestAcceptance(t *testing.T) {
 	for _, v := range variants() {
 		for _, f := range folders() {
 			t.Run(v.name+"/"+f.name, func(t *testing.T) {
-				if f.name != "demo" && (v.name == "dev in this process" || testing.Short()) {
-					t.Skip("skipped: long, and the other ways to run show as much")
+				if f.name != "demo" && (v.name == "dev in this process" || testing.Short() || underRace) {
+					t.Skip("skipped: long, above all under the race detector, and the other ways to run show as much")
 				}
 				t.Parallel()
 				dir := f.dir(t)

@@ -21,8 +21,8 @@ import (
 func TestKillDuringImport(t *testing.T) {
 	for _, f := range folders() {
 		t.Run(f.name, func(t *testing.T) {
-			if testing.Short() && f.name != "demo" {
-				t.Skip("skipped: long")
+			if f.name != "demo" && (testing.Short() || underRace) {
+				t.Skip("skipped: long, above all under the race detector")
 			}
 			t.Parallel()
 			dir, data := f.dir(t), t.TempDir()
