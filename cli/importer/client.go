@@ -27,6 +27,7 @@ type client struct {
 	base     string
 	timeout  time.Duration
 	patience time.Duration
+	confirm  time.Duration
 	backoff  time.Duration
 	began    time.Time
 	progress atomic.Int64 // when the server last gave an answer for good, as nanoseconds since began
@@ -62,7 +63,7 @@ func newClient(cfg Config) (*client, error) {
 	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
 		return nil, fmt.Errorf("%q is not a URL such as http://127.0.0.1:8080", cfg.URL)
 	}
-	c := &client{http: cfg.HTTP, base: strings.TrimRight(cfg.URL, "/"), timeout: cfg.Timeout, patience: cfg.Patience,
+	c := &client{http: cfg.HTTP, base: strings.TrimRight(cfg.URL, "/"), timeout: cfg.Timeout, patience: cfg.Patience, confirm: cfg.Confirm,
 		backoff: cfg.Backoff, began: time.Now()}
 	if c.http == nil {
 		transport := http.DefaultTransport.(*http.Transport).Clone()
@@ -100,8 +101,12 @@ func (c *client) post(ctx context.Context, steps []*step) ([]answer, error) {
 			continue
 		}
 		silent := time.Since(c.began) - max(started, time.Duration(c.progress.Load()))
-		if silent > c.patience {
-			return nil, fmt.Errorf("%w: %s, nothing for %s (%w)", ErrStopped, c.base, c.patience, err)
+		patience := c.patience
+		if errors.Is(err, errUnconfirmed) {
+			patience = max(patience, c.confirm)
+		}
+		if silent > patience {
+			return nil, fmt.Errorf("%w: %s, nothing for %s (%w)", ErrStopped, c.base, patience, err)
 		}
 		wait := time.NewTimer(max(pause, c.jitter(failed)))
 		select {
@@ -144,7 +149,7 @@ func (c *client) try(ctx context.Context, p *posting) (pause time.Duration, why 
 			p.faults[i]++
 		}
 		if got[k].passing() && p.faults[i] < maxFaults {
-			rest, why = append(rest, i), errors.New(got[k].text())
+			rest, why = append(rest, i), got[k].reason()
 		}
 	}
 	p.open = rest
@@ -220,6 +225,17 @@ func (a answer) passing() bool {
 		return true
 	}
 	return strings.HasSuffix(a.problem.Type, notConfirmed)
+}
+
+// errUnconfirmed says that the server does answer, and that fulfilment has not come to an order.
+var errUnconfirmed = errors.New("an order is not confirmed")
+
+// reason says why a command goes again.
+func (a answer) reason() error {
+	if strings.HasSuffix(a.problem.Type, notConfirmed) {
+		return fmt.Errorf("%w: %s", errUnconfirmed, a.text())
+	}
+	return errors.New(a.text())
 }
 
 // notConfirmed ends the type of the problem of shipping an order whose fulfilment is still under way.

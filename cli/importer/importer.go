@@ -11,6 +11,7 @@ import (
 const (
 	DefaultWorkers  = 8
 	DefaultPatience = 30 * time.Second
+	DefaultConfirm  = 30 * time.Second
 	DefaultTimeout  = 30 * time.Second
 	DefaultBackoff  = 50 * time.Millisecond
 )
@@ -20,6 +21,7 @@ type Config struct {
 	URL      string        // of the API, such as http://127.0.0.1:8080
 	Workers  int           // batches in flight
 	Patience time.Duration // how long the server may stay without answering anything before the run stops
+	Confirm  time.Duration // how long an order may stay unconfirmed, with nothing else answered, before the run stops; at least Patience
 	Timeout  time.Duration // of one try of one batch
 	Backoff  time.Duration // pause after the first failed try; it doubles up to 2 s
 	HTTP     *http.Client  // default: keep-alive, as many idle connections as workers
@@ -65,6 +67,7 @@ func (r Report) Total() (n int) {
 func Run(ctx context.Context, dir string, cfg Config) (Report, error) {
 	cfg.Workers = cmp.Or(cfg.Workers, DefaultWorkers)
 	cfg.Patience = cmp.Or(cfg.Patience, DefaultPatience)
+	cfg.Confirm = cmp.Or(cfg.Confirm, DefaultConfirm)
 	cfg.Timeout = cmp.Or(cfg.Timeout, DefaultTimeout)
 	cfg.Backoff = cmp.Or(cfg.Backoff, DefaultBackoff)
 	began := time.Now()

@@ -217,15 +217,15 @@ func TestARunThatDiedIsResumed(t *testing.T) {
 func TestShippingWaitsForConfirmation(t *testing.T) {
 	s := newShop()
 	s.slow = 3
-	mustRun(t, demo, s.serve(t).URL, nil)
+	mustRun(t, demo, s.serve(t).URL, func(c *importer.Config) { c.Patience = 1 }) // which is about a silent server
 	check(t, s, demo)
 }
 
 func TestAnOrderThatIsNeverConfirmedStopsTheRun(t *testing.T) {
 	s := newShop()
 	s.slow = 1 << 30
-	_, err := run(t, demo, s.serve(t).URL, func(c *importer.Config) { c.Patience = 50 * time.Millisecond })
-	if !errors.Is(err, importer.ErrStopped) || !strings.Contains(err.Error(), "not confirmed yet") {
+	_, err := run(t, demo, s.serve(t).URL, func(c *importer.Config) { c.Patience, c.Confirm = 10*time.Millisecond, 50*time.Millisecond })
+	if !errors.Is(err, importer.ErrStopped) || !strings.Contains(err.Error(), "not confirmed yet") || !strings.Contains(err.Error(), "50ms") {
 		t.Fatalf("error %v", err)
 	}
 }
