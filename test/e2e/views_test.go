@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -223,10 +224,14 @@ type viewLine struct {
 func (s *shop) views(t *testing.T) map[string]viewLine {
 	t.Helper()
 	var lines []viewLine
-	printed := program.MustExecute(t, "views", "--json", "--eventstore-url", s.eventstore, "--redis-url", s.redis)
-	if err := json.Unmarshal([]byte(printed), &lines); err != nil {
-		t.Fatal(err)
-	}
+	var printed string
+	eventually(t, "views are listed", func() error { // on a machine where the store has time to answer
+		code, stdout, stderr := program.Execute(t, "views", "--json", "--eventstore-url", s.eventstore, "--redis-url", s.redis)
+		if printed = stdout; code != 0 {
+			return errors.New(stderr)
+		}
+		return json.Unmarshal([]byte(printed), &lines)
+	})
 	byName := map[string]viewLine{}
 	for _, l := range lines {
 		byName[l.View] = l
