@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -189,25 +188,10 @@ func emailCrash(t *testing.T, n int64, persist, again bool, path, body string) b
 	t.Helper()
 	log := &fakeLog{}
 	commandtest.NewClient(t, log, soon()).Must("/members", kimHas)
-	var steps atomic.Int64
-	var over atomic.Bool // and not the hooks taken away, since a read may go on after its command was answered
-	log.onRead = func(string) error {
-		if !over.Load() && steps.Add(1) >= n {
-			return event.ErrUnavailable
-		}
-		return nil
-	}
-	log.onAppend = func(string, []event.Proposed) fault {
-		step := steps.Add(1)
-		if !over.Load() && step >= n {
-			return fault{err: event.ErrUnavailable, persist: persist && step == n}
-		}
-		return fault{}
-	}
+	revive := log.crashAt(n, persist)
 	const key = "Idempotency-Key: k"
 	commandtest.NewClient(t, log, soon()).Post(path, body, key) // may well be answered: the last steps are for others
-	crashed := steps.Load() >= n
-	over.Store(true)
+	crashed := revive()
 
 	everybody := []string{"kim", "new", "lee", "park"}
 	of := commandtest.Emails(t, log, everybody...)

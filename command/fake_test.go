@@ -29,6 +29,31 @@ type fault struct {
 	persist bool // the events are written nevertheless
 }
 
+// crashAt makes the n-th operation and all after it fail, the n-th append perhaps after it was written. What it returns ends that, and
+// reports whether the n-th was reached. The hooks stay, since a read may go on after its command was answered.
+func (l *fakeLog) crashAt(n int64, persist bool) (revive func() bool) {
+	var steps atomic.Int64
+	var over atomic.Bool
+	l.onRead = func(string) error {
+		if !over.Load() && steps.Add(1) >= n {
+			return event.ErrUnavailable
+		}
+		return nil
+	}
+	l.onAppend = func(string, []event.Proposed) fault {
+		step := steps.Add(1)
+		if !over.Load() && step >= n {
+			return fault{err: event.ErrUnavailable, persist: persist && step == n}
+		}
+		return fault{}
+	}
+	return func() bool {
+		crashed := steps.Load() >= n
+		over.Store(true)
+		return crashed
+	}
+}
+
 func (l *fakeLog) ReadStream(ctx context.Context, stream string, from int64) iter.Seq2[event.Recorded, error] {
 	if l.onRead != nil {
 		if err := l.onRead(stream); err != nil {

@@ -3,7 +3,6 @@ package command_test
 import (
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"testing"
 
 	"jangbu/command"
@@ -181,28 +180,13 @@ func crash(t *testing.T, n int64, persist, warm bool, path, body string, effects
 	process := commandtest.NewClient(t, log, command.Config{})
 	process.Shop()
 	before := log.sizes()
-	var steps atomic.Int64
-	var over atomic.Bool // and not the hooks taken away, since a read may go on after its command was answered
-	log.onRead = func(string) error {
-		if !over.Load() && steps.Add(1) >= n {
-			return event.ErrUnavailable
-		}
-		return nil
-	}
-	log.onAppend = func(string, []event.Proposed) fault {
-		step := steps.Add(1)
-		if !over.Load() && step >= n {
-			return fault{err: event.ErrUnavailable, persist: persist && step == n}
-		}
-		return fault{}
-	}
+	revive := log.crashAt(n, persist)
 	const key = "Idempotency-Key: k"
 	if !warm {
 		process = commandtest.NewClient(t, log, command.Config{})
 	}
 	first := process.Post(path, body, key)
-	crashed := steps.Load() >= n
-	over.Store(true)
+	crashed := revive()
 	if crashed {
 		wantProblem(t, first, 503, "unavailable")
 	}
