@@ -2,6 +2,7 @@ package projector
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -18,34 +19,44 @@ import (
 //   - what a stream contributed before follows from the state that it had;
 //   - documents that many streams contribute to are kept in memory, as many as there is room for, and composed and
 //     written when they have to make room, or at the end; so are parts that streams share;
+//   - a shared part that changes is shown in the documents that there are already once, at the end, however often it changes;
 //   - states are saved as soon as the rows are on their way, since they claim nothing yet.
 //
 // So nothing may be claimed of the generation before flush has returned nil, and if that never happens, because the process
 // dies or Redis is restarted meanwhile, the generation is of no use to anyone. After an error the same call is to be repeated.
 // It is for one goroutine.
 type assembler struct {
-	view    *view.View
-	gen     row.Generation
-	rows    Builder
-	folder  *Applier                        // folds streams
-	states  *lru.Cache[string, cachedState] // of streams that come again and again
-	docs    *recent[*document]              // of views that compose, and those with sums
-	shared  *recent[row.Sourced]            // by stream
-	known   known                           // documents that have been put
-	putDocs int                             // at most so many are read, or composed and written, at once
-	ahead   map[string]int64                // streams landed before the log came to them, and how far
-	waited  map[string]bool                 // streams that documents refer to, and that there are not
-	keyed   bool                            // some row had a key
-	step    func(ctx context.Context) error // of the call that is to be repeated, nil for none
+	view       *view.View
+	gen        row.Generation
+	rows       Builder
+	folder     *Applier                        // folds streams
+	states     *lru.Cache[string, cachedState] // of streams that come again and again
+	docs       *recent[*document]              // of views that compose, and those with sums
+	shared     *recent[row.Sourced]            // by stream
+	known      known                           // documents that have been put
+	joint      known                           // documents that one stream's row and the parts it refers to do not, or did not always, make up
+	putDocs    int                             // at most so many are read, or composed and written, at once
+	maxRenewed int                             // streams in renewed
+	ahead      map[string]int64                // streams landed before the log came to them, and how far
+	waited     map[string]bool                 // streams that documents refer to, and that there are not
+	renewed    map[string]row.Sourced          // shared parts, by stream, that documents hold an older one of, or none
+	keyed      bool                            // some row had a key
+	step       func(ctx context.Context) error // of the call that is to be repeated, nil for none
 
-	changes  []change  // of the groups being landed
-	saved    []byte    // states, of the batch
-	batch    row.Batch // to be put
+	*scratch // of the call under way, else nil
 	parked   []row.Parked
 	unparked []string
-	renewed  []row.Sourced // shared parts that documents hold an older one of
-	touched  []*document   // since the last trim
+	touched  []*document // since the last trim
 }
+
+// scratch is memory that assemblers use by turns, as many at once as there are workers.
+type scratch struct {
+	changes []change  // of the groups being landed
+	saved   []byte    // states, of the batch
+	batch   row.Batch // to be put
+}
+
+var scratches = sync.Pool{New: func() any { return &scratch{} }}
 
 // errUncomposable says that the view cannot compose a document of what the log holds. What becomes of its streams takes knowing which
 // of them had landed, and so the careful way.
@@ -63,12 +74,13 @@ func newAssembler(v *view.View, g row.Generation, rows Builder, log StreamReader
 		view: v, gen: g, rows: rows, folder: &Applier{view: v, gen: g, rows: rows, log: log, now: time.Now}, states: states,
 		docs:    newRecent[*document](remember),
 		shared:  newRecent[row.Sourced](4 * remember), // small, and wanted by every document
-		putDocs: putDocs, ahead: map[string]int64{}, waited: map[string]bool{},
+		putDocs: putDocs, maxRenewed: 4 * remember, ahead: map[string]int64{}, waited: map[string]bool{}, renewed: map[string]row.Sourced{},
 	}, nil
 }
 
 // land lands events, grouped by stream, of which the first of a stream is its first, or goes on where the last ended.
 func (a *assembler) land(ctx context.Context, groups []*group) error {
+	a.begin()
 	if a.step == nil {
 		changes, err := a.gather(ctx, groups)
 		if err != nil {
@@ -82,8 +94,12 @@ func (a *assembler) land(ctx context.Context, groups []*group) error {
 
 // flush writes all that is only in memory.
 func (a *assembler) flush(ctx context.Context) error {
+	a.begin()
 	if a.step == nil {
 		a.step = func(ctx context.Context) error {
+			if err := a.spread(ctx); err != nil {
+				return err
+			}
 			if err := a.write(ctx, a.docs.all(), true); err != nil {
 				return err
 			}
@@ -94,6 +110,13 @@ func (a *assembler) flush(ctx context.Context) error {
 	return a.finish(ctx)
 }
 
+// begin takes what a call needs, where it is not one that is repeated.
+func (a *assembler) begin() {
+	if a.scratch == nil {
+		a.scratch = scratches.Get().(*scratch)
+	}
+}
+
 // finish takes the steps that are left. Each may be repeated.
 func (a *assembler) finish(ctx context.Context) error {
 	for a.step != nil {
@@ -101,6 +124,8 @@ func (a *assembler) finish(ctx context.Context) error {
 			return err
 		}
 	}
+	scratches.Put(a.scratch)
+	a.scratch = nil
 	return nil
 }
 
@@ -122,10 +147,25 @@ func (a *assembler) put(ctx context.Context) error {
 	clear(a.batch.Rows)
 	clear(a.batch.States)
 	clear(a.batch.Docs)
+	clear(a.batch.Refs)
 	a.batch = row.Batch{Rows: a.batch.Rows[:0], States: a.batch.States[:0], Docs: a.batch.Docs[:0], Refs: a.batch.Refs[:0]}
 	clear(a.changes)
 	a.saved = a.saved[:0]
-	a.parked, a.unparked, a.step = nil, nil, a.spread
+	a.parked, a.unparked, a.step = nil, nil, a.trim
+	return nil
+}
+
+// trim is the last step.
+func (a *assembler) trim(ctx context.Context) error {
+	if len(a.renewed) >= a.maxRenewed {
+		if err := a.spread(ctx); err != nil {
+			return err
+		}
+	}
+	if err := a.tidy(ctx); err != nil {
+		return err
+	}
+	a.step = nil
 	return nil
 }
 
@@ -145,7 +185,8 @@ func (a *assembler) spread(ctx context.Context) error {
 			return err
 		}
 		for _, q := range queue {
-			a.document(q.doc).show(q.part)
+			d, _ := a.document(q.doc)
+			d.show(q.part)
 		}
 		queue = queue[:0]
 		return a.tidy(ctx)
@@ -169,16 +210,7 @@ func (a *assembler) spread(ctx context.Context) error {
 	if err := show(); err != nil {
 		return err
 	}
-	a.renewed, a.step = a.renewed[:0], a.trim
-	return nil
-}
-
-// trim is the last step.
-func (a *assembler) trim(ctx context.Context) error {
-	if err := a.tidy(ctx); err != nil {
-		return err
-	}
-	a.step = nil
+	clear(a.renewed)
 	return nil
 }
 
@@ -208,7 +240,7 @@ func (a *assembler) tidy(ctx context.Context) error {
 func (a *assembler) write(ctx context.Context, docs []*document, all bool) error {
 	var due []*document
 	for i, d := range docs {
-		switch brief := d.brief(); {
+		switch brief := a.brief(d); {
 		case d.changed && (all || brief):
 			due = append(due, d)
 		case brief:
@@ -223,6 +255,9 @@ func (a *assembler) write(ctx context.Context, docs []*document, all bool) error
 	}
 	return nil
 }
+
+// brief reports whether there is no use in remembering a document, since few streams come to it, and it need not be read again.
+func (a *assembler) brief(d *document) bool { return !d.loose && !a.joint.has(d.Doc) }
 
 func (a *assembler) writeDue(ctx context.Context, due []*document) error {
 	if err := a.tighten(ctx, due); err != nil || len(due) == 0 {
@@ -244,7 +279,7 @@ func (a *assembler) writeDue(ctx context.Context, due []*document) error {
 	for _, d := range due {
 		d.settled()
 		a.known.add(d.Doc)
-		if d.brief() {
+		if a.brief(d) {
 			a.docs.remove(d.Doc)
 		}
 	}

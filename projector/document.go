@@ -2,6 +2,7 @@ package projector
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 
 	"jangbu/query/row"
@@ -14,7 +15,7 @@ type document struct {
 	touched   bool          // is in the assembler's list
 	loose     bool          // the row with the first or last key may be gone: ask when that has been put
 	parts     []row.Sourced // that changed
-	goneParts []string
+	goneParts map[string]bool
 	goneSums  []string
 }
 
@@ -22,9 +23,18 @@ func newDocument(name string) *document {
 	return &document{Document: row.Document{Doc: name, Parts: map[string]row.Part{}, Sums: map[string]int64{}}}
 }
 
-// brief reports whether a document consists of parts only, as that of one stream and what it refers to does. Few others come to
-// it, so there is no use in remembering it.
-func (d *document) brief() bool { return len(d.Sums) == 0 && d.First == "" && !d.loose }
+// soleDocument is a document that one stream alone has placed a row in, without the shared parts that the row refers to.
+func soleDocument(c *change, was *row.Row) *document {
+	d := newDocument(strings.Clone(was.Doc))
+	d.Version = c.from + 1
+	maps.Copy(d.Sums, was.Sums)
+	d.First = strings.Clone(was.Key)
+	d.Last = d.First
+	if !was.Part.Absent() {
+		d.Parts[c.stream] = was.Part
+	}
+	return d
+}
 
 // move takes the row that a stream had here, nil for none, for the one it has now, nil for none.
 func (d *document) move(r row.Sourced, was *row.Row) {
@@ -55,7 +65,10 @@ func (d *document) move(r row.Sourced, was *row.Row) {
 		d.show(r)
 	case was != nil && !was.Part.Absent():
 		delete(d.Parts, r.Source)
-		d.goneParts = append(d.goneParts, r.Source)
+		if d.goneParts == nil {
+			d.goneParts = map[string]bool{}
+		}
+		d.goneParts[r.Source] = true
 	}
 }
 
@@ -63,7 +76,26 @@ func (d *document) move(r row.Sourced, was *row.Row) {
 func (d *document) show(r row.Sourced) {
 	d.changed = true
 	d.Parts[r.Source] = r.Row.Part
+	if len(d.parts) >= 2*len(d.Parts)+8 { // most have changed several times
+		d.parts = latest(d.parts)
+	}
 	d.parts = append(d.parts, r)
+}
+
+// latest keeps the last row of each source.
+func latest(rows []row.Sourced) []row.Sourced {
+	at := make(map[string]int, len(rows)/2)
+	for i := range rows {
+		at[rows[i].Source] = i
+	}
+	kept := rows[:0]
+	for i, r := range rows {
+		if at[r.Source] == i {
+			kept = append(kept, r)
+		}
+	}
+	clear(rows[len(kept):])
+	return kept
 }
 
 // put is what has to be written of the document; compose is nil where it has no composed form. It may be asked for again.
@@ -82,7 +114,7 @@ func (d *document) put(compose func(row.Document) ([]byte, error)) (p row.Put, e
 			p.Parts = append(p.Parts, part)
 		}
 	}
-	for _, source := range d.goneParts {
+	for source := range d.goneParts {
 		if _, shown := d.Parts[source]; !shown {
 			p.GoneParts = append(p.GoneParts, source)
 		}

@@ -1,6 +1,7 @@
 package projector
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"reflect"
@@ -88,7 +89,7 @@ func (a *assembler) fold(ctx context.Context, c *change, arrivals []arrival) err
 			return err
 		}
 	}
-	if c.from == event.NoStream || c.to == c.from {
+	if c.from == event.NoStream || c.to == c.from || !c.changed {
 		return nil
 	}
 	before := &change{stream: c.stream, source: c.source, state: base.state, to: c.from, changed: true}
@@ -102,6 +103,7 @@ func (a *assembler) fold(ctx context.Context, c *change, arrivals []arrival) err
 
 // foldAll folds events that need no care. When it reports false the change is spoilt.
 func (c *change) foldAll(arrivals []arrival) (done bool) {
+	before := c.state
 	defer func() {
 		if recover() != nil {
 			done = false
@@ -116,6 +118,9 @@ func (c *change) foldAll(arrivals []arrival) (done bool) {
 			return false
 		}
 		c.state, c.to, c.changed = c.source.Fold(c.state, e.decoded), e.Revision, true
+	}
+	if c.from >= 0 && c.source.Still(before, c.state) {
+		c.changed = false
 	}
 	return c.yield() == nil
 }
@@ -211,21 +216,34 @@ func (a *assembler) fetch(ctx context.Context, stream string) (*change, error) {
 	return c, nil
 }
 
-// needed lists the documents that changes will change.
+// needed lists the documents that changes will change and that have to be read. One that is all of one stream follows from what
+// that stream had placed in it, and the shared parts are at hand.
 func (a *assembler) needed(changes []*change) []string {
 	var names []string
+	need := func(c *change, was, is *row.Row) {
+		doc := cmp.Or(is, was).Doc
+		if _, held := a.docs.get(doc); held || !a.known.has(doc) {
+			return
+		}
+		if a.view.Compose != nil && !a.joint.has(doc) && was != nil && is != nil && slices.Equal(was.Refs, is.Refs) {
+			d := soleDocument(c, was)
+			a.docs.add(d.Doc, d)
+			return
+		}
+		names = append(names, doc)
+	}
 	for _, c := range changes {
 		if !c.changed {
 			continue
 		}
 		for i := range c.rows {
-			if a.adds(&c.rows[i]) {
-				names = append(names, c.rows[i].Doc)
+			if is := &c.rows[i]; a.adds(is) {
+				need(c, rowIn(c.was, is.Doc), is)
 			}
 		}
 		for i := range c.was {
-			if a.adds(&c.was[i]) {
-				names = append(names, c.was[i].Doc)
+			if was := &c.was[i]; a.adds(was) {
+				need(c, was, rowIn(c.rows, was.Doc))
 			}
 		}
 	}
@@ -262,10 +280,10 @@ func (a *assembler) load(ctx context.Context, names []string) error {
 	return nil
 }
 
-// document is a document of the generation, which has been loaded if it has been put.
-func (a *assembler) document(name string) *document {
-	d, ok := a.docs.use(name, func(d *document) string { return d.Doc })
-	if !ok {
+// document is a document of the generation, held in memory before, if it has been put, or new.
+func (a *assembler) document(name string) (d *document, held bool) {
+	d, held = a.docs.use(name, func(d *document) string { return d.Doc })
+	if !held {
 		d = newDocument(strings.Clone(name))
 		a.docs.add(d.Doc, d)
 	}
@@ -273,7 +291,7 @@ func (a *assembler) document(name string) *document {
 		d.touched = true
 		a.touched = append(a.touched, d)
 	}
-	return d
+	return d, held
 }
 
 // place takes what changes contribute into the documents, and queues what is to be put. It is done once.
@@ -299,7 +317,7 @@ func (a *assembler) share(c *change) {
 	a.known.add(name)
 	a.batch.Docs = append(a.batch.Docs, row.Put{Doc: name, Version: c.to + 1, Parts: []row.Sourced{part}})
 	if c.from >= 0 || a.waited[c.stream] {
-		a.renewed = append(a.renewed, part)
+		a.renewed[part.Source] = part
 		delete(a.waited, c.stream)
 	}
 }
@@ -312,7 +330,8 @@ func (a *assembler) placeRows(c *change) {
 		for _, ref := range r.Refs {
 			a.batch.Refs = append(a.batch.Refs, row.Ref{Stream: ref, Doc: r.Doc})
 			if part, ok := a.shared.get(ref); ok {
-				a.document(r.Doc).show(part)
+				d, _ := a.document(r.Doc)
+				d.show(part)
 			} else {
 				a.waited[strings.Clone(ref)] = true
 			}
@@ -338,7 +357,11 @@ func (a *assembler) placeRow(p row.Placed) {
 	a.batch.Rows = append(a.batch.Rows, p)
 	a.keyed = a.keyed || p.Row != nil && p.Row.Key != ""
 	if p.Row != nil && a.adds(p.Row) || p.Was != nil && a.adds(p.Was) {
-		a.document(p.Doc).move(p.Sourced, p.Was)
+		d, held := a.document(p.Doc)
+		if p.Was == nil && held || p.Was != nil && (p.Row == nil || !slices.Equal(p.Was.Refs, p.Row.Refs)) {
+			a.joint.add(p.Doc)
+		}
+		d.move(p.Sourced, p.Was)
 		return
 	}
 	put := row.Put{Doc: p.Doc, Version: 1}

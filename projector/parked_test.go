@@ -37,7 +37,7 @@ func (f *fragile) view() *view.View {
 				}
 				return s
 			},
-			func(id string, s fragileState, revision int64) []row.Row {
+			func(id string, s fragileState) []row.Row {
 				if fails(s.Fault, "rows") {
 					panic("cannot make rows")
 				}

@@ -28,8 +28,6 @@ type Builder struct {
 	fresh   bool
 	touched map[uint64]struct{}             // of a fresh generation: hashes of the documents that may exist
 	docs    *lru.Cache[string, *builderDoc] // what Redis holds, as far as it is remembered
-	arenas  [][]byte                        // memory for what a Put sends, of which so many are in use
-	used    int
 }
 
 // builderDoc is a document with all that landing needs to know of it.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"sync"
 
 	"github.com/redis/go-redis/v9"
 
@@ -16,8 +17,8 @@ import (
 // that nobody may rely on any of it. Put may be repeated. It is row.ErrRestarted when Redis was restarted since the
 // generation was begun, and may have lost what was put before.
 func (b *Builder) Put(ctx context.Context, g row.Generation, batch row.Batch) error {
-	b.used = 0
 	w := putter{builder: b, g: g, docs: make(map[string]*docArgs, len(batch.Rows)/2+len(batch.Docs))}
+	defer w.release()
 	w.rows(batch.Rows)
 	w.states(batch.States)
 	for _, r := range batch.Refs {
@@ -56,6 +57,7 @@ type putter struct {
 	gone    [buckets][]any // keys of those that readers shall not find
 	touched [buckets]bool
 	arena   []byte
+	arenas  []*[]byte
 }
 
 // docArgs is the arguments of the commands on one document's keys.
@@ -113,19 +115,26 @@ func (w *putter) send(ctx context.Context, p redis.Pipeliner) {
 	}
 }
 
-// text keeps what build appends, until the next Put.
+const arenaSize = 64 << 10
+
+var arenas = sync.Pool{New: func() any { return new(make([]byte, 0, arenaSize)) }}
+
+// text keeps what build appends, until release.
 func (w *putter) text(build func([]byte) []byte) []byte {
-	const block, least = 64 << 10, 4 << 10
+	const least = 4 << 10
 	if cap(w.arena)-len(w.arena) < least {
-		if w.builder.used == len(w.builder.arenas) {
-			w.builder.arenas = append(w.builder.arenas, make([]byte, 0, block))
-		}
-		w.arena = w.builder.arenas[w.builder.used]
-		w.builder.used++
+		a := arenas.Get().(*[]byte)
+		w.arena, w.arenas = *a, append(w.arenas, a)
 	}
 	from := len(w.arena)
 	w.arena = build(w.arena)
 	return w.arena[from:len(w.arena):len(w.arena)]
+}
+
+func (w *putter) release() {
+	for _, a := range w.arenas {
+		arenas.Put(a)
+	}
 }
 
 func (w *putter) rows(rows []row.Placed) {

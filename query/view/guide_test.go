@@ -43,7 +43,7 @@ func (p parcel) apply(e any) parcel {
 	return p
 }
 
-func parcelRows(id string, p parcel, _ int64) []row.Row {
+func parcelRows(id string, p parcel) []row.Row {
 	if p.SentOn == "" {
 		return nil
 	}
@@ -58,7 +58,7 @@ func composeParcel(d row.Document) ([]byte, error) {
 var CarrierParcels = &View{
 	Name:    "carrier-parcels",
 	Version: 1,
-	Sources: []Source{From(order.Category, order.Codec, parcel.apply, func(id string, p parcel, _ int64) []row.Row {
+	Sources: []Source{From(order.Category, order.Codec, parcel.apply, func(id string, p parcel) []row.Row {
 		if p.SentOn == "" {
 			return nil
 		}
@@ -76,7 +76,7 @@ type carrierParcel struct {
 var Backlog = &View{
 	Name:    "backlog",
 	Version: 1,
-	Sources: []Source{From(order.Category, order.Codec, waiting.apply, func(_ string, w waiting, _ int64) []row.Row {
+	Sources: []Source{From(order.Category, order.Codec, waiting.apply, func(_ string, w waiting) []row.Row {
 		if w.Country == "" {
 			return nil
 		}
@@ -111,7 +111,7 @@ var Labels = &View{
 	Name:    "labels",
 	Version: 1,
 	Sources: []Source{
-		From(order.Category, order.Codec, label.apply, func(id string, l label, _ int64) []row.Row {
+		From(order.Category, order.Codec, label.apply, func(id string, l label) []row.Row {
 			if l.Member == "" {
 				return nil
 			}

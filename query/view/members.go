@@ -30,7 +30,7 @@ func MemberEmail(address string) (doc string, ok bool) {
 	return emailDocuments + normal, ok
 }
 
-func memberRows(id string, s member.State, _ int64) []row.Row {
+func memberRows(id string, s member.State) []row.Row {
 	if !s.Exists {
 		return nil
 	}
@@ -68,7 +68,7 @@ func (s spend) apply(e any) spend {
 }
 
 // A sum is named o/currency for orders, s/currency for what was spent, and u/category for units.
-func spendRows(_ string, s spend, _ int64) []row.Row {
+func spendRows(_ string, s spend) []row.Row {
 	if s.Member == "" || s.Status == order.StatusCancelled || s.Status == order.StatusReturned {
 		return nil
 	}

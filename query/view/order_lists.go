@@ -13,7 +13,7 @@ var OrderLists = &View{
 	Version: 1,
 	Sources: []Source{
 		// A member without orders has an empty list; without the member there is none.
-		From(member.Category, member.Codec, known.apply, func(id string, s known, _ int64) []row.Row {
+		From(member.Category, member.Codec, known.apply, func(id string, s known) []row.Row {
 			if !s.Exists {
 				return nil
 			}
@@ -64,7 +64,7 @@ func (s listed) apply(e any) listed {
 	return s
 }
 
-func listedRows(id string, s listed, _ int64) []row.Row {
+func listedRows(id string, s listed) []row.Row {
 	if s.Member == "" {
 		return nil
 	}

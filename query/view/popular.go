@@ -19,7 +19,7 @@ var Popular = &View{
 	Name:    "popular",
 	Version: 1,
 	Sources: []Source{
-		From(product.Category, product.Codec, shown.follow, func(id string, s shown, _ int64) []row.Row {
+		From(product.Category, product.Codec, shown.follow, func(id string, s shown) []row.Row {
 			if !s.Exists || s.Gone {
 				return nil
 			}

@@ -40,7 +40,7 @@ const (
 	CategoryCounts = "/categories" // how many products are sold in each category
 )
 
-func productRows(id string, s product.State, _ int64) []row.Row {
+func productRows(id string, s product.State) []row.Row {
 	if !s.Exists {
 		return nil
 	}
@@ -89,7 +89,7 @@ func (s shelf) apply(e any) shelf {
 	return s
 }
 
-func shelfRows(id string, s shelf, _ int64) []row.Row {
+func shelfRows(id string, s shelf) []row.Row {
 	if s == (shelf{}) {
 		return nil
 	}
@@ -118,7 +118,7 @@ func (s basket) apply(e any) basket {
 	return s
 }
 
-func basketRows(_ string, s basket, _ int64) []row.Row {
+func basketRows(_ string, s basket) []row.Row {
 	if s.Cancelled {
 		return nil
 	}

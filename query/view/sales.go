@@ -59,7 +59,7 @@ func (s sale) apply(e any) sale {
 	return s
 }
 
-func saleRows(_ string, s sale, _ int64) []row.Row {
+func saleRows(_ string, s sale) []row.Row {
 	if len(s.PlacedOn) < len("2006-01") || s.Cancelled {
 		return nil
 	}

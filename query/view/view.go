@@ -31,12 +31,17 @@ type Source struct {
 	apply    func(state any, e *decoded) any
 	rows     func(id string, state any, revision int64) []row.Row
 	share    func(id string, state any) any
+	revised  bool // rows may tell the revision
 }
 
-// From reads the streams of a category through codec, folds each with apply from the zero S, and yields rows. S must
-// survive a round trip through JSON.
-func From[S any](category string, codec *event.Codec, apply func(S, any) S, rows func(id string, s S, revision int64) []row.Row) Source {
-	return from(category, codec, func(s S, e *decoded) S { return apply(s, e.event) }, rows)
+// From reads the streams of a category through codec, folds each with apply from the zero S, and yields rows, of which a stream that shares
+// something need have none: rows may be nil. S must survive a round trip through JSON, and neither function may change what it is given.
+func From[S any](category string, codec *event.Codec, apply func(S, any) S, rows func(id string, s S) []row.Row) Source {
+	var revisedRows func(string, S, int64) []row.Row
+	if rows != nil {
+		revisedRows = func(id string, s S, _ int64) []row.Row { return rows(id, s) }
+	}
+	return from(category, codec, func(s S, e *decoded) S { return apply(s, e.event) }, revisedRows)
 }
 
 // Recording is what the log knows of an event besides its data.
@@ -46,9 +51,11 @@ type Recording struct {
 	Revision int64
 }
 
-// FromRecorded is From for a fold that also needs to know when and by whom each event was caused.
+// FromRecorded is From for a fold that also needs to know when and by whom each event was caused, and for rows that tell the revision.
 func FromRecorded[S any](category string, codec *event.Codec, apply func(S, any, Recording) S, rows func(id string, s S, revision int64) []row.Row) Source {
-	return from(category, codec, func(s S, e *decoded) S { return apply(s, e.event, e.recording()) }, rows)
+	src := from(category, codec, func(s S, e *decoded) S { return apply(s, e.event, e.recording()) }, rows)
+	src.revised = true
+	return src
 }
 
 // decoded is an event as the codec reads it, and where it came from. Its metadata is read only for a fold that asks.
@@ -60,7 +67,11 @@ type decoded struct {
 }
 
 func (d *decoded) recording() Recording {
-	return Recording{Time: d.time.UTC(), Actor: event.Recorded{Metadata: d.metadata}.Meta().Actor, Revision: d.revision}
+	var m event.Metadata // as event.Recorded.Meta reads it
+	if len(d.metadata) == 0 || row.Unmarshal(d.metadata, &m) != nil {
+		m = event.Metadata{}
+	}
+	return Recording{Time: d.time.UTC(), Actor: m.Actor, Revision: d.revision}
 }
 
 func from[S any](category string, codec *event.Codec, apply func(S, *decoded) S, rows func(id string, s S, revision int64) []row.Row) Source {
@@ -135,9 +146,12 @@ func (s *Source) Fold(state, e any) any { return s.apply(state, e.(*decoded)) }
 // Same reports whether a stream contributes the same in two states, each at its revision: rows that have landed for one
 // need not land again for the other.
 func (s *Source) Same(stream string, a any, revisionA int64, b any, revisionB int64) bool {
-	return reflect.DeepEqual(s.Rows(stream, a, revisionA), s.Rows(stream, b, revisionB)) &&
+	return s.Still(a, b) || reflect.DeepEqual(s.Rows(stream, a, revisionA), s.Rows(stream, b, revisionB)) &&
 		(s.share == nil || reflect.DeepEqual(s.Shared(stream, a), s.Shared(stream, b)))
 }
+
+// Still reports whether a and b are the same state, in which a stream contributes the same at any revision.
+func (s *Source) Still(a, b any) bool { return !s.revised && reflect.DeepEqual(a, b) }
 
 // Rows says what a stream in this state contributes, and to which documents. At most one row a document.
 func (s *Source) Rows(stream string, state any, revision int64) []row.Row {
