@@ -2,6 +2,8 @@ package projector
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,7 +20,8 @@ import (
 //   - what it does not know to be there is not there, and is not asked for;
 //   - what a stream contributed before follows from the state that it had;
 //   - documents that many streams contribute to are kept in memory, as many as there is room for, and composed and
-//     written when they have to make room, or at the end; so are parts that streams share;
+//     written when they have to make room, or at the end; of those that have a great many parts each part is written, and all is
+//     composed at the end;
 //   - a shared part that changes is shown in the documents that there are already once, at the end, however often it changes;
 //   - states are saved as soon as the rows are on their way, since they claim nothing yet.
 //
@@ -35,11 +38,13 @@ type assembler struct {
 	shared     *recent[row.Sourced]            // by stream
 	known      known                           // documents that have been put
 	joint      known                           // documents that one stream's row and the parts it refers to do not, or did not always, make up
+	bulky      map[string]bool                 // documents of many parts and nothing else: no longer remembered, nor composed before the end
+	bulk       int                             // so many parts are many
 	putDocs    int                             // at most so many are read, or composed and written, at once
 	maxRenewed int                             // streams in renewed
 	ahead      map[string]int64                // streams landed before the log came to them, and how far
 	waited     map[string]bool                 // streams that documents refer to, and that there are not
-	renewed    map[string]row.Sourced          // shared parts, by stream, that documents hold an older one of, or none
+	renewed    map[string]bool                 // streams of whose shared part documents hold an older one, or none
 	keyed      bool                            // some row had a key
 	step       func(ctx context.Context) error // of the call that is to be repeated, nil for none
 
@@ -65,16 +70,16 @@ type errUncomposable struct{ err error }
 func (e *errUncomposable) Error() string { return e.err.Error() }
 func (e *errUncomposable) Unwrap() error { return e.err }
 
-func newAssembler(v *view.View, g row.Generation, rows Builder, log StreamReader, remember, putDocs int) (*assembler, error) {
-	states, err := lru.New[string, cachedState](max(1, remember/2))
+func newAssembler(v *view.View, g row.Generation, rows Builder, log StreamReader, remember, putDocs, bulk int) (*assembler, error) {
+	states, err := lru.New[string, cachedState](max(1, remember/16))
 	if err != nil {
 		return nil, err
 	}
 	return &assembler{
 		view: v, gen: g, rows: rows, folder: &Applier{view: v, gen: g, rows: rows, log: log, now: time.Now}, states: states,
-		docs:    newRecent[*document](remember),
-		shared:  newRecent[row.Sourced](4 * remember), // small, and wanted by every document
-		putDocs: putDocs, maxRenewed: 4 * remember, ahead: map[string]int64{}, waited: map[string]bool{}, renewed: map[string]row.Sourced{},
+		docs:   newRecent[*document](remember),
+		shared: newRecent[row.Sourced](max(1, remember/8)),
+		bulky:  map[string]bool{}, bulk: bulk, putDocs: putDocs, maxRenewed: max(1, remember/2), ahead: map[string]int64{}, waited: map[string]bool{}, renewed: map[string]bool{},
 	}, nil
 }
 
@@ -101,6 +106,9 @@ func (a *assembler) flush(ctx context.Context) error {
 				return err
 			}
 			if err := a.write(ctx, a.docs.all(), true); err != nil {
+				return err
+			}
+			if err := a.composeBulky(ctx); err != nil {
 				return err
 			}
 			a.step = nil
@@ -169,7 +177,7 @@ func (a *assembler) trim(ctx context.Context) error {
 	return nil
 }
 
-// spread shows shared parts that changed in the documents that refer to them. All references have been put.
+// spread shows shared parts that changed in the documents that refer to them. All references have been put, and all parts.
 func (a *assembler) spread(ctx context.Context) error {
 	type shown struct {
 		doc  string
@@ -177,33 +185,44 @@ func (a *assembler) spread(ctx context.Context) error {
 	}
 	var queue []shown
 	show := func() error {
-		names := make([]string, len(queue))
-		for i, q := range queue {
-			names[i] = q.doc
+		var names []string
+		for _, q := range queue {
+			if !a.bulky[q.doc] {
+				names = append(names, q.doc)
+			}
 		}
 		if err := a.load(ctx, names); err != nil {
 			return err
 		}
+		a.batch.Docs = a.batch.Docs[:0]
 		for _, q := range queue {
-			d, _ := a.document(q.doc)
-			d.show(q.part)
+			a.show(q.doc, q.part)
+		}
+		if err := a.putDocuments(ctx); err != nil {
+			return err
 		}
 		queue = queue[:0]
 		return a.tidy(ctx)
 	}
-	for _, part := range a.renewed {
-		for names, err := range a.rows.Referrers(ctx, a.gen, part.Source) {
-			if err != nil {
-				return err
-			}
-			for _, name := range names {
-				queue = append(queue, shown{name, part})
-			}
-			if len(queue) < a.putDocs {
-				continue
-			}
-			if err := show(); err != nil {
-				return err
+	for streams := range slices.Chunk(slices.Collect(maps.Keys(a.renewed)), a.putDocs) {
+		parts, err := a.rows.SharedParts(ctx, a.gen, streams)
+		if err != nil {
+			return err
+		}
+		for _, stream := range streams {
+			for names, err := range a.rows.Referrers(ctx, a.gen, stream) {
+				if err != nil {
+					return err
+				}
+				for _, name := range names {
+					queue = append(queue, shown{name, parts[stream]})
+				}
+				if len(queue) < a.putDocs {
+					continue
+				}
+				if err := show(); err != nil {
+					return err
+				}
 			}
 		}
 	}
@@ -222,6 +241,22 @@ func (a *assembler) tidy(ctx context.Context) error {
 	if err := a.write(ctx, a.touched, false); err != nil {
 		return err
 	}
+	var bulky []*document
+	for _, d := range a.touched {
+		if _, held := a.docs.get(d.Doc); !held {
+			continue
+		}
+		if a.weigh(d); d.plain() && len(d.Parts) > a.bulk {
+			bulky = append(bulky, d)
+		}
+	}
+	if err := a.write(ctx, bulky, true); err != nil {
+		return err
+	}
+	for _, d := range bulky {
+		a.bulky[d.Doc] = true
+		a.docs.remove(d.Doc)
+	}
 	for i, d := range a.touched {
 		a.touched[i], d.touched = nil, false
 	}
@@ -233,6 +268,34 @@ func (a *assembler) tidy(ctx context.Context) error {
 		a.docs.turn()
 	}
 	return nil
+}
+
+// composeBulky composes documents of which the parts have been written, one at a time.
+func (a *assembler) composeBulky(ctx context.Context) error {
+	for name := range a.bulky {
+		if err := a.load(ctx, []string{name}); err != nil {
+			return err
+		}
+		if d, held := a.docs.get(name); held {
+			d.changed = true
+			if err := a.write(ctx, []*document{d}, true); err != nil {
+				return err
+			}
+			a.docs.remove(name)
+		}
+		delete(a.bulky, name)
+	}
+	return nil
+}
+
+// weigh tells how much room a document takes, which may have become more.
+func (a *assembler) weigh(d *document) {
+	if d.turns != a.docs.turns {
+		d.turns, d.weight = a.docs.turns, 0
+	}
+	weight := len(d.Parts) + len(d.Sums)
+	a.docs.weight += weight - d.weight
+	d.weight = weight
 }
 
 // write composes and writes documents that changed; unless all is set, only those that are not worth remembering, which are
@@ -271,11 +334,9 @@ func (a *assembler) writeDue(ctx context.Context, due []*document) error {
 		}
 		a.batch.Docs = append(a.batch.Docs, put)
 	}
-	if err := a.rows.Put(ctx, a.gen, row.Batch{Docs: a.batch.Docs}); err != nil {
+	if err := a.putDocuments(ctx); err != nil {
 		return err
 	}
-	clear(a.batch.Docs)
-	a.batch.Docs = a.batch.Docs[:0]
 	for _, d := range due {
 		d.settled()
 		a.known.add(d.Doc)
@@ -283,6 +344,19 @@ func (a *assembler) writeDue(ctx context.Context, due []*document) error {
 			a.docs.remove(d.Doc)
 		}
 	}
+	return nil
+}
+
+// putDocuments puts the documents of the batch.
+func (a *assembler) putDocuments(ctx context.Context) error {
+	if len(a.batch.Docs) == 0 {
+		return nil
+	}
+	if err := a.rows.Put(ctx, a.gen, row.Batch{Docs: a.batch.Docs}); err != nil {
+		return err
+	}
+	clear(a.batch.Docs)
+	a.batch.Docs = a.batch.Docs[:0]
 	return nil
 }
 

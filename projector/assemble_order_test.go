@@ -224,6 +224,7 @@ func TestAssembledLikeLanded(t *testing.T) {
 					lag.end.Store(uint64(10 * r.IntN(2*log.Len())))
 					replay := NewReplay(model, lag, ReplayConfig{Builder: model.builder, Patience: time.Minute})
 					replay.chunkEvents, replay.windowEvents, replay.remember, replay.cacheStates = 1+r.IntN(50), r.IntN(100), 1+r.IntN(20), 1+r.IntN(20)
+					replay.bulk = r.IntN(10)
 					replay.putDocs = 1 + r.IntN(5)
 					_, err := replay.Run(ctx, view.All())
 					return err

@@ -27,7 +27,7 @@ func TestAssembled(t *testing.T) {
 				model := newFaultyModel(m)
 				run := func(ctx context.Context) error {
 					replay := NewReplay(model, h, ReplayConfig{Builder: model.builder, Patience: time.Minute, AllowDrift: true})
-					replay.chunkEvents, replay.windowEvents, replay.remember = 1+r.IntN(50), r.IntN(100), 1+r.IntN(20)
+					replay.chunkEvents, replay.windowEvents, replay.remember, replay.bulk = 1+r.IntN(50), r.IntN(100), 1+r.IntN(20), r.IntN(10)
 					replay.putDocs = 1 + r.IntN(5)
 					_, err := replay.Run(ctx, view.All())
 					return err

@@ -58,7 +58,7 @@ func (r *Replay) equip(b *build) (err error) {
 		return err
 	}
 	b.assembled = true
-	b.assembler, err = newAssembler(b.view, b.Generation, rows, r.log, r.remember, r.putDocs)
+	b.assembler, err = newAssembler(b.view, b.Generation, rows, r.log, r.remember, r.putDocs, r.bulk)
 	return err
 }
 

@@ -12,8 +12,10 @@ import (
 type document struct {
 	row.Document
 	changed   bool
-	touched   bool          // is in the assembler's list
-	loose     bool          // the row with the first or last key may be gone: ask when that has been put
+	touched   bool // is in the assembler's list
+	loose     bool // the row with the first or last key may be gone: ask when that has been put
+	weight    int  // that was added when the documents had turned so often
+	turns     int
 	parts     []row.Sourced // that changed
 	goneParts map[string]bool
 	goneSums  []string
@@ -35,6 +37,9 @@ func soleDocument(c *change, was *row.Row) *document {
 	}
 	return d
 }
+
+// plain reports whether there is nothing in the document but parts.
+func (d *document) plain() bool { return len(d.Sums) == 0 && d.First == "" && !d.loose }
 
 // move takes the row that a stream had here, nil for none, for the one it has now, nil for none.
 func (d *document) move(r row.Sourced, was *row.Row) {

@@ -222,6 +222,12 @@ func (a *assembler) needed(changes []*change) []string {
 	var names []string
 	need := func(c *change, was, is *row.Row) {
 		doc := cmp.Or(is, was).Doc
+		if a.bulky[doc] {
+			if plain(was) && plain(is) {
+				return
+			}
+			delete(a.bulky, doc)
+		}
 		if _, held := a.docs.get(doc); held || !a.known.has(doc) {
 			return
 		}
@@ -317,7 +323,7 @@ func (a *assembler) share(c *change) {
 	a.known.add(name)
 	a.batch.Docs = append(a.batch.Docs, row.Put{Doc: name, Version: c.to + 1, Parts: []row.Sourced{part}})
 	if c.from >= 0 || a.waited[c.stream] {
-		a.renewed[part.Source] = part
+		a.renewed[part.Source] = true
 		delete(a.waited, c.stream)
 	}
 }
@@ -330,8 +336,7 @@ func (a *assembler) placeRows(c *change) {
 		for _, ref := range r.Refs {
 			a.batch.Refs = append(a.batch.Refs, row.Ref{Stream: ref, Doc: r.Doc})
 			if part, ok := a.shared.get(ref); ok {
-				d, _ := a.document(r.Doc)
-				d.show(part)
+				a.show(r.Doc, part)
 			} else {
 				a.waited[strings.Clone(ref)] = true
 			}
@@ -353,10 +358,23 @@ func rowIn(rows []row.Row, doc string) *row.Row {
 	return nil
 }
 
+// show sets a part of a document that is held in memory, or bulky.
+func (a *assembler) show(doc string, part row.Sourced) {
+	if a.bulky[doc] {
+		a.batch.Docs = append(a.batch.Docs, row.Put{Doc: doc, Version: 1, Parts: []row.Sourced{part}})
+		return
+	}
+	d, _ := a.document(doc)
+	d.show(part)
+}
+
+// plain reports whether a row, if any, adds to a document nothing but a part.
+func plain(r *row.Row) bool { return r == nil || len(r.Sums) == 0 && r.Key == "" }
+
 func (a *assembler) placeRow(p row.Placed) {
 	a.batch.Rows = append(a.batch.Rows, p)
 	a.keyed = a.keyed || p.Row != nil && p.Row.Key != ""
-	if p.Row != nil && a.adds(p.Row) || p.Was != nil && a.adds(p.Was) {
+	if !a.bulky[p.Doc] && (p.Row != nil && a.adds(p.Row) || p.Was != nil && a.adds(p.Was)) {
 		d, held := a.document(p.Doc)
 		if p.Was == nil && held || p.Was != nil && (p.Row == nil || !slices.Equal(p.Was.Refs, p.Row.Refs)) {
 			a.joint.add(p.Doc)

@@ -1,9 +1,12 @@
 package projector
 
-// recent remembers between limit and twice as many values, those used last, in two generations. It is for one goroutine.
+// recent remembers the values used last, in two generations, of which the young ones weigh about limit at most: each 1, and what their user adds to
+// weight until the next turn. It is for one goroutine.
 type recent[V any] struct {
 	young, old map[string]V
 	limit      int
+	weight     int
+	turns      int
 }
 
 func newRecent[V any](limit int) *recent[V] {
@@ -25,26 +28,36 @@ func (r *recent[V]) use(name string, keep func(V) string) (V, bool) {
 	}
 	v, ok := r.old[name]
 	if ok {
-		r.young[keep(v)] = v
+		r.add(keep(v), v)
 	}
 	return v, ok
 }
 
 // add makes a value the youngest; name must be a string of its own, not a part of something large.
-func (r *recent[V]) add(name string, v V) { r.young[name] = v }
+func (r *recent[V]) add(name string, v V) {
+	if _, ok := r.young[name]; !ok {
+		r.weight++
+	}
+	r.young[name] = v
+}
 
 func (r *recent[V]) remove(name string) {
+	if _, ok := r.young[name]; ok {
+		r.weight--
+	}
 	delete(r.young, name)
 	delete(r.old, name)
 }
 
 // full reports whether it is time to turn.
-func (r *recent[V]) full() bool { return len(r.young) >= r.limit }
+func (r *recent[V]) full() bool { return r.weight >= r.limit }
 
 // turn forgets what has not been added since the last turn.
 func (r *recent[V]) turn() {
 	clear(r.old)
 	r.young, r.old = r.old, r.young
+	r.weight = 0
+	r.turns++
 }
 
 // leaving is what the next turn forgets.

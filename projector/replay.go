@@ -50,8 +50,9 @@ type Replay struct {
 	chunkEvents  int           // of the log, that land at once
 	windowEvents int           // of the log, that are held back while generations are assembled
 	cacheStates  int           // of streams, that each view's applier remembers
-	remember     int           // documents, that each view's assembler remembers
+	remember     int           // parts and sums of documents, that each view's assembler remembers, once or twice as many
 	putDocs      int           // documents, that an assembler writes at once
+	bulk         int           // parts, of a document that an assembler does not remember
 	grace        time.Duration // for landing what has been read, when the replay is to end
 	hurried      atomic.Bool   // it is to end: no use in waiting for what is away
 	renewEvery   time.Duration
@@ -115,8 +116,9 @@ const (
 	windowEvents = 12288
 	windowBytes  = 16 << 20
 	cacheStates  = 5000
-	remember     = 4096
+	remember     = 32768
 	putDocs      = 1000
+	bulk         = 500
 	grace        = 20 * time.Second
 	renewLease   = 3 * time.Second
 	settleFor    = 10 * time.Second
@@ -139,7 +141,7 @@ func NewReplay(model Model, log Log, cfg ReplayConfig) *Replay {
 	}
 	r := &Replay{
 		model: model, log: log, cfg: cfg, token: cfg.NewID().String(), slots: make(chan struct{}, cfg.Workers),
-		chunkEvents: chunkEvents, windowEvents: windowEvents, cacheStates: cacheStates, remember: remember, putDocs: putDocs, grace: grace,
+		chunkEvents: chunkEvents, windowEvents: windowEvents, cacheStates: cacheStates, remember: remember, putDocs: putDocs, bulk: bulk, grace: grace,
 		renewEvery: renewLease, settleFor: settleFor, maxSuspects: maxSuspects,
 		now: time.Now, sleep: sleep,
 	}

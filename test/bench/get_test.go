@@ -33,8 +33,8 @@ import (
 func BenchmarkGet(b *testing.B) {
 	for _, orders := range sizes(b, "JANGBU_BENCH_ORDERS", "1000,100000") {
 		b.Run(fmt.Sprintf("orders=%d", orders), func(b *testing.B) {
-			events := orders * 22 / 10 // fewer than half are orders
-			_, url, _ := stack(b, program.Written(b, shopgen.Config{Seed: 1, Events: events}))
+			events := orders * 102 / 100 // members and products, too
+			_, url, _ := stack(b, program.Written(b, shopgen.Config{Seed: 1, Events: events, Placed: true}))
 			redis := servers.RedisServer(b)
 			replay(b, url, redis, events)
 			queries := program.AsProcess(b, "query", "--http", "0", "--redis-url", redis, "--log-level", "error").Ready(b)
@@ -69,7 +69,7 @@ func sample(b *testing.B, url, redisURL string, orders int) (ids []string) {
 	defer redis.Close()
 	random := rand.New(rand.NewPCG(1, 1))
 	for range min(orders, 5000) {
-		id := fmt.Sprintf("o%d", random.IntN(orders*9/10))
+		id := fmt.Sprintf("o%d", random.IntN(orders))
 		response, err := http.Get(url + "/orders/" + id)
 		must(b, err)
 		body, err := io.ReadAll(response.Body)

@@ -74,7 +74,7 @@ func (g *generator) place() {
 	}
 	g.orders++
 	g.record(&o, e)
-	if !g.reserve(&o) {
+	if g.cfg.Placed || !g.reserve(&o) {
 		return
 	}
 	g.came(&o, order.StepReserve, 0)

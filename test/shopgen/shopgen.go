@@ -33,6 +33,7 @@ type Config struct {
 	Members  int     // default Events/100, and at least 10
 	Products int     // default Events/400, and at least 10
 	Skew     float64 // exponent of Zipf's law, above 1; default 1.1
+	Placed   bool    // all that happens after the first days is that orders are placed, and nothing becomes of them
 }
 
 // Append is one write to one stream: the events after a revision.
@@ -111,6 +112,8 @@ func (g *generator) run() {
 	g.ended = map[int]bool{}
 	for !g.stopped && g.events < g.cfg.Events {
 		switch n := g.random.IntN(100); {
+		case g.cfg.Placed:
+			g.place()
 		case n < 36 && len(g.open) < 5*perDay:
 			g.place()
 		case n < 65:
