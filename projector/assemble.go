@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2"
-
 	"jangbu/query/row"
 	"jangbu/query/view"
 )
@@ -29,24 +27,23 @@ import (
 // dies or Redis is restarted meanwhile, the generation is of no use to anyone. After an error the same call is to be repeated.
 // It is for one goroutine.
 type assembler struct {
-	view       *view.View
-	gen        row.Generation
-	rows       Builder
-	folder     *Applier                        // folds streams
-	states     *lru.Cache[string, cachedState] // of streams that come again and again
-	docs       *recent[*document]              // of views that compose, and those with sums
-	shared     *recent[row.Sourced]            // by stream
-	known      known                           // documents that have been put
-	joint      known                           // documents that one stream's row and the parts it refers to do not, or did not always, make up
-	bulky      map[string]bool                 // documents of many parts and nothing else: no longer remembered, nor composed before the end
-	bulk       int                             // so many parts are many
-	putDocs    int                             // at most so many are read, or composed and written, at once
-	maxRenewed int                             // streams in renewed
-	ahead      map[string]int64                // streams landed before the log came to them, and how far
-	waited     map[string]bool                 // streams that documents refer to, and that there are not
-	renewed    map[string]bool                 // streams of whose shared part documents hold an older one, or none
-	keyed      bool                            // some row had a key
-	step       func(ctx context.Context) error // of the call that is to be repeated, nil for none
+	view    *view.View
+	gen     row.Generation
+	rows    Builder
+	folder  *Applier // folds streams where care is needed
+	held    *holding
+	leaving []*folding           // streams that are held no longer when the groups have landed
+	docs    *recent[*document]   // of views that compose, and those with sums
+	shared  *recent[row.Sourced] // by stream
+	known   known                // documents that have been put
+	joint   known                // documents that one stream's row and the parts it refers to do not, or did not always, make up
+	bulky   map[string]bool      // documents of many parts and nothing else: no longer remembered, nor composed before the end
+	room
+	ahead   map[string]int64                // streams landed before the log came to them, and how far
+	waited  map[string]bool                 // streams that documents refer to, and that there are not
+	renewed map[string]bool                 // streams of whose shared part documents hold an older one, or none
+	keyed   bool                            // some row had a key
+	step    func(ctx context.Context) error // of the call that is to be repeated, nil for none
 
 	*scratch // of the call under way, else nil
 	parked   []row.Parked
@@ -70,53 +67,86 @@ type errUncomposable struct{ err error }
 func (e *errUncomposable) Error() string { return e.err.Error() }
 func (e *errUncomposable) Unwrap() error { return e.err }
 
-func newAssembler(v *view.View, g row.Generation, rows Builder, log StreamReader, remember, putDocs, bulk int) (*assembler, error) {
-	states, err := lru.New[string, cachedState](max(1, remember/16))
-	if err != nil {
-		return nil, err
-	}
+func newAssembler(v *view.View, g row.Generation, rows Builder, log StreamReader, room room) *assembler {
 	return &assembler{
-		view: v, gen: g, rows: rows, folder: &Applier{view: v, gen: g, rows: rows, log: log, now: time.Now}, states: states,
-		docs:   newRecent[*document](remember),
-		shared: newRecent[row.Sourced](max(1, remember/8)),
-		bulky:  map[string]bool{}, bulk: bulk, putDocs: putDocs, maxRenewed: max(1, remember/2), ahead: map[string]int64{}, waited: map[string]bool{}, renewed: map[string]bool{},
-	}, nil
+		view: v, gen: g, rows: rows, folder: &Applier{view: v, gen: g, rows: rows, log: log, now: time.Now},
+		held:   newHolding(room.hold, heldBytes),
+		docs:   newRecent[*document](room.remember),
+		shared: newRecent[row.Sourced](max(1, room.remember/8)),
+		room:   room, bulky: map[string]bool{}, ahead: map[string]int64{}, waited: map[string]bool{}, renewed: map[string]bool{},
+	}
 }
+
+// room is what an assembler may keep in memory.
+type room struct {
+	hold     int // streams, of which not all events have landed
+	remember int // parts and sums of documents, once or twice as many
+	bulk     int // parts of a document that is remembered
+	putDocs  int // documents that are read, or composed and written, at once
+}
+
+const heldBytes = 8 << 20 // of the largest event of each stream
 
 // land lands events, grouped by stream, of which the first of a stream is its first, or goes on where the last ended.
 func (a *assembler) land(ctx context.Context, groups []*group) error {
 	a.begin()
 	if a.step == nil {
-		changes, err := a.gather(ctx, groups)
+		due, err := a.hold(ctx, groups)
 		if err != nil {
 			return err
 		}
-		a.place(changes)
-		a.step = a.put
-	}
-	return a.finish(ctx)
-}
-
-// flush writes all that is only in memory.
-func (a *assembler) flush(ctx context.Context) error {
-	a.begin()
-	if a.step == nil {
-		a.step = func(ctx context.Context) error {
-			if err := a.spread(ctx); err != nil {
-				return err
-			}
-			if err := a.write(ctx, a.docs.all(), true); err != nil {
-				return err
-			}
-			if err := a.composeBulky(ctx); err != nil {
-				return err
-			}
-			a.step = nil
-			return nil
+		if err := a.landDue(ctx, due); err != nil {
+			return err
 		}
 	}
-	return a.finish(ctx)
+	if err := a.finish(ctx); err != nil {
+		return err
+	}
+	a.end()
+	return nil
 }
+
+// landDue takes what streams contribute into the documents; the steps that are left write it.
+func (a *assembler) landDue(ctx context.Context, due []*folding) error {
+	changes, err := a.gather(ctx, due)
+	if err != nil {
+		return err
+	}
+	a.place(changes)
+	a.step = a.put
+	return nil
+}
+
+// flush lands all that is held back, and writes all that is only in memory.
+func (a *assembler) flush(ctx context.Context) error {
+	a.begin()
+	if err := a.finish(ctx); err != nil {
+		return err
+	}
+	for len(a.held.streams) > 0 {
+		a.leaving = a.held.longest(flushed, 0)
+		if err := a.landDue(ctx, a.leaving); err != nil {
+			return err
+		}
+		if err := a.finish(ctx); err != nil {
+			return err
+		}
+	}
+	if err := a.spread(ctx); err != nil {
+		return err
+	}
+	if err := a.write(ctx, a.docs.all(), true); err != nil {
+		return err
+	}
+	if err := a.composeBulky(ctx); err != nil {
+		return err
+	}
+	a.end()
+	return nil
+}
+
+// flushed is how many streams flush lands at once.
+const flushed = 1000
 
 // begin takes what a call needs, where it is not one that is repeated.
 func (a *assembler) begin() {
@@ -132,9 +162,13 @@ func (a *assembler) finish(ctx context.Context) error {
 			return err
 		}
 	}
+	return nil
+}
+
+// end is for a call that is done.
+func (a *assembler) end() {
 	scratches.Put(a.scratch)
 	a.scratch = nil
-	return nil
 }
 
 // put writes rows and states.
@@ -165,7 +199,7 @@ func (a *assembler) put(ctx context.Context) error {
 
 // trim is the last step.
 func (a *assembler) trim(ctx context.Context) error {
-	if len(a.renewed) >= a.maxRenewed {
+	if len(a.renewed) > a.remember/2 {
 		if err := a.spread(ctx); err != nil {
 			return err
 		}

@@ -223,9 +223,8 @@ func TestAssembledLikeLanded(t *testing.T) {
 				run := func(ctx context.Context) error {
 					lag.end.Store(uint64(10 * r.IntN(2*log.Len())))
 					replay := NewReplay(model, lag, ReplayConfig{Builder: model.builder, Patience: time.Minute})
-					replay.chunkEvents, replay.windowEvents, replay.remember, replay.cacheStates = 1+r.IntN(50), r.IntN(100), 1+r.IntN(20), 1+r.IntN(20)
-					replay.bulk = r.IntN(10)
-					replay.putDocs = 1 + r.IntN(5)
+					replay.chunkEvents, replay.cacheStates = 1+r.IntN(50), 1+r.IntN(20)
+					replay.room = room{hold: r.IntN(30), remember: 1 + r.IntN(20), bulk: r.IntN(10), putDocs: 1 + r.IntN(5)}
 					_, err := replay.Run(ctx, view.All())
 					return err
 				}

@@ -27,8 +27,8 @@ func TestAssembled(t *testing.T) {
 				model := newFaultyModel(m)
 				run := func(ctx context.Context) error {
 					replay := NewReplay(model, h, ReplayConfig{Builder: model.builder, Patience: time.Minute, AllowDrift: true})
-					replay.chunkEvents, replay.windowEvents, replay.remember, replay.bulk = 1+r.IntN(50), r.IntN(100), 1+r.IntN(20), r.IntN(10)
-					replay.putDocs = 1 + r.IntN(5)
+					replay.chunkEvents = 1 + r.IntN(50)
+					replay.room = room{hold: r.IntN(30), remember: 1 + r.IntN(20), bulk: r.IntN(10), putDocs: 1 + r.IntN(5)}
 					_, err := replay.Run(ctx, view.All())
 					return err
 				}
@@ -83,7 +83,7 @@ func TestAssembledInFewCalls(t *testing.T) {
 		h.Add(t, order.Stream(fmt.Sprint(i)), order.Placed{MemberID: fmt.Sprint(i), PlacedOn: "2026-01-01"})
 	}
 	replay := NewReplay(m, h, ReplayConfig{Builder: m.builder})
-	replay.chunkEvents, replay.windowEvents, replay.remember = n, n-1, 1
+	replay.chunkEvents, replay.room.hold, replay.room.remember = n, n-1, 1
 	if _, err := replay.Run(t.Context(), []*view.View{view.Orders}); err != nil {
 		t.Fatal(err)
 	}

@@ -58,8 +58,8 @@ func (r *Replay) equip(b *build) (err error) {
 		return err
 	}
 	b.assembled = true
-	b.assembler, err = newAssembler(b.view, b.Generation, rows, r.log, r.remember, r.putDocs, r.bulk)
-	return err
+	b.assembler = newAssembler(b.view, b.Generation, rows, r.log, r.room)
+	return nil
 }
 
 func (r *Replay) applier(v *view.View, g row.Generation, rows Rows) (*Applier, error) {

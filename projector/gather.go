@@ -10,38 +10,44 @@ import (
 
 	"jangbu/domain/event"
 	"jangbu/query/row"
+	"jangbu/query/view"
 )
 
-// gather folds events, and reads what it takes to place what comes of them. It changes nothing that repeating it would mind.
-func (a *assembler) gather(ctx context.Context, groups []*group) ([]*change, error) {
-	changes, err := a.bases(ctx, groups)
+// hold folds events, and returns the streams that have to be landed now: those that documents refer to, since each document that was
+// landed before them would have to be landed again; those where the view's code failed; and those that there is no more room for. Repeating
+// it changes nothing.
+func (a *assembler) hold(ctx context.Context, groups []*group) (due []*folding, err error) {
+	streams, err := a.bases(ctx, groups)
 	if err != nil {
 		return nil, err
 	}
-	kept := changes[:0]
-	for i, c := range changes {
-		if c == nil {
+	for i, s := range streams {
+		if s == nil {
 			continue
 		}
-		if c.parked == nil {
-			if err := a.fold(ctx, c, groups[i].arrivals); err != nil {
-				return nil, err
-			}
+		if a.held.streams[s.stream] != s { // its state cannot be read
+			due = append(due, s)
+			continue
 		}
-		if c.to > c.from || c.parked != nil {
-			kept = append(kept, c)
+		if err := a.fold(ctx, s, groups[i].arrivals); err != nil {
+			return nil, err
+		}
+		if s.unlanded() && s.prompt() {
+			due = append(due, s)
 		}
 	}
-	if kept, err = a.ensure(ctx, kept); err != nil {
-		return nil, err
+	a.leaving = a.held.leaving()
+	for _, s := range a.leaving {
+		if s.unlanded() && !s.prompt() {
+			due = append(due, s)
+		}
 	}
-	return kept, a.load(ctx, a.needed(kept))
+	return due, nil
 }
 
 // bases gives what each group's events are folded onto, nil for a stream that does not feed the view.
-func (a *assembler) bases(ctx context.Context, groups []*group) ([]*change, error) {
-	bases := make([]*change, len(groups))
-	a.changes = slices.Grow(a.changes[:0], len(groups))[:len(groups)]
+func (a *assembler) bases(ctx context.Context, groups []*group) ([]*folding, error) {
+	bases := make([]*folding, len(groups))
 	var missing []string
 	var at []int
 	for i, g := range groups {
@@ -49,17 +55,15 @@ func (a *assembler) bases(ctx context.Context, groups []*group) ([]*change, erro
 		if !ok {
 			continue
 		}
-		c := &a.changes[i]
-		*c = change{stream: g.stream, source: source, decode: a.folder.decodings, from: event.NoStream, to: event.NoStream, lone: true}
-		bases[i] = c
 		_, ahead := a.ahead[g.stream]
-		if held, ok := a.states.Get(g.stream); ok {
-			c.state, c.loaded, c.from, c.to = held.state, true, held.revision, held.revision
-		} else if g.arrivals[0].Revision == 0 && !ahead {
-			if err := c.load(); err != nil {
+		switch s := a.held.streams[g.stream]; {
+		case s != nil:
+			bases[i] = s
+		case g.arrivals[0].Revision == 0 && !ahead:
+			if err := a.base(bases, i, row.State{Stream: g.stream, Revision: event.NoStream}, source); err != nil {
 				return nil, err
 			}
-		} else {
+		default:
 			missing, at = append(missing, g.stream), append(at, i)
 		}
 	}
@@ -71,28 +75,76 @@ func (a *assembler) bases(ctx context.Context, groups []*group) ([]*change, erro
 		return nil, err
 	}
 	for k, st := range states {
-		c := bases[at[k]]
-		c.saved, c.from, c.to = st.Data, st.Revision, st.Revision
-		if err := c.load(); err != nil {
-			c.parked = &row.Parked{Stream: c.stream, Revision: c.to + 1, Reason: fmt.Sprintf("its state in %s: %v", a.gen, err)}
+		source, _ := a.view.Source(st.Stream)
+		if err := a.base(bases, at[k], st, source); err != nil {
+			bases[at[k]].parked = &row.Parked{Stream: st.Stream, Revision: st.Revision + 1, Reason: fmt.Sprintf("its state in %s: %v", a.gen, err)}
 		}
 	}
 	return bases, nil
 }
 
-// fold brings a stream to its newest state, and tells what it contributed before.
-func (a *assembler) fold(ctx context.Context, c *change, arrivals []arrival) error {
-	base := *c
-	if !c.foldAll(arrivals) {
-		*c = base
-		if err := a.folder.foldStream(ctx, c, arrivals); err != nil {
+// base holds a stream in a state that has landed. One whose state cannot be read is not held.
+func (a *assembler) base(bases []*folding, i int, st row.State, source *view.Source) error {
+	c := &change{source: source, saved: st.Data}
+	err := c.load()
+	bases[i] = newFolding(st.Stream, source, c.state, st.Revision)
+	if err == nil {
+		a.held.add(bases[i])
+	}
+	return err
+}
+
+// fold brings a stream to its newest state.
+func (a *assembler) fold(ctx context.Context, s *folding, arrivals []arrival) error {
+	if !s.fold(arrivals) {
+		c := change{stream: s.stream, source: s.source, decode: a.folder.decodings, loaded: true, lone: true, state: s.state, from: s.revision, to: s.revision}
+		if err := a.folder.foldStream(ctx, &c, arrivals); err != nil {
+			return err
+		}
+		s.state, s.revision, s.healed, s.parked = c.state, c.to, s.healed || c.healed, c.parked
+	}
+	largest := 0
+	for i := range arrivals {
+		largest = max(largest, len(arrivals[i].Data))
+	}
+	a.held.touch(s, largest)
+	return nil
+}
+
+// gather makes rows of streams, and reads what it takes to place them. It changes nothing that repeating it would mind.
+func (a *assembler) gather(ctx context.Context, due []*folding) ([]*change, error) {
+	a.changes = slices.Grow(a.changes[:0], len(due))[:len(due)]
+	var changes []*change
+	for i, s := range due {
+		c := &a.changes[i]
+		if *c = s.change(a.folder.decodings); c.to > c.from {
+			if err := a.yield(ctx, c, s.base); err != nil {
+				return nil, err
+			}
+		}
+		if c.to > c.from || c.parked != nil {
+			changes = append(changes, c)
+		}
+	}
+	changes, err := a.ensure(ctx, changes)
+	if err != nil {
+		return nil, err
+	}
+	return changes, a.load(ctx, a.needed(changes))
+}
+
+// yield makes the rows of a stream in its newest state, or in the last of which the view's code can make some, and those that it had
+// in the state that landed before.
+func (a *assembler) yield(ctx context.Context, c *change, base any) error {
+	if c.yield() != nil {
+		if err := a.refold(ctx, c, base); err != nil {
 			return err
 		}
 	}
-	if c.from == event.NoStream || c.to == c.from || !c.changed {
+	if c.from == event.NoStream || !c.changed || c.to == c.from {
 		return nil
 	}
-	before := &change{stream: c.stream, source: c.source, state: base.state, to: c.from, changed: true}
+	before := &change{stream: c.stream, source: c.source, state: base, to: c.from, changed: true}
 	if err := before.yield(); err != nil {
 		return &errUncomposable{fmt.Errorf("rows of %s at revision %d, which there have been: %w", c.stream, c.from, err)}
 	}
@@ -101,28 +153,23 @@ func (a *assembler) fold(ctx context.Context, c *change, arrivals []arrival) err
 	return nil
 }
 
-// foldAll folds events that need no care. When it reports false the change is spoilt.
-func (c *change) foldAll(arrivals []arrival) (done bool) {
-	before := c.state
-	defer func() {
-		if recover() != nil {
-			done = false
+// refold finds out at which event the view's code began to fail, of those since the state that landed before.
+func (a *assembler) refold(ctx context.Context, c *change, base any) error {
+	var arrivals []arrival
+	for e, err := range a.folder.log.ReadStream(ctx, c.stream, c.from+1) {
+		if err != nil {
+			return fmt.Errorf("read %s again: %w", c.stream, err)
 		}
-	}()
-	for i := range arrivals {
-		e := &arrivals[i]
-		if e.Revision <= c.to {
-			continue
+		if e.Revision > c.to {
+			break
 		}
-		if e.Revision != c.to+1 || e.decoded == nil {
-			return false
-		}
-		c.state, c.to, c.changed = c.source.Fold(c.state, e.decoded), e.Revision, true
+		arrivals = append(arrivals, arrival{Recorded: e})
 	}
-	if c.from >= 0 && c.source.Still(before, c.state) {
-		c.changed = false
+	if len(arrivals) == 0 {
+		return fmt.Errorf("read %s again: the store has it no more", c.stream)
 	}
-	return c.yield() == nil
+	c.state, c.to, c.rows, c.shared = base, c.from, nil, row.Part{}
+	return a.folder.foldStream(ctx, c, arrivals)
 }
 
 // ensure adds whole streams from the store that documents refer to and that have not landed, so that no document is ever half
@@ -208,7 +255,7 @@ func (a *assembler) fetch(ctx context.Context, stream string) (*change, error) {
 		if c.parked != nil {
 			return nil
 		}
-		return a.fold(ctx, c, arrivals)
+		return a.folder.foldStream(ctx, c, arrivals)
 	})
 	if err != nil || c.to == event.NoStream && c.parked == nil {
 		return nil, err
@@ -313,6 +360,10 @@ func (a *assembler) place(changes []*change) {
 		}
 		a.keep(c)
 	}
+	for _, s := range a.leaving {
+		a.held.remove(s)
+	}
+	a.leaving = nil
 }
 
 // share makes a stream's shared part known.
@@ -403,15 +454,17 @@ func (a *assembler) keep(c *change) {
 	} else if c.healed {
 		a.unparked = append(a.unparked, c.stream)
 	}
+	if s := a.held.streams[c.stream]; s != nil {
+		s.state, s.revision, s.base, s.landed, s.healed, s.parked = c.state, c.to, c.state, c.to, false, nil
+	} else if c.to > c.from {
+		a.held.add(newFolding(c.stream, c.source, c.state, c.to))
+	}
 	if c.to == c.from {
 		return
 	}
 	from := len(a.saved)
 	a.saved = c.source.AppendSaved(a.saved, c.state)
 	a.batch.States = append(a.batch.States, row.State{Stream: c.stream, Revision: c.to, Data: a.saved[from:len(a.saved):len(a.saved)]})
-	if c.from >= 0 || c.source.Shares() {
-		a.states.Add(c.stream, cachedState{state: c.state, revision: c.to})
-	}
 	if c.healed && c.from == event.NoStream {
 		a.ahead[c.stream] = c.to
 	}

@@ -12,12 +12,12 @@ import (
 	"jangbu/domain/event"
 )
 
-// chunk is a stretch of the log, and what is to be landed now: of this stretch, or held back before.
+// chunk is a stretch of the log: its events that concern any of the views.
 type chunk struct {
 	groups []*group
 	events int64
 	end    event.Position
-	last   event.Recorded // of those read so far that concern any of the views
+	last   event.Recorded // the last of those read so far
 }
 
 // pass reads the log once for all builds, from where each stands to the log's present end. When ctx ends, or the log cannot be
@@ -73,22 +73,20 @@ func (r *Replay) gracefully(ctx context.Context) (context.Context, context.Cance
 }
 
 // read cuts the log into chunks for all builds, from the earliest checkpoint among them to the end of the log or of ctx. Events
-// are decoded here, once for all views. Where all builds are assembled, events are held back in a window; it is empty after the last
-// chunk.
+// are decoded here, once for all views.
 func (r *Replay) read(ctx, landing context.Context, builds []*build) error {
 	defer func() {
 		for _, b := range builds {
 			close(b.chunks)
 		}
 	}()
-	from, held := builds[0].at, true
+	from := builds[0].at
 	for _, b := range builds {
 		if b.at.Compare(from) < 0 {
 			from = b.at
 		}
-		held = held && b.assembler != nil
 	}
-	cut := &cutter{categories: categories(builds), window: newWindow(r.windowEvents, windowBytes), held: held, events: r.chunkEvents}
+	cut := &cutter{sources: sources(builds), groups: map[string]*group{}, events: r.chunkEvents}
 	send := func(c chunk) error {
 		for _, b := range builds {
 			select {
@@ -113,7 +111,7 @@ func (r *Replay) read(ctx, landing context.Context, builds []*build) error {
 			break
 		}
 	}
-	for cut.more() {
+	if cut.more() {
 		if err := send(cut.cut()); err != nil {
 			return err
 		}

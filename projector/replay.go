@@ -47,19 +47,16 @@ type Replay struct {
 	slots   chan struct{} // one for each view that works
 	chunks  atomic.Int64  // landed
 
-	chunkEvents  int           // of the log, that land at once
-	windowEvents int           // of the log, that are held back while generations are assembled
-	cacheStates  int           // of streams, that each view's applier remembers
-	remember     int           // parts and sums of documents, that each view's assembler remembers, once or twice as many
-	putDocs      int           // documents, that an assembler writes at once
-	bulk         int           // parts, of a document that an assembler does not remember
-	grace        time.Duration // for landing what has been read, when the replay is to end
-	hurried      atomic.Bool   // it is to end: no use in waiting for what is away
-	renewEvery   time.Duration
-	settleFor    time.Duration // how long a document must differ in one way under traffic to be drift
-	maxSuspects  int           // documents that may differ before they are settled
-	now          func() time.Time
-	sleep        func(context.Context, time.Duration) error
+	chunkEvents int           // of the log, that land at once
+	cacheStates int           // of streams, that each view's applier remembers
+	room        room          // of each view's assembler
+	grace       time.Duration // for landing what has been read, when the replay is to end
+	hurried     atomic.Bool   // it is to end: no use in waiting for what is away
+	renewEvery  time.Duration
+	settleFor   time.Duration // how long a document must differ in one way under traffic to be drift
+	maxSuspects int           // documents that may differ before they are settled
+	now         func() time.Time
+	sleep       func(context.Context, time.Duration) error
 }
 
 // ReplayConfig is what a Replay may be told. Zero fields get the defaults named here.
@@ -111,18 +108,13 @@ type Result struct {
 }
 
 const (
-	chunkEvents  = 4096
-	chunkBytes   = 8 << 20
-	windowEvents = 12288
-	windowBytes  = 16 << 20
-	cacheStates  = 5000
-	remember     = 32768
-	putDocs      = 1000
-	bulk         = 500
-	grace        = 20 * time.Second
-	renewLease   = 3 * time.Second
-	settleFor    = 10 * time.Second
-	maxSuspects  = 10000
+	chunkEvents = 4096
+	chunkBytes  = 8 << 20
+	cacheStates = 5000
+	grace       = 20 * time.Second
+	renewLease  = 3 * time.Second
+	settleFor   = 10 * time.Second
+	maxSuspects = 10000
 )
 
 // NewReplay returns a Replay, for one Run, Rollback or Audit.
@@ -141,7 +133,8 @@ func NewReplay(model Model, log Log, cfg ReplayConfig) *Replay {
 	}
 	r := &Replay{
 		model: model, log: log, cfg: cfg, token: cfg.NewID().String(), slots: make(chan struct{}, cfg.Workers),
-		chunkEvents: chunkEvents, windowEvents: windowEvents, cacheStates: cacheStates, remember: remember, putDocs: putDocs, bulk: bulk, grace: grace,
+		chunkEvents: chunkEvents, cacheStates: cacheStates, grace: grace,
+		room:       room{hold: 4096, remember: 32768, bulk: 500, putDocs: 1000},
 		renewEvery: renewLease, settleFor: settleFor, maxSuspects: maxSuspects,
 		now: time.Now, sleep: sleep,
 	}

@@ -203,8 +203,8 @@ func (s *shop) newReplay(model faultyModel) *Replay {
 	log := &faults{}
 	log.outages.Store(2)
 	replay := NewReplay(model, faultyLog{s.log, log}, ReplayConfig{Builder: model.builder, Patience: time.Minute})
-	replay.chunkEvents, replay.windowEvents = 1+rand.IntN(50), rand.IntN(100) // so that there is something to resume, to hold back,
-	replay.cacheStates, replay.remember = 1+rand.IntN(20), 1+rand.IntN(20)    // and to forget
+	replay.chunkEvents, replay.room.hold = 1+rand.IntN(50), rand.IntN(30)       // so that there is something to resume, to hold back,
+	replay.cacheStates, replay.room.remember = 1+rand.IntN(20), 1+rand.IntN(20) // and to forget
 	return replay
 }
 

@@ -50,7 +50,7 @@ func (s *site) replay(model faultyModel) *Replay { return s.replayOf(model, s.lo
 
 func (s *site) replayOf(model faultyModel, log Log) *Replay {
 	r := NewReplay(model, log, ReplayConfig{Builder: model.builder, Patience: time.Minute})
-	r.chunkEvents, r.windowEvents, r.remember = 10, 30, 4
+	r.chunkEvents, r.room.hold, r.room.remember = 10, 8, 4
 	return r
 }
 

@@ -7,77 +7,64 @@ import (
 	"strings"
 	"testing"
 
-	"jangbu/domain/event"
 	"jangbu/query/view"
 	"jangbu/test/history"
 )
 
-func waiting(stream string, revision int64, bytes int) arrival {
-	return arrival{Recorded: event.Recorded{Stream: stream, Revision: revision, Data: make([]byte, bytes)}}
+func told(folded []*folding) string {
+	var names []string
+	for _, f := range folded {
+		names = append(names, f.stream)
+	}
+	return strings.Join(names, " ")
 }
 
-func told(groups []*group) string {
-	var all []string
-	for _, g := range groups {
-		text := g.stream
-		for _, a := range g.arrivals {
-			text += fmt.Sprint(" ", a.Revision)
-		}
-		all = append(all, text)
+// TestHolding: the streams that rested longest leave, so many that there is room again, by number or by size.
+func TestHolding(t *testing.T) {
+	h := newHolding(4, 100)
+	add := func(name string, bytes int) *folding {
+		f := newFolding(name, nil, nil, 0)
+		h.add(f)
+		h.touch(f, bytes)
+		return f
 	}
-	return strings.Join(all, ", ")
-}
-
-// TestWindow: the streams that rested longest leave, with all that is held of them; prompt ones at once.
-func TestWindow(t *testing.T) {
-	w := newWindow(5, 1000)
-	w.add(waiting("a", 0, 10), false)
-	w.add(waiting("b", 0, 10), false)
-	w.add(waiting("m", 0, 10), true)
-	w.add(waiting("a", 1, 10), false)
-	w.add(waiting("m", 1, 10), true)
-	if w.full() {
-		t.Error("full with 5 events")
+	a := add("a", 10)
+	for _, name := range []string{"b", "c", "d"} {
+		add(name, 10)
 	}
-	w.add(waiting("c", 0, 10), false)
-	if !w.full() {
-		t.Error("not full with 6 events")
+	h.touch(a, 5)
+	if got := told(h.leaving()); got != "" || h.bytes != 40 {
+		t.Errorf("%q leave of four, of %d bytes", got, h.bytes)
 	}
-	for _, want := range []string{"m 0 1, b 0", "a 0 1, c 0", ""} {
-		if got := told(w.release(3, 1000)); got != want {
-			t.Errorf("released %q, want %q", got, want)
-		}
+	e := add("e", 10)
+	leaving := h.leaving()
+	if got := told(leaving); got != "b c" {
+		t.Errorf("%q leave of five, want b c", got)
 	}
-	if w.events != 0 || w.bytes != 0 || len(w.streams) != 0 {
-		t.Errorf("left: %+v", w)
+	for _, f := range leaving {
+		h.remove(f)
 	}
-}
-
-// TestWindowBounds: bytes count as events do, and what is released is no more than it takes.
-func TestWindowBounds(t *testing.T) {
-	w := newWindow(100, 50)
-	for i := range 6 {
-		w.add(waiting(fmt.Sprint(i), 0, 10), false)
+	h.touch(e, 90)
+	if got := told(h.leaving()); got != "d a e" || h.bytes != 110 {
+		t.Errorf("%q leave of %d bytes, want d a e", got, h.bytes)
 	}
-	if !w.full() {
-		t.Error("not full with 60 bytes of 50")
-	}
-	if got := told(w.release(100, 15)); got != "0 0, 1 0" || w.full() {
-		t.Errorf("released %q", got)
+	if got := told(h.longest(1, 0)); got != "d" {
+		t.Errorf("%q rested longest, want d", got)
 	}
 }
 
-// TestCutter: whatever the bounds, each event leaves once, a stream's in their order, and never is more held than the window and a
-// chunk have room for.
+// TestCutter: whatever the size of the chunks, each event leaves once, a stream's in their order.
 func TestCutter(t *testing.T) {
 	history.Seeds(t, 50, func(t *testing.T, r *rand.Rand) {
 		h := history.Random(t, r, 200)
 		b := &build{view: view.All()[r.IntN(len(view.All()))]}
-		k := &cutter{categories: categories([]*build{b}), window: newWindow(r.IntN(60), 1+r.IntN(5000)), held: r.IntN(4) > 0, events: 1 + r.IntN(30)}
+		k := &cutter{sources: sources([]*build{b}), groups: map[string]*group{}, events: 1 + r.IntN(30)}
 		next, events := map[string]int64{}, int64(0)
 		take := func(c chunk) {
 			events += c.events
+			wanted := 0
 			for _, g := range c.groups {
+				wanted += len(g.arrivals)
 				for _, a := range g.arrivals {
 					if a.Stream != g.stream || a.Revision != next[a.Stream] {
 						t.Fatalf("%s@%d left when %d was due", a.Stream, a.Revision, next[a.Stream])
@@ -85,16 +72,16 @@ func TestCutter(t *testing.T) {
 					next[a.Stream]++
 				}
 			}
+			if wanted > k.events {
+				t.Fatalf("%d events in a chunk of %d", wanted, k.events)
+			}
 		}
 		for _, e := range h.Events() {
 			if k.add(e) {
 				take(k.cut())
 			}
-			if k.window.events > k.window.maxEvents+8*k.events {
-				t.Fatalf("%d events are held", k.window.events)
-			}
 		}
-		for k.more() {
+		if k.more() {
 			take(k.cut())
 		}
 		for _, e := range h.Events() {
