@@ -18,82 +18,122 @@ import (
 	"jangbu/test/shopgen"
 )
 
-// BenchmarkVisible posts 200 orders a second to jangbu dev, for ten seconds, and measures from the answer of each POST until a
-// GET with its Consistency-Token answers. The CPU time of jangbu dev is by order, its start included.
+// BenchmarkVisible posts 200 commands a second to jangbu dev, for ten seconds, and measures from the answer of each POST until a
+// GET with its Consistency-Token answers: commands that cause one event each, and orders, each of which fulfilment sees through to where it is
+// confirmed, beside the next ones. The CPU time of jangbu dev is by command, its start included.
 func BenchmarkVisible(b *testing.B) {
-	dev := program.AsProcess(b, "dev", "--data", b.TempDir(), "--http", "0", "--eventstore", "0", "--aws", "0", "--redis", "0", "--log-level", "warn")
-	url := dev.Ready(b)
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256}}
-	post := func(path, body string) (token string, err error) {
-		response, err := client.Post(url+path, "application/json", strings.NewReader(body))
-		if err != nil {
-			return "", err
-		}
-		defer response.Body.Close()
-		if response.StatusCode != http.StatusCreated {
-			return "", fmt.Errorf("POST %s: %s", path, response.Status)
-		}
-		return response.Header.Get("Consistency-Token"), nil
-	}
-	see := func(path, token string) error {
-		request, err := http.NewRequest(http.MethodGet, url+path, nil)
-		if err != nil {
-			return err
-		}
-		request.Header.Set("Consistency-Token", token)
-		request.Header.Set("Prefer", "wait=30")
-		response, err := client.Do(request)
-		if err != nil {
-			return err
-		}
-		defer response.Body.Close()
-		if response.StatusCode != http.StatusOK {
-			return fmt.Errorf("GET %s: %s", path, response.Status)
-		}
-		return nil
-	}
 	const of = 50 // members, and products
-	for i := range of {
-		_, err := post("/members", fmt.Sprintf(`{"id":"m%d","name":"Mina"}`, i))
-		must(b, err)
-		_, err = post("/products", fmt.Sprintf(`{"id":"p%d","name":"Pen","category":"Pens","price":1,"currency":"USD"}`, i))
-		must(b, err)
+	member := func(n int) string { return fmt.Sprintf("/members/m%d", n%of) }
+	product := func(n int) string { return fmt.Sprintf("/products/p%d", n%of) }
+	commands := map[string]func(n int) (path, body, get string){
+		"changes": func(n int) (path, body, get string) {
+			switch n % 3 {
+			case 0:
+				return member(n/3) + "/rename", fmt.Sprintf(`{"name":"Mina %d"}`, n), member(n / 3)
+			case 1:
+				return product(n/3) + "/reprice", fmt.Sprintf(`{"price":%d}`, 2+n), product(n / 3)
+			}
+			return product(n/3) + "/restock", `{"quantity":1}`, product(n / 3)
+		},
+		"orders": func(n int) (path, body, get string) {
+			id := fmt.Sprintf("o%d", n)
+			return "/orders", fmt.Sprintf(`{"id":%q,"member_id":"m%d","lines":[{"product_id":"p%d","quantity":1}]}`, id, n%of, n/of%of), "/orders/" + id
+		},
 	}
-	order := 0
-	for b.Loop() {
-		var mu sync.Mutex
-		var running sync.WaitGroup
-		var posts, visible []time.Duration
-		ticker := time.NewTicker(time.Second / 200)
-		for range 2000 {
-			<-ticker.C
-			order++
-			id, m, p := fmt.Sprintf("o%d", order), order%of, order/of%of
-			running.Go(func() {
-				began := time.Now()
-				token, err := post("/orders", fmt.Sprintf(`{"id":%q,"member_id":"m%d","lines":[{"product_id":"p%d","quantity":1}]}`, id, m, p))
-				accepted := time.Now()
-				if err == nil {
-					err = see("/orders/"+id, token)
+	for _, kind := range []string{"changes", "orders"} {
+		b.Run(kind, func(b *testing.B) {
+			dev := program.AsProcess(b, "dev", "--data", b.TempDir(), "--http", "0", "--eventstore", "0", "--aws", "0", "--redis", "0", "--log-level", "warn")
+			shop := &client200{url: dev.Ready(b), http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256}}}
+			for n := range of {
+				for path, body := range map[string]string{
+					"/members":  fmt.Sprintf(`{"id":"m%d","name":"Mina"}`, n),
+					"/products": fmt.Sprintf(`{"id":"p%d","name":"Pen","category":"Pens","price":1,"currency":"USD"}`, n),
+				} {
+					_, err := shop.post(path, body)
+					must(b, err)
 				}
-				if err != nil {
-					b.Error(err)
-					return
-				}
-				mu.Lock()
-				defer mu.Unlock()
-				posts, visible = append(posts, accepted.Sub(began)), append(visible, time.Since(accepted))
-			})
-		}
-		running.Wait()
-		ticker.Stop()
-		b.ReportMetric(percentile(posts, 50), "post-p50-µs")
-		b.ReportMetric(percentile(visible, 50), "p50-µs")
-		b.ReportMetric(percentile(visible, 99), "p99-µs")
-		b.ReportMetric(percentile(visible, 99.9), "p99.9-µs")
+				_, err := shop.post(product(n)+"/restock", `{"quantity":100000}`)
+				must(b, err)
+			}
+			n := 0
+			for b.Loop() {
+				n = shop.measure(b, n, commands[kind])
+			}
+			dev.Stop(b)
+			b.ReportMetric(micros(dev)/float64(n), "µs-dev")
+		})
 	}
-	dev.Stop(b)
-	b.ReportMetric(micros(dev)/float64(order), "µs-dev")
+}
+
+// client200 is a client that sends 200 commands a second.
+type client200 struct {
+	url  string
+	http *http.Client
+}
+
+func (c *client200) post(path, body string) (token string, err error) {
+	response, err := c.http.Post(c.url+path, "application/json", strings.NewReader(body))
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close()
+	if response.StatusCode/100 != 2 {
+		return "", fmt.Errorf("POST %s: %s", path, response.Status)
+	}
+	return response.Header.Get("Consistency-Token"), nil
+}
+
+func (c *client200) see(path, token string) error {
+	request, err := http.NewRequest(http.MethodGet, c.url+path, nil)
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Consistency-Token", token)
+	request.Header.Set("Prefer", "wait=30")
+	response, err := c.http.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("GET %s: %s", path, response.Status)
+	}
+	return nil
+}
+
+// measure sends 2,000 commands, numbered from n, and returns the number that comes next.
+func (c *client200) measure(b *testing.B, n int, command func(n int) (path, body, get string)) int {
+	var mu sync.Mutex
+	var running sync.WaitGroup
+	var posts, visible []time.Duration
+	ticker := time.NewTicker(time.Second / 200)
+	defer ticker.Stop()
+	for range 2000 {
+		<-ticker.C
+		path, body, get := command(n)
+		n++
+		running.Go(func() {
+			began := time.Now()
+			token, err := c.post(path, body)
+			accepted := time.Now()
+			if err == nil {
+				err = c.see(get, token)
+			}
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			posts, visible = append(posts, accepted.Sub(began)), append(visible, time.Since(accepted))
+		})
+	}
+	running.Wait()
+	b.ReportMetric(percentile(posts, 50), "post-p50-µs")
+	b.ReportMetric(percentile(visible, 50), "p50-µs")
+	b.ReportMetric(percentile(visible, 99), "p99-µs")
+	b.ReportMetric(percentile(visible, 99.9), "p99.9-µs")
+	return n
 }
 
 // BenchmarkLive appends a shop to the log as fast as it can, while a projector lands it through relay, SNS and SQS in a real Redis,
