@@ -1,5 +1,5 @@
 // Package domaintest is what the tests of every aggregate share: golden files that pin the JSON of each event version
-// for ever, and the check of a decision against what was expected.
+// for ever, the fold of events, and the check of a decision against what was expected.
 package domaintest
 
 import (
@@ -56,6 +56,15 @@ func indent(t *testing.T, data []byte) []byte {
 		t.Fatal(err)
 	}
 	return bytes.TrimSpace(out.Bytes())
+}
+
+// Fold is the state that events add up to.
+func Fold[S any](apply func(S, any) S, events []any) S {
+	var s S
+	for _, e := range events {
+		s = apply(s, e)
+	}
+	return s
 }
 
 // Case is one given/when/then: the events of a stream, and what a command then causes.

@@ -148,13 +148,7 @@ func TestDecide(t *testing.T) {
 	})
 }
 
-func fold(events []any) State {
-	var s State
-	for _, e := range events {
-		s = Apply(s, e)
-	}
-	return s
-}
+func fold(events []any) State { return domaintest.Fold(Apply, events) }
 
 func TestGolden(t *testing.T) {
 	domaintest.Golden(t, Codec, map[string]any{
