@@ -1,6 +1,7 @@
 package fulfilment
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -40,11 +41,11 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	setDefault(&c.PayWithin, DefaultPayWithin)
-	setDefault(&c.Workers, DefaultWorkers)
-	setDefault(&c.Margin, DefaultMargin)
-	setDefault(&c.RetryFirst, DefaultRetryFirst)
-	setDefault(&c.RetryMost, DefaultRetryMost)
+	c.PayWithin = cmp.Or(c.PayWithin, DefaultPayWithin)
+	c.Workers = cmp.Or(c.Workers, DefaultWorkers)
+	c.Margin = cmp.Or(c.Margin, DefaultMargin)
+	c.RetryFirst = cmp.Or(c.RetryFirst, DefaultRetryFirst)
+	c.RetryMost = cmp.Or(c.RetryMost, DefaultRetryMost)
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -55,12 +56,6 @@ func (c Config) withDefaults() Config {
 		c.Logger = slog.Default()
 	}
 	return c
-}
-
-func setDefault[T comparable](field *T, value T) {
-	if *field == *new(T) {
-		*field = value
-	}
 }
 
 // The names under which a manager reports.
