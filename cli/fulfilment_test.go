@@ -13,7 +13,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"jangbu/command/fulfilment"
+	"jangbu/domain/event"
 	"jangbu/domain/order"
 	"jangbu/infra/eventstore"
 	"jangbu/infra/gateway/simulator"
@@ -113,9 +116,14 @@ func TestDevFulfils(t *testing.T) {
 	postJSON(t, url+"/orders/good/ship", `{"carrier":"Post"}`)
 	postJSON(t, url+"/orders/good/return", `{"restock":true}`)
 	awaitOrder(t, store, "good", func(s order.State) bool { return s.Captured && s.Returns[0].Refunded && s.Returns[0].Restocked })
+	odd := []event.Proposed{{ID: uuid.New(), Type: "order.teleported.v1", Data: []byte(`{}`)}}
+	if _, err := store.Append(t.Context(), "order-odd", event.NoStream, odd); err != nil {
+		t.Fatal(err)
+	}
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		names, red := checksOf(t, url)
-		if strings.Contains(red, "gateway: ") && strings.Contains(red, "the amount 107 is not taken") {
+		if strings.Contains(red, "gateway: ") && strings.Contains(red, "the amount 107 is not taken") &&
+			strings.Contains(red, "fulfilment orders: order odd has been stuck since ") {
 			for _, loop := range fulfilment.Loops() {
 				if !slices.Contains(names, loop) {
 					t.Errorf("/readyz does not know %s: %v", loop, names)

@@ -104,6 +104,7 @@ func printed[T any](t *testing.T, code int, args ...string) (v T, stderr string)
 	return v, stderr
 }
 
+// viewsNow is what views prints of the views.
 func viewsNow(t *testing.T) map[string]viewStatus {
 	t.Helper()
 	all, _ := printed[[]viewStatus](t, 0, "views")
@@ -111,5 +112,17 @@ func viewsNow(t *testing.T) map[string]viewStatus {
 	for _, s := range all {
 		byName[s.View] = s
 	}
+	delete(byName, fulfilmentQueue)
 	return byName
+}
+
+// fulfilmentNow is what views prints of fulfilment, which is its last line.
+func fulfilmentNow(t *testing.T) fulfilmentStatus {
+	t.Helper()
+	all, stderr := printed[[]fulfilmentStatus](t, 0, "views")
+	last := all[len(all)-1]
+	if last.View != fulfilmentQueue || stderr != "" {
+		t.Errorf("the last line is %+v, stderr %s", last, stderr)
+	}
+	return last
 }

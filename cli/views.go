@@ -24,7 +24,7 @@ type viewsMode struct {
 // Help is the detailed help.
 func (viewsMode) Help() string {
 	return `
-A line a view:
+A line a view, and one for fulfilment:
 
 GENERATION, VERSION: its live generation, and the version of the view's code that built it. DOCUMENTS: how many it has. VERIFIED UP TO: the position of the log up to which it is known to hold everything.
 
@@ -35,6 +35,8 @@ QUEUE: messages that wait, and that a projector holds. DEAD: those in the dead-l
 PARKED: streams with an event that the view's code cannot land (jangbu parked list). HEALED: events that no message had brought and the sweep landed from the log.
 
 STATUS: ok, or what is wrong. Building: a GET answers 503 until the first generation is whole. Silent: messages bring the view nothing any more; see that its queue is subscribed (jangbu provision) and that a projector runs. Stalled: the log goes on, and the verified position has not for 30 seconds. Version 1, code 2: the live generation was built by other code than this (jangbu replay). That a part of the generation is gone, or may be: a node of the Redis Cluster lost data, and a projector builds the view anew.
+
+Of fulfilment, VERIFIED UP TO is the position of the log up to which each order has been dealt with, or put into its schedule; LAG counts the later events of orders. Its STATUS is stalled when such an event is older than 30 seconds: see that jangbu fulfilment runs. Not run yet: there are orders, and none has been looked at. No queue yet: jangbu provision makes it, and jangbu fulfilment when it starts. What has no meaning for it is "-", and not in the JSON. Its dead letters: jangbu dlq list fulfilment.
 
 The exit code is 0 whatever the status is, unless the event store or Redis cannot be read: for a check, ask jangbu health of a projector.
 
@@ -56,7 +58,12 @@ func (m *viewsMode) Run(ctx context.Context, a *app) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeBoth()) }()
-	o := &observer{store: store, model: model, limit: maxLag}
+	due, err := m.openSchedule(m.shopFlags)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, due.Close()) }()
+	o := &observer{store: store, model: model, due: due, limit: maxLag}
 	b, noBus := m.busFlags.open(ctx, m.shopFlags)
 	if noBus == nil {
 		defer b.Close()
@@ -76,7 +83,7 @@ func (m *viewsMode) Run(ctx context.Context, a *app) (err error) {
 }
 
 // look looks once, and words what goes wrong.
-func (m *viewsMode) look(ctx context.Context, o *observer, noBus error) (all []viewStatus, note string, err error) {
+func (m *viewsMode) look(ctx context.Context, o *observer, noBus error) (all []statusLine, note string, err error) {
 	all, missing, err := o.look(ctx)
 	if err != nil {
 		return nil, "", fmt.Errorf("%w; see that Redis runs at --redis-url and the event store at --eventstore-url", err)
@@ -127,7 +134,7 @@ func (m *viewsMode) watch(ctx context.Context, a *app, o *observer, noBus error)
 }
 
 // print writes one look, in one piece.
-func (m *viewsMode) print(a *app, all []viewStatus, note string) error {
+func (m *viewsMode) print(a *app, all []statusLine, note string) error {
 	if m.JSON {
 		return json.NewEncoder(a.stdout).Encode(all)
 	}
@@ -144,7 +151,7 @@ func (m *viewsMode) print(a *app, all []viewStatus, note string) error {
 	}
 	text := block.String()
 	if terminal {
-		text = redden(text, func(line int) bool { return line > 0 && all[line-1].Status != statusOK })
+		text = redden(text, func(line int) bool { return line > 0 && !all[line-1].well() })
 	}
 	if note != "" {
 		text += note + "\n"

@@ -3,11 +3,18 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+
+	"jangbu/domain/event"
 	"jangbu/domain/order"
+	"jangbu/domain/product"
+	"jangbu/projector"
 	"jangbu/query/row"
 	"jangbu/query/view"
 	"jangbu/test/servers"
@@ -53,6 +60,83 @@ func TestViews(t *testing.T) {
 	}
 }
 
+func TestViewsOfFulfilment(t *testing.T) {
+	s := newOpsShop(t)
+	due, err := redisFlags{RedisURL: os.Getenv("REDIS_URL")}.openSchedule(shopFlags{Topic: "jangbu"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer due.Close()
+	mustRun(t, "provision")
+	if f := fulfilmentNow(t); f.Status != statusOK || f.Position != "0/0" || f.LagEvents != 0 || f.Queue == nil {
+		t.Errorf("in an empty shop it is %+v", f)
+	}
+	s.open(t)
+	s.send(t, "jangbu-fulfilment", "a message")
+	s.send(t, "jangbu-fulfilment-dlq", "a dead one")
+	if f := fulfilmentNow(t); f.Status != "not run yet" || f.LagEvents != 3 || f.LagSeconds < 0 || f.LagSeconds > 600 || *f.Queue != (queueStatus{Waiting: 1, Dead: 1}) {
+		t.Errorf("with three events of orders it is %+v, queue %+v", f, f.Queue)
+	}
+	head, err := s.Store.Head(t.Context())
+	if err == nil {
+		_, err = due.Advance(t.Context(), event.Position{}, head.Position)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f := fulfilmentNow(t); f.Status != statusOK || f.LagEvents != 0 || f.Position != head.Position.String() {
+		t.Errorf("when it has dealt with all, it is %+v", f)
+	}
+	s.add(t, "order-3", placedOrder())
+	s.add(t, "product-P", product.Discontinued{})
+	if f := fulfilmentNow(t); f.Status != statusOK || f.LagEvents != 1 {
+		t.Errorf("with one more order it is %+v", f)
+	}
+	table := mustRun(t, "views")
+	lines := strings.Split(strings.TrimSpace(table), "\n")
+	last := strings.Fields(lines[len(lines)-1])
+	if got := strings.Join(slices.Delete(last, 6, 7), " "); got != "fulfilment - - - "+head.Position.String()+" 1 1 + 0 1 - - ok" {
+		t.Errorf("the last line is %q of\n%s", got, table)
+	}
+
+	queue := "jangbu-fulfilment"
+	found, err := s.sqs.GetQueueUrl(t.Context(), &sqs.GetQueueUrlInput{QueueName: &queue})
+	if err == nil {
+		_, err = s.sqs.DeleteQueue(t.Context(), &sqs.DeleteQueueInput{QueueUrl: found.QueueUrl})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f := fulfilmentNow(t); f.Status != "no queue yet" || f.Queue != nil || f.LagEvents != 1 {
+		t.Errorf("without a queue it is %+v", f)
+	}
+}
+
+func TestStatusOfFulfilment(t *testing.T) {
+	now := time.Date(2026, 3, 4, 20, 15, 0, 0, time.Local)
+	ago := func(d time.Duration) projector.Lag { return projector.Lag{Events: 3, Since: now.Add(-d)} }
+	at := event.Position{Commit: 7, Prepare: 7}
+	for name, tt := range map[string]struct {
+		at   event.Position
+		lag  projector.Lag
+		want string
+	}{
+		"well":            {at, projector.Lag{}, "ok"},
+		"a little behind": {at, ago(30 * time.Second), "ok"},
+		"stalled":         {at, ago(31 * time.Second), "stalled since 20:14:29"},
+		"never run":       {event.Position{}, ago(time.Hour), "not run yet"},
+		"nothing to do":   {event.Position{}, projector.Lag{}, "ok"},
+	} {
+		if got := statusOfFulfilment(tt.at, tt.lag, now); got != tt.want {
+			t.Errorf("%s: %q, want %q", name, got, tt.want)
+		}
+	}
+	s := fulfilmentStatus{reading{Status: "not run yet"}}
+	if s.wrong("no queue yet"); s.Status != "not run yet, no queue yet" {
+		t.Errorf("both: %q", s.Status)
+	}
+}
+
 func versionOf(name string) int {
 	v, _ := view.Named(name)
 	return v.Version
@@ -68,7 +152,7 @@ func TestViewsWithoutQueues(t *testing.T) {
 				t.Errorf("stderr: %s", stderr)
 			}
 			for _, v := range all {
-				if v.Queue != nil || v.Generation != 1 {
+				if v.Queue != nil || v.Generation != 1 && v.View != fulfilmentQueue {
 					t.Errorf("%+v", v)
 				}
 			}
@@ -151,7 +235,7 @@ func TestViewsWatchJSON(t *testing.T) {
 	}
 	for line := range strings.Lines(p.stdout.String()) {
 		var all []viewStatus
-		if err := json.Unmarshal([]byte(line), &all); err != nil || len(all) != len(view.All()) {
+		if err := json.Unmarshal([]byte(line), &all); err != nil || len(all) != len(view.All())+1 {
 			t.Errorf("%v in %s", err, line)
 		}
 	}

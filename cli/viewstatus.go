@@ -14,27 +14,39 @@ import (
 	"jangbu/infra/bus"
 	"jangbu/infra/eventstore"
 	"jangbu/infra/readmodel"
+	"jangbu/infra/schedule"
 	"jangbu/projector"
 	"jangbu/query/row"
 	"jangbu/query/view"
 )
 
+// reading is how somebody who is told of events by a queue is doing: a view, or fulfilment.
+type reading struct {
+	View       string       `json:"view"`
+	Status     string       `json:"status"`      // "ok", or what is wrong
+	Position   string       `json:"position"`    // verified: everything up to here has been dealt with
+	LagEvents  int64        `json:"lag_events"`  // recorded after the position and not dealt with, counted up to a limit
+	LagSeconds float64      `json:"lag_seconds"` // since the oldest of them was recorded
+	Queue      *queueStatus `json:"queue"`       // null: SQS was away, or there is no queue
+
+	more bool // than LagEvents
+}
+
 // viewStatus is how one view is doing.
 type viewStatus struct {
-	View       string       `json:"view"`
-	Status     string       `json:"status"` // "ok", or what is wrong
-	Generation int64        `json:"generation"`
-	Version    int          `json:"version"` // of the view's code that built the generation
-	Building   int64        `json:"building,omitempty"`
-	Documents  int64        `json:"documents"`
-	Position   string       `json:"position"`    // verified: everything up to here has landed
-	LagEvents  int64        `json:"lag_events"`  // recorded after the position and not landed, counted up to a limit
-	LagSeconds float64      `json:"lag_seconds"` // since the oldest of them was recorded
-	Queue      *queueStatus `json:"queue"`       // null: SQS was away
-	Parked     int64        `json:"parked"`      // streams
-	Healed     int64        `json:"healed"`      // events that no message had brought
+	reading
+	Generation int64 `json:"generation"`
+	Version    int   `json:"version"` // of the view's code that built the generation
+	Building   int64 `json:"building,omitempty"`
+	Documents  int64 `json:"documents"`
+	Parked     int64 `json:"parked"` // streams
+	Healed     int64 `json:"healed"` // events that no message had brought
+}
 
-	limit int64 // of LagEvents
+// statusLine is a line of what views prints.
+type statusLine interface {
+	well() bool
+	cells() []string // under the headings
 }
 
 type queueStatus struct {
@@ -51,19 +63,21 @@ const (
 	stallTime = 30 * time.Second // how long the log may go on without the verified position
 )
 
-// observer looks at views.
+// observer looks at views, and at fulfilment.
 type observer struct {
 	store *eventstore.Store
 	model *readmodel.Store
+	due   *schedule.Schedule
 	queue func(view string) *bus.Queue // nil: there is no bus
 	limit int                          // how far lag is counted
 }
 
-// look looks at every view. What it does not learn of the queues, and why, is a note; all else must be there.
-func (o *observer) look(ctx context.Context) (all []viewStatus, note, err error) {
+// look looks at every view, and then at fulfilment. What it does not learn of the queues, and why, is a note; all else
+// must be there.
+func (o *observer) look(ctx context.Context) (all []statusLine, note, err error) {
 	views := view.All()
-	all = make([]viewStatus, len(views))
-	depths, notes := make([]*queueStatus, len(views)), make([]error, len(views))
+	found := make([]viewStatus, len(views))
+	depths, notes := make([]*queueStatus, len(views)+1), make([]error, len(views)+1)
 	head, err := o.store.Head(ctx)
 	if err != nil && !errors.Is(err, event.ErrStreamNotFound) {
 		return nil, nil, err
@@ -71,7 +85,7 @@ func (o *observer) look(ctx context.Context) (all []viewStatus, note, err error)
 	g, running := errgroup.WithContext(ctx)
 	for i, v := range views {
 		g.Go(func() (err error) {
-			all[i], err = o.lookAt(running, v, head.Position)
+			found[i], err = o.lookAt(running, v, head.Position)
 			return err
 		})
 		g.Go(func() error {
@@ -79,16 +93,34 @@ func (o *observer) look(ctx context.Context) (all []viewStatus, note, err error)
 			return nil
 		})
 	}
+	var orders fulfilmentStatus
+	g.Go(func() (err error) {
+		orders, err = o.lookAtFulfilment(running)
+		return err
+	})
+	last := len(views)
+	g.Go(func() error {
+		depths[last], notes[last] = o.depth(running, fulfilmentQueue)
+		return nil
+	})
 	if err := g.Wait(); err != nil {
 		return nil, nil, err
 	}
-	for i := range all {
-		all[i].Queue = depths[i]
+	if errors.Is(notes[last], bus.ErrNotProvisioned) { // where nobody has run it, that is no trouble of the queues
+		orders.wrong("no queue yet")
+		notes[last] = nil
+	}
+	for i := range found {
+		found[i].Queue = depths[i]
+		all = append(all, found[i])
+	}
+	orders.Queue = depths[last]
+	for _, err := range notes {
 		if note == nil {
-			note = notes[i]
+			note = err
 		}
 	}
-	return all, note, nil
+	return append(all, orders), note, nil
 }
 
 func (o *observer) depth(ctx context.Context, view string) (*queueStatus, error) {
@@ -110,8 +142,8 @@ func (o *observer) lookAt(ctx context.Context, v *view.View, head event.Position
 		return viewStatus{}, err
 	}
 	s := viewStatus{
-		View: v.Name, Generation: registry.Live.Number, Version: registry.Version, Building: registry.Building.Number,
-		Position: registry.At.String(), Healed: registry.Healed, limit: int64(o.limit),
+		reading:    reading{View: v.Name, Position: registry.At.String()},
+		Generation: registry.Live.Number, Version: registry.Version, Building: registry.Building.Number, Healed: registry.Healed,
 	}
 	if registry.Live.Number > 0 {
 		if s.Documents, err = o.model.Documents(ctx, registry.Live, v.Compose != nil); err != nil {
@@ -128,9 +160,7 @@ func (o *observer) lookAt(ctx context.Context, v *view.View, head event.Position
 		return viewStatus{}, err
 	}
 	now := time.Now()
-	if s.LagEvents = lag.Events; lag.Events > 0 {
-		s.LagSeconds = max(0, now.Sub(lag.Since).Seconds())
-	}
+	s.lag(lag, lag.Events >= int64(o.limit), now)
 	var behind time.Time // since when the log has had events after the verified position
 	if registry.At.Compare(head) < 0 {
 		if behind, err = o.behind(ctx, registry); err != nil {
@@ -205,24 +235,39 @@ var headings = []string{"VIEW", "GENERATION>", "VERSION>", "DOCUMENTS>", "VERIFI
 	"PARKED>", "HEALED>", "STATUS"}
 
 func (s viewStatus) cells() []string {
-	generation, version, lag := fmt.Sprint(s.Generation), fmt.Sprint(s.Version), term.Count(s.LagEvents)
-	oldest, queue, dead := "-", "-", "-"
+	generation, version := fmt.Sprint(s.Generation), fmt.Sprint(s.Version)
 	if s.Generation == 0 {
 		generation, version = "none yet", "-"
 	}
 	if s.Building > 0 {
 		generation += fmt.Sprintf(" (building %d)", s.Building)
 	}
-	if s.LagEvents >= s.limit {
-		lag += "+"
-	}
-	if s.LagEvents > 0 {
-		oldest = term.Duration(time.Duration(s.LagSeconds * float64(time.Second)))
-	}
-	if s.Queue != nil {
-		queue = term.Count(int64(s.Queue.Waiting)) + " + " + term.Count(int64(s.Queue.InFlight))
-		dead = term.Count(int64(s.Queue.Dead))
-	}
+	lag, oldest, queue, dead := s.figures()
 	return []string{s.View, generation, version, term.Count(s.Documents), s.Position, lag, oldest, queue, dead,
 		term.Count(s.Parked), term.Count(s.Healed), s.Status}
+}
+
+func (r reading) well() bool { return r.Status == statusOK }
+
+// lag notes how far behind the log it is; with more, at least so far.
+func (r *reading) lag(l projector.Lag, more bool, now time.Time) {
+	if r.LagEvents, r.more = l.Events, more; l.Events > 0 {
+		r.LagSeconds = max(0, now.Sub(l.Since).Seconds())
+	}
+}
+
+// figures are the cells that a view and fulfilment have in common.
+func (r reading) figures() (lag, oldest, queue, dead string) {
+	lag, oldest, queue, dead = term.Count(r.LagEvents), "-", "-", "-"
+	if r.more {
+		lag += "+"
+	}
+	if r.LagEvents > 0 {
+		oldest = term.Duration(time.Duration(r.LagSeconds * float64(time.Second)))
+	}
+	if r.Queue != nil {
+		queue = term.Count(int64(r.Queue.Waiting)) + " + " + term.Count(int64(r.Queue.InFlight))
+		dead = term.Count(int64(r.Queue.Dead))
+	}
+	return lag, oldest, queue, dead
 }

@@ -27,7 +27,6 @@ type client struct {
 	base     string
 	timeout  time.Duration
 	patience time.Duration
-	confirm  time.Duration
 	backoff  time.Duration
 	began    time.Time
 	progress atomic.Int64 // when the server last gave an answer for good, as nanoseconds since began
@@ -63,7 +62,7 @@ func newClient(cfg Config) (*client, error) {
 	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
 		return nil, fmt.Errorf("%q is not a URL such as http://127.0.0.1:8080", cfg.URL)
 	}
-	c := &client{http: cfg.HTTP, base: strings.TrimRight(cfg.URL, "/"), timeout: cfg.Timeout, patience: cfg.Patience, confirm: cfg.Confirm,
+	c := &client{http: cfg.HTTP, base: strings.TrimRight(cfg.URL, "/"), timeout: cfg.Timeout, patience: cfg.Patience,
 		backoff: cfg.Backoff, began: time.Now()}
 	if c.http == nil {
 		transport := http.DefaultTransport.(*http.Transport).Clone()
@@ -73,13 +72,13 @@ func newClient(cfg Config) (*client, error) {
 	return c, nil
 }
 
-// post sends commands in batches until each is answered for good, pausing longer after each try that failed in passing:
-// no connection, no answer in time, a status that says to come back, or an order that is yet to be confirmed. Only the
-// commands that are not answered go again, and after a batch without an answer half as many at once, so that a connection
-// that breaks over and over still brings some through. Its error is that of ctx, or ErrStopped when no command of this
-// client has been answered for the client's patience.
+// post sends commands in batches until each is answered for good or to come later, pausing longer after each try that
+// failed in passing: no connection, no answer in time, a status that says to come back. Only the commands that are not
+// answered go again, and after a batch without an answer half as many at once, so that a connection that breaks over and
+// over still brings some through. Its error is that of ctx, or ErrStopped when no command of this client has been answered
+// for the client's patience.
 func (c *client) post(ctx context.Context, steps []*step) ([]answer, error) {
-	started := time.Since(c.began)
+	started := time.Now()
 	p := &posting{steps: steps, answers: make([]answer, len(steps)), faults: make([]int, len(steps)), size: len(steps)}
 	for i := range steps {
 		p.open = append(p.open, i)
@@ -91,7 +90,6 @@ func (c *client) post(ctx context.Context, steps []*step) ([]answer, error) {
 			return nil, context.Cause(ctx)
 		}
 		if len(p.open) < before {
-			c.progress.Store(int64(time.Since(c.began)))
 			failed = 0
 		}
 		if len(p.open) == 0 {
@@ -100,13 +98,8 @@ func (c *client) post(ctx context.Context, steps []*step) ([]answer, error) {
 		if err == nil {
 			continue
 		}
-		silent := time.Since(c.began) - max(started, time.Duration(c.progress.Load()))
-		patience := c.patience
-		if errors.Is(err, errUnconfirmed) {
-			patience = max(patience, c.confirm)
-		}
-		if silent > patience {
-			return nil, fmt.Errorf("%w: %s, nothing for %s (%w)", ErrStopped, c.base, patience, err)
+		if err := c.silent(started, c.patience, err); err != nil {
+			return nil, err
 		}
 		wait := time.NewTimer(max(pause, c.jitter(failed)))
 		select {
@@ -116,6 +109,16 @@ func (c *client) post(ctx context.Context, steps []*step) ([]answer, error) {
 		case <-wait.C:
 		}
 	}
+}
+
+// silent is ErrStopped if nothing has been answered for good for longer than patience, reckoned from since at the earliest;
+// why is what was answered instead.
+func (c *client) silent(since time.Time, patience time.Duration, why error) error {
+	quiet := min(time.Since(since), time.Since(c.began)-time.Duration(c.progress.Load()))
+	if quiet <= patience {
+		return nil
+	}
+	return fmt.Errorf("%w: %s, nothing for %s (%w)", ErrStopped, c.base, patience, why)
 }
 
 // posting is what has come of the commands of one call of post.
@@ -148,8 +151,11 @@ func (c *client) try(ctx context.Context, p *posting) (pause time.Duration, why 
 		if got[k].status == http.StatusInternalServerError {
 			p.faults[i]++
 		}
-		if got[k].passing() && p.faults[i] < maxFaults {
-			rest, why = append(rest, i), got[k].reason()
+		switch {
+		case got[k].passing() && p.faults[i] < maxFaults:
+			rest, why = append(rest, i), errors.New(got[k].text())
+		case !got[k].later():
+			c.progress.Store(int64(time.Since(c.began)))
 		}
 	}
 	p.open = rest
@@ -224,19 +230,12 @@ func (a answer) passing() bool {
 	case http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return true
 	}
-	return strings.HasSuffix(a.problem.Type, notConfirmed)
+	return false
 }
 
-// errUnconfirmed says that the server does answer, and that fulfilment has not come to an order.
-var errUnconfirmed = errors.New("an order is not confirmed")
-
-// reason says why a command goes again.
-func (a answer) reason() error {
-	if strings.HasSuffix(a.problem.Type, notConfirmed) {
-		return fmt.Errorf("%w: %s", errUnconfirmed, a.text())
-	}
-	return errors.New(a.text())
-}
+// later reports whether a command can only be carried out when fulfilment has come to its order. That may take longer than a
+// worker should wait.
+func (a answer) later() bool { return strings.HasSuffix(a.problem.Type, notConfirmed) }
 
 // notConfirmed ends the type of the problem of shipping an order whose fulfilment is still under way.
 const notConfirmed = ":order-not-confirmed"

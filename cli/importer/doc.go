@@ -11,10 +11,10 @@
 //	                ▲          │        an order needs its member, its stock and the step that set each of its prices;
 //	                └──────────┘        a reprice follows every order that still pays the price before
 //
-// Orders are on account (payment method invoice) and go through fulfilment like any others, so each is shipped as soon as the
-// shop has confirmed it. Whatever the plan leaves free runs side by side, up to a hundred commands in a batch (POST
-// /batch). A step that fails takes along the steps that need it, which are reported as skipped because of it; steps that
-// only follow go on.
+// Orders are on account (payment method invoice) and go through fulfilment like any others, so each is shipped as soon as
+// the shop has confirmed it; until then it is put off and asked for again, and no worker waits for it (see later.go).
+// Whatever the plan leaves free runs side by side, up to a hundred commands in a batch (POST /batch). A step that fails
+// takes along the steps that need it, which are reported as skipped because of it; steps that only follow go on.
 //
 // Every step carries an Idempotency-Key made from the row it stands for, so the server answers a repeated step as it
 // answered the first: a run after a crash, or a second run, adds nothing. A run that finds products in the shop

@@ -214,22 +214,6 @@ func TestARunThatDiedIsResumed(t *testing.T) {
 	}
 }
 
-func TestShippingWaitsForConfirmation(t *testing.T) {
-	s := newShop()
-	s.slow = 3
-	mustRun(t, demo, s.serve(t).URL, func(c *importer.Config) { c.Patience = 1 }) // which is about a silent server
-	check(t, s, demo)
-}
-
-func TestAnOrderThatIsNeverConfirmedStopsTheRun(t *testing.T) {
-	s := newShop()
-	s.slow = 1 << 30
-	_, err := run(t, demo, s.serve(t).URL, func(c *importer.Config) { c.Patience, c.Confirm = 10*time.Millisecond, 50*time.Millisecond })
-	if !errors.Is(err, importer.ErrStopped) || !strings.Contains(err.Error(), "not confirmed yet") || !strings.Contains(err.Error(), "50ms") {
-		t.Fatalf("error %v", err)
-	}
-}
-
 func TestOrdersOfUnchangedPricesRunSideBySide(t *testing.T) {
 	dir := write(t, map[string]string{
 		"orders.csv": "id,member_id,placed_on,shipped_on,shipping_fee,carrier,ship_name,ship_city,ship_country\n" +

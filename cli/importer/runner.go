@@ -28,6 +28,8 @@ type runner struct {
 	pending  []int   // how many steps each step still waits for
 	unblocks [][]int // the steps that wait for each step
 	ready    intHeap // steps that wait for nothing, the earliest first
+	asleep   dueHeap // steps that wait for their time alone
+	putOff   map[int]*putOff
 	problems problems
 	done     map[Kind]int
 	ended    map[Kind]int
@@ -53,7 +55,7 @@ func (r *runner) run(ctx context.Context, f *folder) error {
 func (r *runner) prepare(steps []step) {
 	n := len(steps)
 	r.steps, r.states, r.causes = steps, make([]state, n), make([]Place, n)
-	r.pending, r.unblocks = make([]int, n), make([][]int, n)
+	r.pending, r.unblocks, r.putOff = make([]int, n), make([][]int, n), map[int]*putOff{}
 	r.done, r.ended, r.total = map[Kind]int{}, map[Kind]int{}, map[Kind]int{}
 	for i := range steps {
 		r.total[steps[i].kind]++
@@ -87,7 +89,8 @@ type result struct {
 }
 
 // execute hands batches of steps to workers as they become ready, until all have ended or one cannot be answered. Steps of
-// one batch do not wait for each other: each was ready.
+// one batch do not wait for each other: each was ready. A step that is answered to come later is ready again then, and no
+// worker waits for it.
 func (r *runner) execute(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -96,19 +99,17 @@ func (r *runner) execute(ctx context.Context) error {
 	defer workers.Wait()
 	defer close(work)
 	for range r.cfg.Workers {
-		workers.Go(func() {
-			for batch := range work {
-				steps := make([]*step, len(batch))
-				for k, i := range batch {
-					steps[k] = &r.steps[i]
-				}
-				answers, err := r.client.post(ctx, steps)
-				results <- result{batch, answers, err}
-			}
-		})
+		workers.Go(func() { r.postAll(ctx, work, results) })
 	}
 	var stopped error
+	stop := func(err error) {
+		if err != nil && stopped == nil {
+			stopped = err
+			cancel()
+		}
+	}
 	for busy := 0; ; {
+		next := r.wake()
 		for stopped == nil && busy < r.cfg.Workers {
 			batch := r.take()
 			if len(batch) == 0 {
@@ -117,20 +118,36 @@ func (r *runner) execute(ctx context.Context) error {
 			work <- batch
 			busy++
 		}
-		if busy == 0 {
+		if busy == 0 && (stopped != nil || next == nil) {
 			return stopped
 		}
-		res := <-results
-		busy--
-		switch {
-		case res.err == nil:
-			for k, i := range res.batch {
-				r.settle(i, res.answers[k])
-			}
-		case stopped == nil:
-			stopped = res.err
-			cancel()
+		interrupted := ctx.Done()
+		if stopped != nil {
+			next, interrupted = nil, nil // only the workers have to come to their end
 		}
+		select {
+		case res := <-results:
+			busy--
+			stop(res.err)
+			if res.err == nil {
+				stop(r.settle(res))
+			}
+		case <-next:
+		case <-interrupted:
+			stop(context.Cause(ctx))
+		}
+	}
+}
+
+// postAll is a worker.
+func (r *runner) postAll(ctx context.Context, work <-chan []int, results chan<- result) {
+	for batch := range work {
+		steps := make([]*step, len(batch))
+		for k, i := range batch {
+			steps[k] = &r.steps[i]
+		}
+		answers, err := r.client.post(ctx, steps)
+		results <- result{batch, answers, err}
 	}
 }
 
@@ -171,17 +188,27 @@ func (r *runner) next() int {
 	return -1
 }
 
-// settle notes the answer to a step.
-func (r *runner) settle(i int, a answer) {
-	s := &r.steps[i]
-	if a.good(s) {
-		r.done[s.kind]++
-		r.end(i, done, Place{})
-		return
+// settle notes the answers to a batch. The error says why the run has to stop.
+func (r *runner) settle(res result) (stop error) {
+	for k, i := range res.batch {
+		a, s := res.answers[k], &r.steps[i]
+		if a.later() {
+			if err := r.later(i, a); err != nil {
+				stop = err
+			}
+			continue
+		}
+		delete(r.putOff, i)
+		if a.good(s) {
+			r.done[s.kind]++
+			r.end(i, done, Place{})
+			continue
+		}
+		at := s.blame(a)
+		r.problems.add(at, "%s: %s", s.what, a.text())
+		r.end(i, failed, at)
 	}
-	at := s.blame(a)
-	r.problems.add(at, "%s: %s", s.what, a.text())
-	r.end(i, failed, at)
+	return stop
 }
 
 func (r *runner) end(i int, how state, cause Place) {

@@ -22,9 +22,10 @@ type shop struct {
 	orders   map[string]*takenOrder
 	effects  []string // every command that changed something, in order
 	requests int
-	slow     int            // how often shipping an order is asked before it is confirmed
-	asked    map[string]int // how often it was, by order
+	asked    map[string]int // how often shipping an order was asked for that was not confirmed
 
+	// unconfirmed, if set, says whether an order is not confirmed yet, when shipping it has been asked for so often.
+	unconfirmed func(orderID string, asked int) bool
 	// fault, if set, is asked before and after each request takes effect; see the values of misdeed.
 	fault func(n int, r *http.Request) misdeed
 	// gate, if set, holds each first placing of an order until it returns.
@@ -253,7 +254,7 @@ func (s *shop) change(kind, id, verb string, number int64, shippedOn string, noM
 		p.stock += number
 	case verb == "discontinue":
 		p.discontinued = true
-	case verb == "ship" && s.asked[id] < s.slow:
+	case verb == "ship" && s.unconfirmed != nil && s.unconfirmed(id, s.asked[id]):
 		s.asked[id]++
 		return 409, `{"type":"urn:jangbu:problem:order-not-confirmed","detail":"not confirmed yet"}`
 	case verb == "ship" && o.shippedOn != "":

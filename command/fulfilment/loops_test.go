@@ -35,7 +35,7 @@ func TestQueue(t *testing.T) {
 		if due := w.schedule.noted(); len(due) != 1 || due["p"].IsZero() {
 			t.Errorf("noted %v", due)
 		}
-		r.wantGreen(t, LoopQueue, LoopSchedule, LoopSweep)
+		r.wantGreen(t, LoopQueue, LoopSchedule, LoopSweep, LoopOrders)
 
 		// What fulfilment itself has recorded calls for nothing.
 		before := r.readings
@@ -60,7 +60,7 @@ func TestQueueKeepsWhatIsNotNoted(t *testing.T) {
 		if got := r.queue.gone(); len(got) != 0 {
 			t.Errorf("deleted %v", got)
 		}
-		r.wantGreen(t, LoopQueue)
+		r.wantGreen(t, LoopQueue, LoopOrders)
 	})
 }
 
@@ -77,7 +77,7 @@ func TestQueueMissing(t *testing.T) {
 		r.queue.away = errAway
 		r.queue.mu.Unlock()
 		settle(time.Minute)
-		r.wantGreen(t, LoopSchedule, LoopSweep, LoopGateway)
+		r.wantGreen(t, LoopSchedule, LoopSweep, LoopGateway, LoopOrders)
 		if r.created < 2 {
 			t.Errorf("created %d times", r.created)
 		}
@@ -131,7 +131,7 @@ func TestSweepAlone(t *testing.T) {
 		w.mustOrder(order.Ship{ID: firstConfirmed(w), Carrier: "c"}, firstConfirmed(w))
 		settle(10 * time.Second)
 		w.wantBalance()
-		r.wantGreen(t, LoopGateway)
+		r.wantGreen(t, LoopGateway, LoopOrders)
 	})
 }
 

@@ -1,6 +1,7 @@
 package fulfilment
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -40,11 +41,11 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	setDefault(&c.PayWithin, DefaultPayWithin)
-	setDefault(&c.Workers, DefaultWorkers)
-	setDefault(&c.Margin, DefaultMargin)
-	setDefault(&c.RetryFirst, DefaultRetryFirst)
-	setDefault(&c.RetryMost, DefaultRetryMost)
+	c.PayWithin = cmp.Or(c.PayWithin, DefaultPayWithin)
+	c.Workers = cmp.Or(c.Workers, DefaultWorkers)
+	c.Margin = cmp.Or(c.Margin, DefaultMargin)
+	c.RetryFirst = cmp.Or(c.RetryFirst, DefaultRetryFirst)
+	c.RetryMost = cmp.Or(c.RetryMost, DefaultRetryMost)
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -57,22 +58,17 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-func setDefault[T comparable](field *T, value T) {
-	if *field == *new(T) {
-		*field = value
-	}
-}
-
 // The names under which a manager reports.
 const (
 	LoopQueue    = "queue fulfilment"
 	LoopSchedule = "fulfilment schedule"
 	LoopSweep    = "fulfilment sweep"
 	LoopGateway  = "gateway"
+	LoopOrders   = "fulfilment orders" // red while there are some that nobody can go on with
 )
 
 // Loops lists what a manager reports of, Run or not.
-func Loops() []string { return []string{LoopQueue, LoopSchedule, LoopSweep, LoopGateway} }
+func Loops() []string { return []string{LoopQueue, LoopSchedule, LoopSweep, LoopGateway, LoopOrders} }
 
 const (
 	failuresMax = 10_000 // orders of which it is remembered how often they failed in a row
@@ -89,6 +85,7 @@ type Manager struct {
 	slots    chan struct{} // one for each order being driven
 	hints    chan string
 	failures *lru.Cache[string, int]
+	stuck    stuck
 
 	mu      sync.Mutex
 	flights map[string]*flight
@@ -104,12 +101,14 @@ func New(shop Shop, gateway Gateway, schedule Schedule, cfg Config) *Manager {
 	return &Manager{
 		shop: shop, gateway: gateway, schedule: schedule, cfg: cfg, failures: failures,
 		slots: make(chan struct{}, cfg.Workers), hints: make(chan string, hintsMax), flights: map[string]*flight{},
+		stuck: stuck{report: func(err error) { cfg.Report(LoopOrders, err) }, within: cfg.RetryMost, orders: map[string]*stuckOrder{}},
 	}
 }
 
 // Run fulfils until ctx ends, and returns nil. It needs no dependency to be there when it starts.
 func (m *Manager) Run(ctx context.Context, queue Queue, log Log, checkpoint Checkpoint) error {
 	m.cfg.Report(LoopGateway, nil) // until a call says otherwise
+	m.cfg.Report(LoopOrders, nil)  // until an order does
 	var g errgroup.Group
 	consumer := newConsumer(m, queue)
 	g.Go(func() error { consumer.run(ctx); return nil })
@@ -196,16 +195,22 @@ func (m *Manager) attempt(ctx context.Context, id string) (outcome, job) {
 	case <-ctx.Done():
 		return unsettled, job{}
 	}
-	j, err := m.drive(ctx, id)
+	var j job
+	err := guarded(func() (err error) {
+		j, err = m.drive(ctx, id)
+		return err
+	})
 	if ctx.Err() != nil && err != nil {
 		return unsettled, job{}
 	}
 	m.tell(err)
 	if err == nil {
 		m.failures.Remove(id)
+		m.stuck.settled(id)
 		return settled, j
 	}
 	due := m.retryAt(id, err)
+	m.stuck.failed(id, err, m.cfg.Now(), due)
 	m.cfg.Logger.Warn("a step of an order failed; it is tried again", "order", id, "at", due.UTC(), "err", err)
 	if err := m.schedule.Note(ctx, id, due); err != nil {
 		m.cfg.Report(LoopSchedule, err)
@@ -270,7 +275,11 @@ func calls(d event.Delivery) bool {
 	if d.Hollow {
 		return true
 	}
-	e, err := order.Codec.Decode(d.Event.Type, d.Event.Data)
+	var e any
+	err := guarded(func() (err error) {
+		e, err = order.Codec.Decode(d.Event.Type, d.Event.Data)
+		return err
+	})
 	if err != nil {
 		return true
 	}

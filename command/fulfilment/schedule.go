@@ -16,6 +16,7 @@ func (m *Manager) runSchedule(ctx context.Context) {
 	var retry backoff
 	for ctx.Err() == nil {
 		n, err := m.driveDue(ctx)
+		m.tryStuck(ctx)
 		if ctx.Err() != nil {
 			return
 		}

@@ -149,9 +149,8 @@ func (s *sweep) see(e event.Recorded) {
 	if found && e.Revision <= known.revision {
 		return
 	}
-	next := known.fold(found, e)
+	next, needs := s.learn(known, found, e)
 	s.states.Add(id, next)
-	needs := next.partial || s.m.next(next.state).Kind != order.StepNone
 	p := s.pending[id]
 	if p == nil {
 		if !needs {
@@ -165,6 +164,19 @@ func (s *sweep) see(e event.Recorded) {
 	if !needs && !p.busy {
 		s.end(p)
 	}
+}
+
+// learn is an order after one more event, and whether it needs something, or has to be driven to find that out.
+func (s *sweep) learn(known folded, found bool, e event.Recorded) (next folded, needs bool) {
+	err := guarded(func() error {
+		next = known.fold(found, e)
+		needs = next.partial || s.m.next(next.state).Kind != order.StepNone
+		return nil
+	})
+	if err != nil {
+		return folded{revision: e.Revision, partial: true}, true // driving it says what is wrong
+	}
+	return next, needs
 }
 
 func (f folded) fold(found bool, e event.Recorded) folded {

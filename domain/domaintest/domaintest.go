@@ -1,5 +1,5 @@
 // Package domaintest is what the tests of every aggregate share: golden files that pin the JSON of each event version
-// for ever, and the check of a decision against what was expected.
+// for ever, the fold of events, and the check of a decision against what was expected.
 package domaintest
 
 import (
@@ -56,6 +56,15 @@ func indent(t *testing.T, data []byte) []byte {
 		t.Fatal(err)
 	}
 	return bytes.TrimSpace(out.Bytes())
+}
+
+// Fold is the state that events add up to.
+func Fold[S any](apply func(S, any) S, events []any) S {
+	var s S
+	for _, e := range events {
+		s = apply(s, e)
+	}
+	return s
 }
 
 // Case is one given/when/then: the events of a stream, and what a command then causes.
@@ -124,7 +133,7 @@ func Invalid(pointers ...string) error {
 }
 
 // RoundTrip fails unless the value survives its own JSON; a state record and an event must.
-func RoundTrip[T any](t interface{ Fatalf(string, ...any) }, v T) {
+func RoundTrip[T any](t Fatal, v T) {
 	data, err := json.Marshal(v)
 	if err != nil {
 		t.Fatalf("marshal %#v: %v", v, err)
@@ -139,7 +148,7 @@ func RoundTrip[T any](t interface{ Fatalf(string, ...any) }, v T) {
 }
 
 // Recode sends an event through the codec and back, as the log does.
-func Recode(t interface{ Fatalf(string, ...any) }, codec *event.Codec, e any) any {
+func Recode(t Fatal, codec *event.Codec, e any) any {
 	name, data, err := codec.Encode(e)
 	if err != nil {
 		t.Fatalf("encode %#v: %v", e, err)
@@ -152,4 +161,38 @@ func Recode(t interface{ Fatalf(string, ...any) }, codec *event.Codec, e any) an
 		t.Fatalf("the log changed\n%#v\ninto\n%#v", e, back)
 	}
 	return back
+}
+
+// Fatal is a test that can fail, a *testing.T or a *rapid.T.
+type Fatal interface{ Fatalf(string, ...any) }
+
+// Commands runs commands one after the other, and fails unless a refused one causes nothing, one that causes something
+// changes the state, the same once more causes nothing, and the log, through JSON, folds to the state. check judges the
+// state after each command; events is how many there have been.
+func Commands[S, C any](t Fatal, codec *event.Codec, apply func(S, any) S, decide func(S, C) ([]any, error), commands []C,
+	check func(before, s S, events int)) {
+	var log []any
+	var s S
+	for _, c := range commands {
+		before := s
+		events, err := decide(s, c)
+		if err != nil && len(events) > 0 {
+			t.Fatalf("%#v is refused (%v) and causes %v", c, err, events)
+		}
+		for _, e := range events {
+			log = append(log, Recode(t, codec, e))
+			s = apply(s, e)
+		}
+		if again, err := decide(s, c); len(again) > 0 {
+			t.Fatalf("%#v once more causes %v, %v", c, again, err)
+		}
+		if len(events) > 0 && reflect.DeepEqual(before, s) {
+			t.Fatalf("%#v changes nothing and causes %v", c, events)
+		}
+		check(before, s, len(log))
+		RoundTrip(t, s)
+	}
+	if again := Fold(apply, log); !reflect.DeepEqual(s, again) {
+		t.Fatalf("the log folds to %#v, was %#v", again, s)
+	}
 }

@@ -134,13 +134,7 @@ func decide(given []any, command any) ([]any, error) {
 	return Decide(fold(given), command.(Command), now)
 }
 
-func fold(events []any) State {
-	var s State
-	for _, e := range events {
-		s = Apply(s, e)
-	}
-	return s
-}
+func fold(events []any) State { return domaintest.Fold(Apply, events) }
 
 func TestGolden(t *testing.T) {
 	lines := []Line{

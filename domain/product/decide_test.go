@@ -1,7 +1,6 @@
 package product
 
 import (
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -148,13 +147,7 @@ func TestDecide(t *testing.T) {
 	})
 }
 
-func fold(events []any) State {
-	var s State
-	for _, e := range events {
-		s = Apply(s, e)
-	}
-	return s
-}
+func fold(events []any) State { return domaintest.Fold(Apply, events) }
 
 func TestGolden(t *testing.T) {
 	domaintest.Golden(t, Codec, map[string]any{
@@ -212,30 +205,9 @@ func anyCommand() *rapid.Generator[Command] {
 
 func TestAnyCommands(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		var log []any
-		var s State
-		for _, c := range rapid.SliceOfN(anyCommand(), 1, 40).Draw(t, "commands") {
-			before := s
-			events, err := Decide(s, c, now)
-			if err != nil && len(events) > 0 {
-				t.Fatalf("%#v is refused (%v) and causes %v", c, err, events)
-			}
-			for _, e := range events {
-				log = append(log, domaintest.Recode(t, Codec, e))
-				s = Apply(s, e)
-			}
-			if again, err := Decide(s, c, now); len(again) > 0 {
-				t.Fatalf("%#v once more causes %v, %v", c, again, err)
-			}
-			if len(events) > 0 && reflect.DeepEqual(before, s) {
-				t.Fatalf("%#v changes nothing and causes %v", c, events)
-			}
-			checkInvariants(t, before, s)
-			domaintest.RoundTrip(t, s)
-		}
-		if again := fold(log); !reflect.DeepEqual(s, again) {
-			t.Fatalf("the log folds to %#v, was %#v", again, s)
-		}
+		commands := rapid.SliceOfN(anyCommand(), 1, 40).Draw(t, "commands")
+		decide := func(s State, c Command) ([]any, error) { return Decide(s, c, now) }
+		domaintest.Commands(t, Codec, Apply, decide, commands, func(before, s State, _ int) { checkInvariants(t, before, s) })
 	})
 }
 

@@ -14,13 +14,7 @@ import (
 
 func decide(given []any, command any) ([]any, error) { return Decide(fold(given), command.(Command)) }
 
-func fold(events []any) State {
-	var s State
-	for _, e := range events {
-		s = Apply(s, e)
-	}
-	return s
-}
+func fold(events []any) State { return domaintest.Fold(Apply, events) }
 
 func TestDecide(t *testing.T) {
 	ten := Restocked{Quantity: 10}

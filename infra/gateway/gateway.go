@@ -7,6 +7,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,21 +58,15 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	setDefault(&c.Timeout, DefaultTimeout)
-	setDefault(&c.Attempts, DefaultAttempts)
-	setDefault(&c.RetryFirst, DefaultRetryFirst)
-	setDefault(&c.RetryMost, DefaultRetryMost)
-	setDefault(&c.Rest, DefaultRest)
+	c.Timeout = cmp.Or(c.Timeout, DefaultTimeout)
+	c.Attempts = cmp.Or(c.Attempts, DefaultAttempts)
+	c.RetryFirst = cmp.Or(c.RetryFirst, DefaultRetryFirst)
+	c.RetryMost = cmp.Or(c.RetryMost, DefaultRetryMost)
+	c.Rest = cmp.Or(c.Rest, DefaultRest)
 	if c.Report == nil {
 		c.Report = func(error) {}
 	}
 	return c
-}
-
-func setDefault[T comparable](field *T, value T) {
-	if *field == *new(T) {
-		*field = value
-	}
 }
 
 // Patient is a gateway made reliable. It is safe for concurrent use.

@@ -3,9 +3,6 @@ package e2e_test
 import (
 	"errors"
 	"log/slog"
-	"math/rand/v2"
-	"net"
-	"strconv"
 	"testing"
 
 	"jangbu/infra/eventstore"
@@ -89,16 +86,16 @@ func openApart(t *testing.T, start program.Launcher, data, redisURL string) *sho
 
 func (s *shop) startStack(t *testing.T, name, data string) *program.Program {
 	t.Helper()
-	return s.start(t, name, "stack", "--data", data, "--eventstore", fixedPort(t), "--aws", fixedPort(t), "--redis", fixedPort(t), "--log-level", "warn")
+	return s.start(t, name, "stack", "--data", data, "--eventstore", servers.FixedPort(t), "--aws", servers.FixedPort(t), "--redis", servers.FixedPort(t), "--log-level", "warn")
 }
 
 // startServices starts what serves the API, a projector and fulfilment.
 func (s *shop) startServices(t *testing.T) {
 	t.Helper()
-	command := s.start(t, "command", "command", "--http", fixedPort(t), "--eventstore-url", s.eventstore, "--log-level", "error")
-	query := s.start(t, "query", "query", "--http", fixedPort(t), "--redis-url", s.redis, "--log-level", "error")
+	command := s.start(t, "command", "command", "--http", servers.FixedPort(t), "--eventstore-url", s.eventstore, "--log-level", "error")
+	query := s.start(t, "query", "query", "--http", servers.FixedPort(t), "--redis-url", s.redis, "--log-level", "error")
 	projector := s.startProjector(t, "projector")
-	fulfilment := s.start(t, "fulfilment", "fulfilment", "--http", fixedPort(t), "--eventstore-url", s.eventstore, "--redis-url", s.redis,
+	fulfilment := s.start(t, "fulfilment", "fulfilment", "--http", servers.FixedPort(t), "--eventstore-url", s.eventstore, "--redis-url", s.redis,
 		"--aws-endpoint-url", s.aws, "--log-level", "error")
 	s.command, s.query = command.Ready(t), query.Ready(t)
 	s.health = []string{s.command, s.query, projector.Ready(t), fulfilment.Ready(t)}
@@ -107,7 +104,7 @@ func (s *shop) startServices(t *testing.T) {
 
 func (s *shop) startProjector(t *testing.T, name string) *program.Program {
 	t.Helper()
-	return s.start(t, name, "projector", "--http", fixedPort(t), "--eventstore-url", s.eventstore, "--redis-url", s.redis,
+	return s.start(t, name, "projector", "--http", servers.FixedPort(t), "--eventstore-url", s.eventstore, "--redis-url", s.redis,
 		"--aws-endpoint-url", s.aws, "--log-level", "error")
 }
 
@@ -154,21 +151,4 @@ func (s *shop) importFolder(t *testing.T, dir string) {
 func (s *shop) replay(t *testing.T, views ...string) {
 	t.Helper()
 	program.MustExecute(t, append([]string{"replay", "--eventstore-url", s.eventstore, "--redis-url", s.redis}, views...)...)
-}
-
-// fixedPort finds a port below those that the system gives to outgoing connections, so that a server which stops can
-// have it again.
-func fixedPort(t *testing.T) string {
-	t.Helper()
-	for range 1000 {
-		port := strconv.Itoa(20000 + rand.IntN(12000))
-		if l, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
-			if err := l.Close(); err != nil {
-				t.Fatal(err)
-			}
-			return port
-		}
-	}
-	t.Fatal("no free port")
-	return ""
 }

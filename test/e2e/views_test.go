@@ -236,6 +236,7 @@ func (s *shop) views(t *testing.T) map[string]viewLine {
 	for _, l := range lines {
 		byName[l.View] = l
 	}
+	delete(byName, "fulfilment") // its line stands behind those of the views
 	if len(byName) != len(view.All()) {
 		t.Fatalf("views prints %s", printed)
 	}

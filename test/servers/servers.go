@@ -5,11 +5,13 @@ package servers
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -178,6 +180,23 @@ func Northwind(t testing.TB) string {
 		t.Skipf("skipped: the Northwind data is not at %s (set JANGBU_TEST_NORTHWIND to its folder)", dir)
 	}
 	return dir
+}
+
+// FixedPort finds a port below those that the system gives to outgoing connections, so that a server which stops can
+// have it again.
+func FixedPort(t testing.TB) string {
+	t.Helper()
+	for range 1000 {
+		port := strconv.Itoa(20000 + rand.IntN(12000))
+		if l, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
+			if err := l.Close(); err != nil {
+				t.Fatal(err)
+			}
+			return port
+		}
+	}
+	t.Fatal("no free port")
+	return ""
 }
 
 // Eventually waits until a condition holds, and fails the test if it never does.

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"strconv"
@@ -129,23 +128,6 @@ func eventually(t testing.TB, limit time.Duration, wrong func() []error) {
 		}
 		<-ticker.C
 	}
-}
-
-// fixedPort finds a port below those that the system gives to outgoing connections, so that a server which stops can
-// have it again.
-func fixedPort(t testing.TB) string {
-	t.Helper()
-	for range 1000 {
-		port := strconv.Itoa(20000 + rand.IntN(12000))
-		if l, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
-			if err := l.Close(); err != nil {
-				t.Fatal(err)
-			}
-			return port
-		}
-	}
-	t.Fatal("no free port")
-	return ""
 }
 
 // tally counts orders by how they ended.
