@@ -96,3 +96,52 @@ func TestAssembledInFewCalls(t *testing.T) {
 	}
 	folded.Want(t, m.store, view.Orders, registry.Live, h.Events())
 }
+
+// TestAssembledRenames: documents that were written before the members they show were renamed show the last name, however many renames wait
+// for the end.
+func TestAssembledRenames(t *testing.T) {
+	for _, remember := range []int{2, 1000} { // some wait, or all
+		m, h := openModel(t, servers.MiniRedis(t)), &history.History{}
+		for i := range 10 {
+			h.Add(t, member.Stream(fmt.Sprint(i)), member.Registered{Name: "Kim"})
+			h.Add(t, order.Stream(fmt.Sprint(i)), order.Placed{MemberID: fmt.Sprint(i), PlacedOn: "2026-01-01"})
+		}
+		for i := range 20 {
+			h.Add(t, member.Stream(fmt.Sprint(i%10)), member.Renamed{Name: fmt.Sprint("Lee ", i)})
+		}
+		replay := NewReplay(m, h, ReplayConfig{Builder: func(b row.Build) Builder { return m.NewBuilder(b) }})
+		replay.chunkEvents, replay.room.hold, replay.room.remember = 1, 0, remember
+		if _, err := replay.Run(t.Context(), []*view.View{view.Orders}); err != nil {
+			t.Fatal(err)
+		}
+		registry, err := m.Registry(t.Context(), view.Orders.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		folded.Want(t, m, view.Orders, registry.Live, h.Events())
+	}
+}
+
+// TestDocumentForgetsWhatChangedAgain: however often a part changes before its document is put, it is kept a few times at most, and put as
+// it is last.
+func TestDocumentForgetsWhatChangedAgain(t *testing.T) {
+	for changes := range int64(50) {
+		d := newDocument("d")
+		for i := range changes + 1 {
+			for _, source := range []string{"a", "b"} {
+				d.show(row.Sourced{Source: source, Revision: i, Row: &row.Row{Part: row.PartOf(i)}})
+			}
+		}
+		put, err := d.put(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last := map[string]int64{}
+		for _, part := range put.Parts {
+			last[part.Source] = part.Revision
+		}
+		if len(put.Parts) > 20 || last["a"] != changes || last["b"] != changes {
+			t.Fatalf("%d parts, the last %v of %d", len(put.Parts), last, changes)
+		}
+	}
+}

@@ -164,6 +164,23 @@ func TestStatesSurvive(t *testing.T) {
 	})
 }
 
+// TestStill: of a state that is said to contribute the same at any revision the rows are the same at any revision.
+func TestStill(t *testing.T) {
+	still := 0
+	eachState(t, func(t *testing.T, v *view.View, src *view.Source, e event.Recorded, state any) {
+		if !src.Still(state, state) {
+			return
+		}
+		still++
+		if now, later := describe(src.Rows(e.Stream, state, e.Revision)), describe(src.Rows(e.Stream, state, e.Revision+1)); now != later {
+			t.Fatalf("%s, %s@%d\nrows %s\nlater %s", v.Name, e.Stream, e.Revision, now, later)
+		}
+	})
+	if still == 0 {
+		t.Error("no state is still")
+	}
+}
+
 func describe(rows []row.Row) string {
 	text := ""
 	for _, r := range rows {
