@@ -145,44 +145,48 @@ func BenchmarkHotStream(b *testing.B) {
 		contender{"two-processes", func(i int64) bool { return restock([]*commandtest.Client{rows, second}[i%2], "chai") }})
 }
 
-// BenchmarkColdLoad decides on streams that no memory holds: two of each length, by turns, in a cache for one.
+// BenchmarkColdLoad decides on streams that no memory holds: two of each kind, by turns, in a cache for one. The snapshot is of the
+// last event, or as old as snapshots are on average.
 func BenchmarkColdLoad(b *testing.B) {
+	const none = -1
 	store, _ := benchStore(b)
-	for _, size := range []int{100, 1_000, 10_000, 100_000} {
-		grow(b, store, fmt.Sprintf("member-a%d", size), size)
-		grow(b, store, fmt.Sprintf("member-b%d", size), size)
-		for _, snapshots := range []bool{false, true} {
-			cfg := command.Config{Cache: 1, SnapshotEvery: 1 << 30}
-			if snapshots {
-				cfg.SnapshotEvery = 0
-			} else if size > 10_000 {
-				continue
-			}
-			c := commandtest.NewClient(b, store, cfg)
-			load := func(which string) {
-				c.Must(fmt.Sprintf("/members/%s%d/rename", which, size), fmt.Sprintf(`{"name":"%d"}`, size-1))
-			}
-			load("a")
-			load("b")
-			if snapshots && size > 500 {
-				waitForSnapshots(b, store, size)
-			}
-			b.Run(fmt.Sprintf("events=%d/snapshots=%v", size, snapshots), func(b *testing.B) {
-				for i := range b.N {
-					load([]string{"a", "b"}[i%2])
-				}
-			})
+	for _, test := range []struct{ events, behind int }{
+		{100, none},
+		{1_000, none}, {1_000, 0}, {1_000, command.DefaultSnapshotEvery / 2},
+		{10_000, none}, {10_000, 0}, {10_000, command.DefaultSnapshotEvery / 2},
+		{100_000, 0}, {100_000, command.DefaultSnapshotEvery / 2},
+	} {
+		cfg, name := command.Config{Cache: 1}, fmt.Sprintf("events=%d/snapshot-behind=%d", test.events, test.behind)
+		if test.behind == none {
+			cfg.SnapshotEvery, name = 1<<30, fmt.Sprintf("events=%d/no-snapshot", test.events)
 		}
+		c := commandtest.NewClient(b, store, cfg)
+		// The name is the one that it has: nothing is appended.
+		rename := func(id string, to int) { c.Must("/members/"+id+"/rename", fmt.Sprintf(`{"name":"%d"}`, to)) }
+		var ids [2]string
+		for i := range ids {
+			ids[i] = fmt.Sprintf("%d-%d-%d", test.events, test.behind, i)
+			seen := test.events - max(0, test.behind)
+			grow(b, store, "member-"+ids[i], seen)
+			if test.behind != none {
+				rename(ids[i], seen-1)
+				waitForSnapshot(b, store, "member-"+ids[i])
+				growOn(b, store, "member-"+ids[i], seen, test.events)
+			}
+		}
+		b.Run(name, func(b *testing.B) {
+			for i := range b.N {
+				rename(ids[i%2], test.events-1)
+			}
+		})
 	}
 }
 
-func waitForSnapshots(b *testing.B, store *eventstore.Store, size int) {
+func waitForSnapshot(b *testing.B, store *eventstore.Store, stream string) {
 	b.Helper()
-	for _, which := range []string{"a", "b"} {
-		for {
-			if _, err := store.Last(b.Context(), fmt.Sprintf("snapshot-member-%s%d", which, size)); err == nil {
-				break
-			}
+	for {
+		if _, err := store.Last(b.Context(), command.SnapshotCategory+"-"+stream); err == nil {
+			return
 		}
 	}
 }

@@ -40,7 +40,7 @@
 // # States kept, and snapshots
 //
 // A state is kept with its revision and the id of the event there. Reading on begins with that event: if it does not stand there
-// any more, the stream was deleted or cut short, and is read anew. After a row of nothing but keyed commands what it led to is not
+// any more, or a revision is missing after it, the stream was deleted or cut short, and is read anew. After a row of nothing but keyed commands what it led to is not
 // kept but read: the log may have taken the append for the repetition of another attempt's, whose events have the same ids and say
 // something else, such as another time. Every Config.SnapshotEvery events the
 // state is written to snapshot-<stream>, of which only the last event stays. Who has to read a stream of more than some events goes

@@ -36,7 +36,7 @@ type Store interface {
 const (
 	DefaultCache         = 10_000
 	DefaultTrust         = 10 * time.Second
-	DefaultSnapshotEvery = 500
+	DefaultSnapshotEvery = 250
 	DefaultMaxAttempts   = 20
 	DefaultTimeout       = 10 * time.Second
 	DefaultParallel      = 16

@@ -89,8 +89,9 @@ func (s *Service) fresh(ctx context.Context, stream string, f folder) (known, er
 	return k, err
 }
 
-// peek is how many events a load reads before it asks whether there is a snapshot. Most streams end sooner.
-const peek = 100
+// peek is how many events a load reads before it asks whether there is a snapshot: about as many as can be read in the time of the
+// question and of going on from what it finds. Most streams end sooner.
+const peek = 32
 
 // load is what the stream adds up to by the log alone.
 func (s *Service) load(ctx context.Context, stream string, f folder) (known, error) {
@@ -98,20 +99,22 @@ func (s *Service) load(ctx context.Context, stream string, f folder) (known, err
 	read := 0
 	for recorded, err := range s.store.ReadStream(ctx, stream, 0) {
 		if errors.Is(err, event.ErrStreamNotFound) {
-			return k, nil
+			return nothing(f), nil
 		}
 		if err != nil {
 			return known{}, fmt.Errorf("load %s: %w", stream, err)
 		}
-		if read == peek {
-			return s.loadLong(ctx, stream, f, k)
-		}
 		if k, err = k.and(f, recorded); err != nil {
 			return known{}, err
 		}
-		read++
+		if read++; read == peek {
+			break
+		}
 	}
-	return k, nil
+	if read < peek {
+		return k, nil
+	}
+	return s.loadLong(ctx, stream, f, k)
 }
 
 // loadLong goes on from what the first events of a stream add up to, or from its snapshot.
@@ -145,6 +148,9 @@ func (s *Service) advance(ctx context.Context, stream string, f folder, k known)
 				return known{}, false, nil
 			}
 			continue
+		}
+		if recorded.Revision != k.revision+1 { // cut short since the read began, and written again
+			return known{}, false, nil
 		}
 		if k, err = k.and(f, recorded); err != nil {
 			return known{}, false, err

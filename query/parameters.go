@@ -23,6 +23,9 @@ const (
 // parameters reads the query of a request, which may hold no others than these, each once. One without a value is as if
 // it were not there.
 func parameters(c echo.Context, known ...string) (url.Values, error) {
+	if c.Request().URL.RawQuery == "" {
+		return nil, nil
+	}
 	values, err := url.ParseQuery(c.Request().URL.RawQuery)
 	if err != nil {
 		return nil, web.MalformedParameter("the query", "cannot be read")

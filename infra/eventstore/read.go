@@ -19,15 +19,44 @@ import (
 // unlimited is a count no read reaches. Servers keep counts in signed integers.
 const unlimited = math.MaxInt64
 
-// ReadStream yields the stream's events forwards from a revision, inclusive; none if the stream ends before it. It ends after
-// the first error: event.ErrStreamNotFound or event.ErrUnavailable.
+// A stream is read in pages, each an exchange of its own: the first holds all of most streams, the others grow, up to largestPage.
+// So of what the server sends little is in vain when the consumer stops early, and who reads to the end hardly waits.
+const (
+	firstPage   = 32
+	pageGrowth  = 8
+	largestPage = 8192
+)
+
+// ReadStream yields the stream's events forwards from a revision, inclusive; none if the stream ends before it. What is appended
+// meanwhile may be among them. It ends after the first error: event.ErrStreamNotFound, also in the middle of a stream that
+// is deleted meanwhile, or event.ErrUnavailable.
 func (s *Store) ReadStream(ctx context.Context, stream string, from int64) iter.Seq2[event.Recorded, error] {
+	return func(yield func(event.Recorded, error) bool) {
+		next := from
+		for size := firstPage; ; size = min(size*pageGrowth, largestPage) {
+			n := 0
+			for e, err := range s.page(ctx, stream, next, uint64(size)) {
+				if !yield(e, err) || err != nil {
+					return
+				}
+				next = e.Revision + 1
+				n++
+			}
+			if n < size {
+				return
+			}
+		}
+	}
+}
+
+// page yields at most size events of a stream; fewer only where the stream ends.
+func (s *Store) page(ctx context.Context, stream string, from int64, size uint64) iter.Seq2[event.Recorded, error] {
 	options := esdb.ReadStreamOptions{Direction: esdb.Forwards, From: esdb.Start{}}
 	if from > 0 {
 		options.From = esdb.Revision(uint64(from))
 	}
 	return s.read(ctx, "read "+stream, func(ctx context.Context, client *esdb.Client) (*esdb.ReadStream, error) {
-		return client.ReadStream(ctx, stream, options, unlimited)
+		return client.ReadStream(ctx, stream, options, size)
 	})
 }
 

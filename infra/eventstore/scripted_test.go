@@ -20,13 +20,17 @@ type scripted struct {
 	streams.UnimplementedStreamsServer
 	refuseReads   error // nil: subscriptions are confirmed, and nothing happens on them
 	refuseAppends error
-	hearOut       bool // refuse an append only when it has been sent
+	plainRead     func(asked, streams.Streams_ReadServer) error // answers reads that are no subscriptions
+	hearOut       bool                                          // refuse an append only when it has been sent
 	appends       atomic.Int64
 }
 
-func (s *scripted) Read(_ *streams.ReadReq, call streams.Streams_ReadServer) error {
+func (s *scripted) Read(req *streams.ReadReq, call streams.Streams_ReadServer) error {
 	if s.refuseReads != nil {
 		return s.refuseReads
+	}
+	if count, ok := req.GetOptions().GetCountOption().(*streams.ReadReq_Options_Count); ok && s.plainRead != nil {
+		return s.plainRead(asked{req.GetOptions().GetStream().GetRevision(), count.Count}, call)
 	}
 	confirmation := &streams.ReadResp_Confirmation{Confirmation: &streams.ReadResp_SubscriptionConfirmation{SubscriptionId: "1"}}
 	if err := call.Send(&streams.ReadResp{Content: confirmation}); err != nil {

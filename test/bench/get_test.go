@@ -1,6 +1,7 @@
 package bench_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"slices"
+	"strconv"
 	"sync"
 	"syscall"
 	"testing"
@@ -30,27 +32,32 @@ import (
 //	gets/s   of jangbu query
 //	of-bare  that, as a part of the bare handler's
 //	p99-µs   of jangbu query, and bare-p99-µs
+//	cpu-µs   of jangbu query by GET, and bare-cpu-µs: of the process alone
 func BenchmarkGet(b *testing.B) {
 	for _, orders := range sizes(b, "JANGBU_BENCH_ORDERS", "1000,100000") {
 		b.Run(fmt.Sprintf("orders=%d", orders), func(b *testing.B) {
-			events := orders * 102 / 100 // members and products, too
+			events := orders*102/100 + 20 // members and products, too, of which a small shop has ten each
 			_, url, _ := stack(b, program.Written(b, shopgen.Config{Seed: 1, Events: events, Placed: true}))
 			redis := servers.RedisServer(b)
 			replay(b, url, redis, events)
-			queries := program.AsProcess(b, "query", "--http", "0", "--redis-url", redis, "--log-level", "error").Ready(b)
-			ids := sample(b, queries, redis, orders)
+			queries := program.AsProcess(b, "query", "--http", "0", "--redis-url", redis, "--log-level", "error")
+			ids := sample(b, queries.Ready(b), redis, orders)
 			self, err := os.Executable()
 			must(b, err)
 			command := exec.Command(self)
 			command.Env = append(os.Environ(), bareRedis+"="+redis)
-			bare := program.Run(b, "bare", command).Ready(b)
+			bare := program.Run(b, "bare", command)
 			for b.Loop() {
 				var ours, theirs []time.Duration
-				const rounds, each = 4, 2 * time.Second
-				for range rounds {
-					ours = append(ours, load(b, queries, ids, each)...)
-					theirs = append(theirs, load(b, bare, ids, each)...)
+				const rounds, each = 16, time.Second / 2 // short turns, since the machine is not always as fast
+				ourCPU, theirCPU := cpu(b, queries), cpu(b, bare)
+				for range rounds / 2 {
+					ours = append(ours, load(b, queries.Ready(b), ids, each)...)
+					theirs = append(theirs, load(b, bare.Ready(b), ids, 2*each)...)
+					ours = append(ours, load(b, queries.Ready(b), ids, each)...)
 				}
+				b.ReportMetric((cpu(b, queries)-ourCPU)/float64(len(ours)), "cpu-µs")
+				b.ReportMetric((cpu(b, bare)-theirCPU)/float64(len(theirs)), "bare-cpu-µs")
 				b.ReportMetric(float64(len(ours))/(rounds*each).Seconds(), "gets/s")
 				b.ReportMetric(float64(len(ours))/float64(len(theirs)), "of-bare")
 				b.ReportMetric(percentile(ours, 99), "p99-µs")
@@ -117,6 +124,20 @@ func load(b *testing.B, url string, ids []string, during time.Duration) (all []t
 	}
 	running.Wait()
 	return all
+}
+
+// cpu is the CPU time that a process has taken, in microseconds.
+func cpu(b *testing.B, p *program.Program) float64 {
+	b.Helper()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.Process.Process.Pid))
+	must(b, err)
+	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:]) // from the third on, by proc(5)
+	const tick = 1e4
+	user, err := strconv.Atoi(string(fields[14-3]))
+	must(b, err)
+	system, err := strconv.Atoi(string(fields[15-3]))
+	must(b, err)
+	return float64(user+system) * tick
 }
 
 // percentile is in microseconds.

@@ -57,6 +57,43 @@ func readStopped(ctx context.Context, t *testing.T, s *eventstore.Store) {
 	}
 }
 
+// readPages reads streams that end at, before and after the ends of the pages in which they are read.
+func readPages(ctx context.Context, t *testing.T, s *eventstore.Store) {
+	stream := unique("suite")
+	events := proposed(300)
+	written := 0
+	for _, length := range []int{31, 32, 33, 287, 288, 289, 300} {
+		mustAppend(ctx, t, s, stream, int64(written)-1, events[written:length])
+		written = length
+		for _, from := range []int{0, 1, length - 1} {
+			same(t, stream, int64(from), events[from:length], collect(t, s.ReadStream(ctx, stream, int64(from))))
+		}
+	}
+}
+
+// readDeleted reads a stream that is deleted while it is read.
+func readDeleted(ctx context.Context, t *testing.T, s *eventstore.Store) {
+	stream := unique("suite")
+	events := proposed(100)
+	mustAppend(ctx, t, s, stream, event.NoStream, events)
+	var read []event.Recorded
+	for e, err := range s.ReadStream(ctx, stream, 0) {
+		if err != nil {
+			wantError(t, err, event.ErrStreamNotFound)
+			break
+		}
+		if read = append(read, e); len(read) == 1 {
+			mustAppend(ctx, t, s, "$$"+stream, event.NoStream, []event.Proposed{
+				{ID: uuid.New(), Type: "$metadata", Data: []byte(`{"$tb":9223372036854775807}`)},
+			})
+		}
+	}
+	if len(read) == len(events) {
+		t.Error("all was read of a stream that was deleted meanwhile")
+	}
+	same(t, stream, 0, events[:len(read)], read)
+}
+
 func maxCount(ctx context.Context, t *testing.T, s *eventstore.Store) {
 	stream := unique("suite")
 	for range 3 { // set before the stream exists, and again

@@ -38,6 +38,8 @@ func Run(t *testing.T, open func(t *testing.T) *eventstore.Store) {
 		{"read stream from a revision", readStreamFrom},
 		{"read what is not there", readMissing},
 		{"read stopped early", readStopped},
+		{"read in pages", readPages},
+		{"read while deleted", readDeleted},
 		{"max count", maxCount},
 		{"max count leaves other metadata", maxCountKeepsMetadata},
 		{"read all after a position", readAll},
