@@ -198,11 +198,12 @@ func TestClose(t *testing.T) {
 	direct := open(t, server.URL(), eventstore.Config{})
 	var streams sync.WaitGroup
 	subscribed := make(chan struct{})
+	subscribes := sync.OnceFunc(func() { close(subscribed) })
 	streams.Go(func() {
 		var last error
 		for e, err := range s.Subscribe(t.Context(), event.Position{}, nil) {
 			if e.Type != "" {
-				close(subscribed)
+				subscribes() // the append below may come, too
 			}
 			last = err
 		}
