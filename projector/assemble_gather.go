@@ -60,7 +60,8 @@ func (a *assembler) bases(ctx context.Context, groups []*group) ([]*folding, err
 		case s != nil:
 			bases[i] = s
 		case g.arrivals[0].Revision == 0 && !ahead:
-			if err := a.base(bases, i, row.State{Stream: g.stream, Revision: event.NoStream}, source); err != nil {
+			var err error
+			if bases[i], err = a.base(row.State{Stream: g.stream, Revision: event.NoStream}, source); err != nil {
 				return nil, err
 			}
 		default:
@@ -76,22 +77,24 @@ func (a *assembler) bases(ctx context.Context, groups []*group) ([]*folding, err
 	}
 	for k, st := range states {
 		source, _ := a.view.Source(st.Stream)
-		if err := a.base(bases, at[k], st, source); err != nil {
-			bases[at[k]].parked = &row.Parked{Stream: st.Stream, Revision: st.Revision + 1, Reason: fmt.Sprintf("its state in %s: %v", a.gen, err)}
+		s, err := a.base(st, source)
+		if err != nil {
+			s.parked = &row.Parked{Stream: st.Stream, Revision: st.Revision + 1, Reason: fmt.Sprintf("its state in %s: %v", a.gen, err)}
 		}
+		bases[at[k]] = s
 	}
 	return bases, nil
 }
 
-// base holds a stream in a state that has landed. One whose state cannot be read is not held.
-func (a *assembler) base(bases []*folding, i int, st row.State, source *view.Source) error {
+// base holds a stream in a state that has landed. One whose state cannot be read, which is the error, is not held.
+func (a *assembler) base(st row.State, source *view.Source) (*folding, error) {
 	c := &change{source: source, saved: st.Data}
 	err := c.load()
-	bases[i] = newFolding(st.Stream, source, c.state, st.Revision)
+	s := newFolding(st.Stream, source, c.state, st.Revision)
 	if err == nil {
-		a.held.add(bases[i])
+		a.held.add(s)
 	}
-	return err
+	return s, err
 }
 
 // fold brings a stream to its newest state.

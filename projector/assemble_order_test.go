@@ -224,22 +224,12 @@ func TestAssembledLikeLanded(t *testing.T) {
 					lag.end.Store(uint64(10 * r.IntN(2*log.Len())))
 					replay := NewReplay(model, lag, ReplayConfig{Builder: model.builder, Patience: time.Minute})
 					replay.chunkEvents, replay.cacheStates = 1+r.IntN(50), 1+r.IntN(20)
-					replay.room = room{hold: r.IntN(30), remember: 1 + r.IntN(20), bulk: r.IntN(10), putDocs: 1 + r.IntN(5)}
+					replay.room = randomRoom(r)
 					_, err := replay.Run(ctx, view.All())
 					return err
 				}
 				if r.IntN(2) == 0 {
-					ctx, cancel := context.WithCancel(t.Context())
-					end := r.Int64N(200)
-					model.atCall = func(n int64) {
-						if n == end {
-							cancel()
-						}
-					}
-					if err := run(ctx); err != nil && ctx.Err() == nil {
-						t.Fatal(err)
-					}
-					cancel()
+					interruptedAt(t, model, r.Int64N(200), run)
 				}
 				model.outages.Store(r.Int64N(50))
 				if err := run(t.Context()); err != nil {

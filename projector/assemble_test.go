@@ -28,22 +28,12 @@ func TestAssembled(t *testing.T) {
 				run := func(ctx context.Context) error {
 					replay := NewReplay(model, h, ReplayConfig{Builder: model.builder, Patience: time.Minute, AllowDrift: true})
 					replay.chunkEvents = 1 + r.IntN(50)
-					replay.room = room{hold: r.IntN(30), remember: 1 + r.IntN(20), bulk: r.IntN(10), putDocs: 1 + r.IntN(5)}
+					replay.room = randomRoom(r)
 					_, err := replay.Run(ctx, view.All())
 					return err
 				}
 				for range r.IntN(4) {
-					ctx, cancel := context.WithCancel(t.Context())
-					end := model.calls.Load() + r.Int64N(100)
-					model.atCall = func(n int64) {
-						if n == end {
-							cancel()
-						}
-					}
-					if err := run(ctx); err != nil && ctx.Err() == nil {
-						t.Fatal(err)
-					}
-					cancel()
+					interruptedAt(t, model, model.calls.Load()+r.Int64N(100), run)
 				}
 				model.outages.Store(r.Int64N(50))
 				if err := run(t.Context()); err != nil {
@@ -69,6 +59,26 @@ func TestAssembled(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// randomRoom is so little that everything an assembler does for want of room happens.
+func randomRoom(r *rand.Rand) room {
+	return room{hold: r.IntN(30), remember: 1 + r.IntN(20), bulk: r.IntN(10), putDocs: 1 + r.IntN(5)}
+}
+
+// interruptedAt runs a replay, whose context ends with the model's call of that number, if it comes to it.
+func interruptedAt(t *testing.T, model faultyModel, call int64, run func(context.Context) error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	model.atCall = func(n int64) {
+		if n == call {
+			cancel()
+		}
+	}
+	if err := run(ctx); err != nil && ctx.Err() == nil {
+		t.Fatal(err)
 	}
 }
 

@@ -17,7 +17,7 @@ type chunk struct {
 	groups []*group
 	events int64
 	end    event.Position
-	last   event.Recorded // the last of those read so far
+	last   event.Recorded // of those read so far that concern any of the views
 }
 
 // pass reads the log once for all builds, from where each stands to the log's present end. When ctx ends, or the log cannot be
