@@ -187,8 +187,10 @@ func (s *Service) stateAt(ctx context.Context, stream string, f folder, revision
 		return k.state, nil
 	}
 	k := nothing(f)
-	if taken, ok := s.readSnapshot(ctx, stream, f); ok && revision >= peek && taken.revision <= revision {
-		k = taken
+	if revision >= peek { // of a shorter stream there is none, or what it saves is little
+		if taken, ok := s.readSnapshot(ctx, stream, f); ok && taken.revision <= revision {
+			k = taken
+		}
 	}
 	for recorded, err := range s.store.ReadStream(ctx, stream, k.revision+1) {
 		if errors.Is(err, event.ErrStreamNotFound) {
