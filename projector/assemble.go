@@ -243,20 +243,18 @@ func (a *assembler) spread(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		for _, stream := range streams {
-			for names, err := range a.rows.Referrers(ctx, a.gen, stream) {
-				if err != nil {
-					return err
-				}
-				for _, name := range names {
-					queue = append(queue, shown{name, parts[stream]})
-				}
-				if len(queue) < a.putDocs {
-					continue
-				}
-				if err := show(); err != nil {
-					return err
-				}
+		for refs, err := range a.rows.Referrers(ctx, a.gen, streams) {
+			if err != nil {
+				return err
+			}
+			for _, ref := range refs {
+				queue = append(queue, shown{ref.Doc, parts[ref.Stream]})
+			}
+			if len(queue) < a.putDocs {
+				continue
+			}
+			if err := show(); err != nil {
+				return err
 			}
 		}
 	}

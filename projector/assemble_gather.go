@@ -13,9 +13,8 @@ import (
 	"jangbu/query/view"
 )
 
-// hold folds events, and returns the streams that have to be landed now: those that documents refer to, since each document that was
-// landed before them would have to be landed again; those where the view's code failed; and those that there is no more room for. Repeating
-// it changes nothing.
+// hold folds events, and returns the streams that have to be landed now: those where the view's code failed, and those that there is no
+// more room for. Repeating it changes nothing.
 func (a *assembler) hold(ctx context.Context, groups []*group) (due []*folding, err error) {
 	streams, err := a.bases(ctx, groups)
 	if err != nil {
@@ -32,13 +31,13 @@ func (a *assembler) hold(ctx context.Context, groups []*group) (due []*folding, 
 		if err := a.fold(ctx, s, groups[i].arrivals); err != nil {
 			return nil, err
 		}
-		if s.unlanded() && s.prompt() {
+		if s.parked != nil {
 			due = append(due, s)
 		}
 	}
 	a.leaving = a.held.leaving()
 	for _, s := range a.leaving {
-		if s.unlanded() && !s.prompt() {
+		if s.unlanded() && s.parked == nil {
 			due = append(due, s)
 		}
 	}
@@ -120,10 +119,8 @@ func (a *assembler) gather(ctx context.Context, due []*folding) ([]*change, erro
 	var changes []*change
 	for i, s := range due {
 		c := &a.changes[i]
-		if *c = s.change(a.folder.decodings); c.to > c.from {
-			if err := a.yield(ctx, c, s.base); err != nil {
-				return nil, err
-			}
+		if err := a.change(ctx, c, s); err != nil {
+			return nil, err
 		}
 		if c.to > c.from || c.parked != nil {
 			changes = append(changes, c)
@@ -134,6 +131,14 @@ func (a *assembler) gather(ctx context.Context, due []*folding) ([]*change, erro
 		return nil, err
 	}
 	return changes, a.load(ctx, a.needed(changes))
+}
+
+// change makes c of what landing a stream does.
+func (a *assembler) change(ctx context.Context, c *change, s *folding) error {
+	if *c = s.change(a.folder.decodings); c.to == c.from {
+		return nil
+	}
+	return a.yield(ctx, c, s.base)
 }
 
 // yield makes the rows of a stream in its newest state, or in the last of which the view's code can make some, and those that it had
@@ -175,8 +180,8 @@ func (a *assembler) refold(ctx context.Context, c *change, base any) error {
 	return a.folder.foldStream(ctx, c, arrivals)
 }
 
-// ensure adds whole streams from the store that documents refer to and that have not landed, so that no document is ever half
-// joined.
+// ensure adds streams that documents refer to and that have not landed, held ones or whole ones from the store, so that no document is
+// ever half joined.
 func (a *assembler) ensure(ctx context.Context, changes []*change) ([]*change, error) {
 	met := map[string]bool{}
 	for _, c := range changes {
@@ -244,8 +249,16 @@ func (a *assembler) unshared(ctx context.Context, changes []*change, met map[str
 	return missing, nil
 }
 
-// fetch folds a whole stream from the store, which the log has not come to, nil if there is none.
+// fetch gives a stream that has not landed: as it is held, or a whole one from the store, which the log has not come to; nil if there is
+// none.
 func (a *assembler) fetch(ctx context.Context, stream string) (*change, error) {
+	if s := a.held.streams[stream]; s != nil {
+		c := new(change)
+		if err := a.change(ctx, c, s); err != nil || c.to == c.from {
+			return nil, err
+		}
+		return c, nil
+	}
 	source, ok := a.view.Source(stream)
 	if !ok {
 		return nil, nil

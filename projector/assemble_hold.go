@@ -24,9 +24,6 @@ type folding struct {
 // unlanded reports whether there is something to land.
 func (f *folding) unlanded() bool { return f.revision > f.landed || f.parked != nil }
 
-// prompt reports whether it may not wait.
-func (f *folding) prompt() bool { return f.source.Shares() || f.parked != nil }
-
 // fold folds events that need no care, or changes nothing and reports false.
 func (f *folding) fold(arrivals []arrival) (done bool) {
 	defer func() {

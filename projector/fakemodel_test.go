@@ -76,14 +76,14 @@ func (m faultyRows) Refer(ctx context.Context, g row.Generation, docs map[string
 	return m.do(func() error { return m.Rows.Refer(ctx, g, docs) })
 }
 
-func (m faultyRows) Referrers(ctx context.Context, g row.Generation, stream string) iter.Seq2[[]string, error] {
-	return func(yield func([]string, error) bool) {
-		for docs, err := range m.Rows.Referrers(ctx, g, stream) {
+func (m faultyRows) Referrers(ctx context.Context, g row.Generation, streams []string) iter.Seq2[[]row.Ref, error] {
+	return func(yield func([]row.Ref, error) bool) {
+		for refs, err := range m.Rows.Referrers(ctx, g, streams) {
 			if failed, _ := m.before(); failed != nil {
 				yield(nil, failed)
 				return
 			}
-			if !yield(docs, err) {
+			if !yield(refs, err) {
 				return
 			}
 		}

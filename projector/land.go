@@ -122,18 +122,16 @@ func (a *Applier) spread(ctx context.Context, renewed []string, failed map[strin
 	if err != nil {
 		return err
 	}
-	for _, stream := range renewed {
-		for docs, err := range a.rows.Referrers(ctx, a.gen, stream) {
-			if err != nil {
-				return err
-			}
-			var rows landings
-			for _, doc := range docs {
-				rows.add(doc, parts[stream])
-			}
-			if err := a.landAndCompose(ctx, &rows, failed); err != nil {
-				return err
-			}
+	for refs, err := range a.rows.Referrers(ctx, a.gen, renewed) {
+		if err != nil {
+			return err
+		}
+		var rows landings
+		for _, ref := range refs {
+			rows.add(ref.Doc, parts[ref.Stream])
+		}
+		if err := a.landAndCompose(ctx, &rows, failed); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -15,7 +15,7 @@ import (
 type Rows interface {
 	States(ctx context.Context, g row.Generation, streams []string) ([]row.State, error)
 	Refer(ctx context.Context, g row.Generation, docs map[string][]string) error
-	Referrers(ctx context.Context, g row.Generation, stream string) iter.Seq2[[]string, error]
+	Referrers(ctx context.Context, g row.Generation, streams []string) iter.Seq2[[]row.Ref, error]
 	SharedParts(ctx context.Context, g row.Generation, streams []string) (map[string]row.Sourced, error)
 	Land(ctx context.Context, g row.Generation, landings []row.Landing) ([]row.Document, error)
 	Compose(ctx context.Context, g row.Generation, docs []row.Document, compositions [][]byte) ([]row.Document, error)

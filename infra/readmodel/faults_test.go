@@ -66,7 +66,7 @@ func calls(m *readmodel.Store) map[string]func(context.Context) error {
 		},
 		"Builder.Held": func(ctx context.Context) error { _, err := b.Held(ctx, g, []string{"doc"}, true); return err },
 		"Referrers": func(ctx context.Context) error {
-			for _, err := range m.Referrers(ctx, g, "a-1") {
+			for _, err := range m.Referrers(ctx, g, []string{"a-1"}) {
 				return err
 			}
 			return nil

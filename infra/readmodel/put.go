@@ -155,7 +155,7 @@ func (w *putter) rows(rows []row.Placed) {
 		switch {
 		case bare:
 			d.rows = append(d.rows, r.Source, w.text(func(b []byte) []byte { return appendRow(b, r.Sourced, is, nil) }))
-		case !r.First:
+		case !r.First && (r.Was == nil || r.Was.Part.Absent()): // what it left behind, or a row without a part
 			d.withdrawn = append(d.withdrawn, r.Source)
 		}
 	}

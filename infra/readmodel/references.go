@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 
 	"github.com/redis/go-redis/v9"
 
@@ -28,21 +29,40 @@ func (s *Store) Refer(ctx context.Context, g row.Generation, docs map[string][]s
 	return nil
 }
 
-// Referrers yields, in batches, the documents that show a stream's shared part; some perhaps twice. It must be called
-// after that part has landed.
-func (s *Store) Referrers(ctx context.Context, g row.Generation, stream string) iter.Seq2[[]string, error] {
-	return func(yield func([]string, error) bool) {
-		var cursor uint64
-		for {
-			docs, next, err := s.client.SScan(ctx, s.key(g, 'b', row.Shared(stream)), cursor, "", maxRows).Result()
-			if err != nil {
-				yield(nil, fmt.Errorf("read referrers of %s in %s: %w", stream, g, classify(err)))
-				return
+// Referrers yields, in batches, which documents show the shared parts of streams; some perhaps twice. It must be called
+// after those parts have landed.
+func (s *Store) Referrers(ctx context.Context, g row.Generation, streams []string) iter.Seq2[[]row.Ref, error] {
+	const atOnce = 50
+	return func(yield func([]row.Ref, error) bool) {
+		for some := range slices.Chunk(streams, atOnce) {
+			cursors := make([]uint64, len(some))
+			for some = slices.Clone(some); len(some) > 0; {
+				cmds, err := s.pipeline(ctx, func(p redis.Pipeliner) {
+					for i, stream := range some {
+						p.SScan(ctx, s.key(g, 'b', row.Shared(stream)), cursors[i], "", int64(maxRows/len(some)))
+					}
+				})
+				if err != nil {
+					yield(nil, fmt.Errorf("read referrers in %s: %w", g, err))
+					return
+				}
+				var refs []row.Ref
+				left := 0
+				for i, cmd := range cmds {
+					docs, next := cmd.(*redis.ScanCmd).Val()
+					for _, doc := range docs {
+						refs = append(refs, row.Ref{Stream: some[i], Doc: doc})
+					}
+					if next != 0 {
+						some[left], cursors[left] = some[i], next
+						left++
+					}
+				}
+				if len(refs) > 0 && !yield(refs, nil) {
+					return
+				}
+				some, cursors = some[:left], cursors[:left]
 			}
-			if len(docs) > 0 && !yield(docs, nil) || next == 0 {
-				return
-			}
-			cursor = next
 		}
 	}
 }

@@ -67,9 +67,11 @@ type decoded struct {
 }
 
 func (d *decoded) recording() Recording {
-	var m event.Metadata // as event.Recorded.Meta reads it
-	if len(d.metadata) == 0 || row.Unmarshal(d.metadata, &m) != nil {
-		m = event.Metadata{}
+	var m struct { // of event.Metadata
+		Actor string `json:"actor"`
+	}
+	if len(d.metadata) > 0 && row.Unmarshal(d.metadata, &m) != nil {
+		m.Actor = ""
 	}
 	return Recording{Time: d.time.UTC(), Actor: m.Actor, Revision: d.revision}
 }

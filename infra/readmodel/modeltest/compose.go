@@ -186,15 +186,20 @@ func sharedParts(s *suite) {
 }
 
 func referrers(s *suite) {
-	read := func(stream string) []string {
+	read := func(streams ...string) map[string][]string {
 		s.Helper()
-		var all []string
-		for docs, err := range s.m.Referrers(s.ctx, s.g, stream) {
+		all := map[string][]string{}
+		for refs, err := range s.m.Referrers(s.ctx, s.g, streams) {
 			s.must(err)
-			all = append(all, docs...)
+			for _, ref := range refs {
+				all[ref.Stream] = append(all[ref.Stream], ref.Doc)
+			}
 		}
-		slices.Sort(all)
-		return slices.Compact(all)
+		for stream, docs := range all {
+			slices.Sort(docs)
+			all[stream] = slices.Compact(docs)
+		}
+		return all
 	}
 	if got := read("m-1"); len(got) > 0 {
 		s.Errorf("referrers of a stream that nothing refers to: %v", got)
@@ -206,13 +211,18 @@ func referrers(s *suite) {
 	slices.Sort(want)
 	s.must(s.m.Refer(s.ctx, s.g, map[string][]string{"m-1": want, "m-2": {"doc1"}}))
 	s.must(s.m.Refer(s.ctx, s.g, map[string][]string{"m-1": {"doc7", "doc8"}, "m-2": {"doc2"}}))
-	if got := read("m-1"); !slices.Equal(got, want) {
+	if got := read("m-1")["m-1"]; !slices.Equal(got, want) {
 		s.Errorf("m-1 has %d referrers, want %d", len(got), len(want))
 	}
-	if got := read("m-2"); !slices.Equal(got, []string{"doc1", "doc2"}) {
-		s.Errorf("referrers of m-2: %v", got)
+	many := []string{"m-2", "m-3"}
+	for i := range 200 { // more than are asked for at once
+		many = append(many, fmt.Sprint("none-", i))
 	}
-	for range s.m.Referrers(s.ctx, s.g, "m-1") {
+	got := read(append(many, "m-1")...)
+	if len(got) != 2 || !slices.Equal(got["m-1"], want) || !slices.Equal(got["m-2"], []string{"doc1", "doc2"}) {
+		s.Errorf("%d of many streams have referrers; m-1 %d, want %d, m-2 %v", len(got), len(got["m-1"]), len(want), got["m-2"])
+	}
+	for range s.m.Referrers(s.ctx, s.g, []string{"m-1"}) {
 		break // a reader may stop early
 	}
 }
