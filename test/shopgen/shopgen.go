@@ -116,7 +116,7 @@ func (g *generator) run() {
 			g.place()
 		case n < 36 && len(g.open) < 5*perDay:
 			g.place()
-		case n < 65:
+		case n < 65 && len(g.underway) < 5*perDay: // or they would pile up, the more the longer the history
 			g.end()
 		case n < 90:
 			g.arrive()

@@ -108,6 +108,35 @@ func TestNobodyWaits(t *testing.T) {
 	}
 }
 
+// TestOrdersDoNotPileUp: however long the history, some hundred orders at most are between their confirmation and their arrival, but for the
+// one in ten that stays open for good.
+func TestOrdersDoNotPileUp(t *testing.T) {
+	placed, underway := map[string]int{}, map[string]bool{}
+	longest := 0
+	for a := range shopgen.Appends(shopgen.Config{Seed: 6, Events: 200_000}) {
+		if event.Category(a.Stream) != order.Category {
+			continue
+		}
+		for _, e := range a.Events {
+			switch decode(t, order.Codec, e).(type) {
+			case order.Placed:
+				placed[a.Stream] = len(placed)
+			case order.Shipped:
+				underway[a.Stream] = true
+			case order.Delivered:
+				delete(underway, a.Stream)
+				longest = max(longest, len(placed)-placed[a.Stream])
+			}
+		}
+		if len(underway) > 250 {
+			t.Fatalf("%d orders are under way after %d", len(underway), len(placed))
+		}
+	}
+	if longest > 1500 {
+		t.Errorf("an order arrived %d orders after it was placed", longest)
+	}
+}
+
 func decode(t *testing.T, codec *event.Codec, e event.Proposed) any {
 	t.Helper()
 	decoded, err := codec.Decode(e.Type, e.Data)
