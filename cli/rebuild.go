@@ -75,7 +75,7 @@ func (f rebuildFlags) rebuild(ctx context.Context, a *app, views []*view.View, c
 // saveCollections makes the collector run less often than is good for a service, since a rebuild makes much garbage and ends soon: as seldom
 // as fits a quarter of a gigabyte. GOGC and GOMEMLIMIT in the environment have precedence.
 func saveCollections() {
-	const limit, percent = 230 << 20, 300
+	const limit, percent = 250 << 20, 400
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(limit)
 		if os.Getenv("GOGC") == "" {

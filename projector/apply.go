@@ -277,12 +277,16 @@ func guard(err *error) {
 }
 
 func (c *change) load() (err error) {
-	defer guard(&err)
 	if !c.loaded {
-		c.state, err = c.source.Load(c.saved)
+		c.state, err = load(c.source, c.saved)
 		c.saved, c.loaded = nil, err == nil
 	}
 	return err
+}
+
+func load(source *view.Source, saved []byte) (state any, err error) {
+	defer guard(&err)
+	return source.Load(saved)
 }
 
 // yield computes what the state contributes.

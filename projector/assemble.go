@@ -43,7 +43,9 @@ type assembler struct {
 	waited  map[string]bool                 // streams that documents refer to, and that there are not
 	renewed map[string]bool                 // streams of whose shared part documents hold an older one, or none
 	keyed   bool                            // some row had a key
-	step    func(ctx context.Context) error // of the call that is to be repeated, nil for none
+	piece   int                             // streams that are landed at once: the fewer, the more rows they have
+	folded  bool                            // the events of the call that is to be repeated have been
+	step    func(ctx context.Context) error // of that call, nil for none
 
 	*scratch // of the call under way, else nil
 	parked   []row.Parked
@@ -73,37 +75,59 @@ func newAssembler(v *view.View, g row.Generation, rows Builder, log StreamReader
 		held:   newHolding(room.hold, heldBytes),
 		docs:   newRecent[*document](room.remember),
 		shared: newRecent[row.Sourced](max(1, room.remember/8)),
+		piece:  max(1, room.putRows/8),
 		room:   room, bulky: map[string]bool{}, ahead: map[string]int64{}, waited: map[string]bool{}, renewed: map[string]bool{},
 	}
 }
 
 // room is what an assembler may keep in memory.
 type room struct {
-	hold     int // streams, of which not all events have landed
+	hold     int // streams of each source, of which not all events have landed
 	remember int // parts and sums of documents, once or twice as many
 	bulk     int // parts of a document that is remembered
 	putDocs  int // documents that are read, or composed and written, at once
+	putRows  int // rows that are put at once, about
 }
 
-const heldBytes = 8 << 20 // of the largest event of each stream
+const heldBytes = 4 << 20 // of the largest event of each stream of a source
 
 // land lands events, grouped by stream, of which the first of a stream is its first, or goes on where the last ended.
-func (a *assembler) land(ctx context.Context, groups []*group) error {
+func (a *assembler) land(ctx context.Context, groups []group) error {
 	a.begin()
-	if a.step == nil {
-		due, err := a.hold(ctx, groups)
+	if !a.folded {
+		failed, err := a.hold(ctx, groups)
 		if err != nil {
 			return err
 		}
-		if err := a.landDue(ctx, due); err != nil {
+		if err := a.landDue(ctx, failed); err != nil {
 			return err
 		}
+		a.folded = true
 	}
 	if err := a.finish(ctx); err != nil {
 		return err
 	}
+	for _, r := range a.held.rings {
+		if !r.full() {
+			continue
+		}
+		for left := r.over(); left > 0; left = r.over() {
+			if err := a.landLongest(ctx, r, min(left, a.piece)); err != nil {
+				return err
+			}
+		}
+	}
 	a.end()
 	return nil
+}
+
+// landLongest lands so many streams of a source that rested longest, and holds them no more.
+func (a *assembler) landLongest(ctx context.Context, r *ring, streams int) error {
+	a.leaving = r.longest(streams)
+	if err := a.landDue(ctx, a.leaving); err != nil {
+		return err
+	}
+	return a.finish(ctx)
 }
 
 // landDue takes what streams contribute into the documents; the steps that are left write it.
@@ -114,6 +138,9 @@ func (a *assembler) landDue(ctx context.Context, due []*folding) error {
 	}
 	a.place(changes)
 	a.step = a.put
+	if rows := len(a.batch.Rows); rows > 0 {
+		a.piece = max(1, min(a.putRows*len(changes)/rows, a.putRows/2))
+	}
 	return nil
 }
 
@@ -124,12 +151,10 @@ func (a *assembler) flush(ctx context.Context) error {
 		return err
 	}
 	for len(a.held.streams) > 0 {
-		a.leaving = a.held.longest(flushed, 0)
-		if err := a.landDue(ctx, a.leaving); err != nil {
-			return err
-		}
-		if err := a.finish(ctx); err != nil {
-			return err
+		for _, r := range a.held.rings { // one more lands with those that refer to it, and is held
+			if err := a.landLongest(ctx, r, a.piece); err != nil {
+				return err
+			}
 		}
 	}
 	if err := a.spread(ctx); err != nil {
@@ -144,9 +169,6 @@ func (a *assembler) flush(ctx context.Context) error {
 	a.end()
 	return nil
 }
-
-// flushed is how many streams flush lands at once.
-const flushed = 1000
 
 // begin takes what a call needs, where it is not one that is repeated.
 func (a *assembler) begin() {
@@ -168,7 +190,7 @@ func (a *assembler) finish(ctx context.Context) error {
 // end is for a call that is done.
 func (a *assembler) end() {
 	scratches.Put(a.scratch)
-	a.scratch = nil
+	a.scratch, a.folded = nil, false
 }
 
 // put writes rows and states.

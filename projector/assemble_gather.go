@@ -13,9 +13,8 @@ import (
 	"jangbu/query/view"
 )
 
-// hold folds events, and returns the streams that have to be landed now: those where the view's code failed, and those that there is no
-// more room for. Repeating it changes nothing.
-func (a *assembler) hold(ctx context.Context, groups []*group) (due []*folding, err error) {
+// hold folds events, and returns the streams where the view's code failed, which have to be landed now. Repeating it changes nothing.
+func (a *assembler) hold(ctx context.Context, groups []group) (failed []*folding, err error) {
 	streams, err := a.bases(ctx, groups)
 	if err != nil {
 		return nil, err
@@ -25,27 +24,21 @@ func (a *assembler) hold(ctx context.Context, groups []*group) (due []*folding, 
 			continue
 		}
 		if a.held.streams[s.stream] != s { // its state cannot be read
-			due = append(due, s)
+			failed = append(failed, s)
 			continue
 		}
 		if err := a.fold(ctx, s, groups[i].arrivals); err != nil {
 			return nil, err
 		}
 		if s.parked != nil {
-			due = append(due, s)
+			failed = append(failed, s)
 		}
 	}
-	a.leaving = a.held.leaving()
-	for _, s := range a.leaving {
-		if s.unlanded() && s.parked == nil {
-			due = append(due, s)
-		}
-	}
-	return due, nil
+	return failed, nil
 }
 
 // bases gives what each group's events are folded onto, nil for a stream that does not feed the view.
-func (a *assembler) bases(ctx context.Context, groups []*group) ([]*folding, error) {
+func (a *assembler) bases(ctx context.Context, groups []group) ([]*folding, error) {
 	bases := make([]*folding, len(groups))
 	var missing []string
 	var at []int
@@ -54,17 +47,17 @@ func (a *assembler) bases(ctx context.Context, groups []*group) ([]*folding, err
 		if !ok {
 			continue
 		}
-		_, ahead := a.ahead[g.stream]
-		switch s := a.held.streams[g.stream]; {
-		case s != nil:
+		if s := a.held.streams[g.stream]; s != nil {
 			bases[i] = s
-		case g.arrivals[0].Revision == 0 && !ahead:
-			var err error
-			if bases[i], err = a.base(row.State{Stream: g.stream, Revision: event.NoStream}, source); err != nil {
-				return nil, err
-			}
-		default:
+			continue
+		}
+		if _, ahead := a.ahead[g.stream]; ahead || g.arrivals[0].Revision > 0 {
 			missing, at = append(missing, g.stream), append(at, i)
+			continue
+		}
+		var err error
+		if bases[i], err = a.base(row.State{Stream: g.stream, Revision: event.NoStream}, source); err != nil {
+			return nil, err
 		}
 	}
 	if len(missing) == 0 {
@@ -87,9 +80,8 @@ func (a *assembler) bases(ctx context.Context, groups []*group) ([]*folding, err
 
 // base holds a stream in a state that has landed. One whose state cannot be read, which is the error, is not held.
 func (a *assembler) base(st row.State, source *view.Source) (*folding, error) {
-	c := &change{source: source, saved: st.Data}
-	err := c.load()
-	s := newFolding(st.Stream, source, c.state, st.Revision)
+	state, err := load(source, st.Data)
+	s := newFolding(st.Stream, source, state, st.Revision)
 	if err == nil {
 		a.held.add(s)
 	}
@@ -109,7 +101,7 @@ func (a *assembler) fold(ctx context.Context, s *folding, arrivals []arrival) er
 	for i := range arrivals {
 		largest = max(largest, len(arrivals[i].Data))
 	}
-	a.held.touch(s, largest)
+	s.touch(largest)
 	return nil
 }
 

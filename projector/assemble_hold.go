@@ -18,93 +18,120 @@ type folding struct {
 	parked   *row.Parked // where the view's code failed
 	bytes    int         // of its largest event
 
+	ring       *ring
 	prev, next *folding
 }
 
-// unlanded reports whether there is something to land.
-func (f *folding) unlanded() bool { return f.revision > f.landed || f.parked != nil }
-
-// fold folds events that need no care, or changes nothing and reports false.
+// fold folds events up to the first that needs care, and reports whether there is none.
 func (f *folding) fold(arrivals []arrival) (done bool) {
 	defer func() {
 		if recover() != nil {
 			done = false
 		}
 	}()
-	state, revision := f.state, f.revision
 	for i := range arrivals {
 		e := &arrivals[i]
-		if e.Revision <= revision {
+		if e.Revision <= f.revision {
 			continue
 		}
-		if e.Revision != revision+1 || e.decoded == nil {
+		if e.Revision != f.revision+1 || e.decoded == nil {
 			return false
 		}
-		state, revision = f.source.Fold(state, e.decoded), e.Revision
+		if f.state == f.base { // the very same, which stays as it is
+			f.state = f.source.Fold(f.state, e.decoded)
+		} else {
+			f.source.FoldInto(f.state, e.decoded)
+		}
+		f.revision = e.Revision
 	}
-	f.state, f.revision = state, revision
 	return true
 }
 
 // holding is the streams that an assembler knows the states of. Nothing relies on the order between streams, so a stream that goes on is
-// landed when it has rested longer than the others, once, and not once an event. It is for one goroutine.
+// landed when it has rested longer than others of its source, once, and not once an event. Each source has room of its own, so that
+// orders, which come and go, do not push out stocks, which stay. It is for one goroutine.
 type holding struct {
-	maxStreams, maxBytes int
+	maxStreams, maxBytes int // of a source
 
 	streams map[string]*folding
+	rings   []*ring
+}
+
+// ring is the streams of a source, by when an event last came: next of rested is the one that rested longest.
+type ring struct {
+	maxStreams, maxBytes int
+
+	source  *view.Source
+	streams int
 	bytes   int
-	rested  folding // the head of a ring, by when an event last came: next is the one that rested longest
+	rested  folding
 }
 
 func newHolding(maxStreams, maxBytes int) *holding {
-	h := &holding{maxStreams: maxStreams, maxBytes: maxBytes, streams: map[string]*folding{}}
-	h.rested.prev, h.rested.next = &h.rested, &h.rested
-	return h
+	return &holding{maxStreams: maxStreams, maxBytes: maxBytes, streams: map[string]*folding{}}
 }
 
 // add takes a stream that is not among them.
 func (h *holding) add(s *folding) {
 	h.streams[s.stream] = s
-	h.bytes += s.bytes
-	h.rest(s)
+	s.ring = h.ring(s.source)
+	s.ring.streams++
+	s.ring.bytes += s.bytes
+	s.rest()
+}
+
+func (h *holding) ring(source *view.Source) *ring {
+	for _, r := range h.rings {
+		if r.source == source {
+			return r
+		}
+	}
+	r := &ring{maxStreams: h.maxStreams, maxBytes: h.maxBytes, source: source}
+	r.rested.prev, r.rested.next = &r.rested, &r.rested
+	h.rings = append(h.rings, r)
+	return r
 }
 
 // touch says that an event of so many bytes has come.
-func (h *holding) touch(s *folding, bytes int) {
+func (s *folding) touch(bytes int) {
 	if bytes > s.bytes {
-		h.bytes += bytes - s.bytes
+		s.ring.bytes += bytes - s.bytes
 		s.bytes = bytes
 	}
 	s.prev.next, s.next.prev = s.next, s.prev
-	h.rest(s)
+	s.rest()
 }
 
-func (h *holding) rest(s *folding) {
-	s.prev, s.next = h.rested.prev, &h.rested
+func (s *folding) rest() {
+	head := &s.ring.rested
+	s.prev, s.next = head.prev, head
 	s.prev.next, s.next.prev = s, s
 }
 
 // remove takes a stream away.
 func (h *holding) remove(s *folding) {
 	delete(h.streams, s.stream)
-	h.bytes -= s.bytes
+	s.ring.streams--
+	s.ring.bytes -= s.bytes
 	s.prev.next, s.next.prev = s.next, s.prev
 }
 
-// leaving is the streams that have to leave: none while there is room for all, else so many of those that rested longest that a quarter of
-// the room is free.
-func (h *holding) leaving() []*folding {
-	if len(h.streams) <= h.maxStreams && h.bytes <= h.maxBytes {
-		return nil
+// full reports whether streams have to leave, until the room is not over three quarters full.
+func (r *ring) full() bool { return r.streams > r.maxStreams || r.bytes > r.maxBytes }
+
+// over is about how many streams are too many for three quarters of the room, 0 for none.
+func (r *ring) over() int {
+	streams, bytes := r.streams-r.maxStreams*3/4, r.bytes-r.maxBytes*3/4
+	if bytes > 0 {
+		streams = max(streams, 1, r.streams*bytes/r.bytes)
 	}
-	return h.longest(len(h.streams)-h.maxStreams*3/4, h.bytes-h.maxBytes*3/4)
+	return max(streams, 0)
 }
 
-// longest is at least so many streams, and of so many bytes, that rested longest; all, when there are no more.
-func (h *holding) longest(streams, bytes int) (all []*folding) {
-	for s := h.rested.next; s != &h.rested && (streams > 0 || bytes > 0); s = s.next {
+// longest is so many streams that rested longest, or all.
+func (r *ring) longest(streams int) (all []*folding) {
+	for s := r.rested.next; s != &r.rested && len(all) < streams; s = s.next {
 		all = append(all, s)
-		streams, bytes = streams-1, bytes-s.bytes
 	}
 	return all
 }

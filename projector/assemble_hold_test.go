@@ -7,6 +7,9 @@ import (
 	"strings"
 	"testing"
 
+	"jangbu/domain/event"
+	"jangbu/domain/product"
+	"jangbu/query/row"
 	"jangbu/query/view"
 	"jangbu/test/history"
 )
@@ -19,37 +22,75 @@ func told(folded []*folding) string {
 	return strings.Join(names, " ")
 }
 
-// TestHolding: the streams that rested longest leave, so many that there is room again, by number or by size.
+// TestHolding: the streams of a source that rested longest leave until there is room again, by number or by size.
 func TestHolding(t *testing.T) {
 	h := newHolding(4, 100)
+	of, others := new(view.Source), new(view.Source)
+	for i := range 3 {
+		h.add(newFolding(fmt.Sprint("other", i), others, nil, 0))
+	}
 	add := func(name string, bytes int) *folding {
-		f := newFolding(name, nil, nil, 0)
+		f := newFolding(name, of, nil, 0)
 		h.add(f)
-		h.touch(f, bytes)
+		f.touch(bytes)
 		return f
 	}
 	a := add("a", 10)
 	for _, name := range []string{"b", "c", "d"} {
 		add(name, 10)
 	}
-	h.touch(a, 5)
-	if got := told(h.leaving()); got != "" || h.bytes != 40 {
-		t.Errorf("%q leave of four, of %d bytes", got, h.bytes)
+	r := a.ring
+	leave := func() string { // as an assembler lets them
+		names := ""
+		for full := r.full(); full && r.over() > 0; {
+			leaving := r.longest(r.over())
+			names += told(leaving) + ", "
+			for _, f := range leaving {
+				h.remove(f)
+			}
+		}
+		return names
+	}
+	a.touch(5)
+	if got := leave(); got != "" || r.bytes != 40 {
+		t.Errorf("%q leave of four, of %d bytes", got, r.bytes)
 	}
 	e := add("e", 10)
-	leaving := h.leaving()
-	if got := told(leaving); got != "b c" {
+	if got := leave(); got != "b c, " || r.bytes != 30 {
 		t.Errorf("%q leave of five, want b c", got)
 	}
-	for _, f := range leaving {
-		h.remove(f)
+	e.touch(90)
+	if got := leave(); got != "d, a, e, " || r.bytes != 0 {
+		t.Errorf("%q leave of 110 bytes, want all, since e alone is too large", got)
 	}
-	h.touch(e, 90)
-	if got := told(h.leaving()); got != "d a e" || h.bytes != 110 {
-		t.Errorf("%q leave of %d bytes, want d a e", got, h.bytes)
+	if got := told(h.ring(others).longest(9)); got != "other0 other1 other2" || len(h.streams) != 3 {
+		t.Errorf("of another source %q are left, and %d of all", got, len(h.streams))
 	}
-	if got := told(h.longest(1, 0)); got != "d" {
-		t.Errorf("%q rested longest, want d", got)
+}
+
+// TestFoldingLeavesItsBase: the state that landed stays as it is, also where an event after it was passed over.
+func TestFoldingLeavesItsBase(t *testing.T) {
+	for _, passed := range []int64{0, 1} {
+		source := view.From(product.Category, product.Codec, func(n int, _ any) int { return n + 1 }, nil)
+		landed, err := source.Load([]byte("7"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := newFolding("product-1", &source, landed, 0)
+		f.revision += passed
+		for range 2 {
+			e := event.Recorded{Type: "product.discontinued.v1", Data: []byte("{}"), Revision: f.revision + 1}
+			decoded, err := source.Decode(e)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !f.fold([]arrival{{Recorded: e, decoded: decoded}}) {
+				t.Fatal("an event that needs no care was not folded")
+			}
+		}
+		if base, state := string(row.JSON(f.base)), string(row.JSON(f.state)); base != "7" || state != "9" {
+			t.Errorf("after two events the state is %s, and what landed %s", state, base)
+		}
 	}
 }
 
@@ -58,7 +99,7 @@ func TestCutter(t *testing.T) {
 	history.Seeds(t, 50, func(t *testing.T, r *rand.Rand) {
 		h := history.Random(t, r, 200)
 		b := &build{view: view.All()[r.IntN(len(view.All()))]}
-		k := &cutter{sources: sources([]*build{b}), groups: map[string]*group{}, events: 1 + r.IntN(30)}
+		k := newCutter(sources([]*build{b}), 1+r.IntN(30))
 		next, events := map[string]int64{}, int64(0)
 		take := func(c chunk) {
 			events += c.events

@@ -64,7 +64,7 @@ func TestAssembled(t *testing.T) {
 
 // randomRoom is so little that everything an assembler does for want of room happens.
 func randomRoom(r *rand.Rand) room {
-	return room{hold: r.IntN(30), remember: 1 + r.IntN(20), bulk: r.IntN(10), putDocs: 1 + r.IntN(5)}
+	return room{hold: r.IntN(30), remember: 1 + r.IntN(20), bulk: r.IntN(10), putDocs: 1 + r.IntN(5), putRows: 1 + r.IntN(40)}
 }
 
 // interruptedAt runs a replay, whose context ends with the model's call of that number, if it comes to it.

@@ -1,6 +1,8 @@
 package projector
 
 import (
+	"slices"
+
 	"jangbu/domain/event"
 	"jangbu/query/view"
 )
@@ -27,10 +29,18 @@ func sources(builds []*build) map[string]*view.Source {
 type cutter struct {
 	sources map[string]*view.Source
 	events  int // of a chunk
-	next    chunk
-	groups  map[string]*group // of next
-	wanted  int               // events in them
-	bytes   int
+
+	next     chunk // without its groups
+	arrivals []arrival
+	of       []int // which group each belongs to
+	at       map[string]int
+	groups   []group // without their arrivals
+	sizes    []int
+	bytes    int
+}
+
+func newCutter(sources map[string]*view.Source, events int) *cutter {
+	return &cutter{sources: sources, events: events, at: map[string]int{}}
 }
 
 // add takes an event, and reports whether it is time to cut.
@@ -41,26 +51,35 @@ func (k *cutter) add(e event.Recorded) bool {
 		decoded, _ := source.Decode(e) // what cannot be decoded stays as it is: each view parks its stream
 		k.next.last = event.Recorded{Position: e.Position, Time: e.Time}
 		e.Metadata = nil // takes room, and no view sees it
-		g := k.groups[e.Stream]
-		if g == nil {
-			g = &group{stream: e.Stream}
-			k.groups[e.Stream] = g
-			k.next.groups = append(k.next.groups, g)
+		at, ok := k.at[e.Stream]
+		if !ok {
+			at = len(k.groups)
+			k.at[e.Stream] = at
+			k.groups, k.sizes = append(k.groups, group{stream: e.Stream}), append(k.sizes, 0)
 		}
-		g.arrivals = append(g.arrivals, arrival{Recorded: e, decoded: decoded})
-		k.wanted++
+		k.arrivals, k.of = append(k.arrivals, arrival{Recorded: e, decoded: decoded}), append(k.of, at)
+		k.sizes[at]++
 		k.bytes += len(e.Data)
 	}
 	const quiet = 8 // chunks without anything to land
-	return k.wanted >= k.events || k.bytes >= chunkBytes || k.next.events >= int64(quiet*k.events)
+	return len(k.arrivals) >= k.events || k.bytes >= chunkBytes || k.next.events >= int64(quiet*k.events)
 }
 
 // cut gives the next chunk.
 func (k *cutter) cut() chunk {
 	c := k.next
+	c.groups = slices.Clone(k.groups)
+	room := make([]arrival, len(k.arrivals))
+	for i, size := range k.sizes {
+		c.groups[i].arrivals, room = room[:0:size], room[size:]
+	}
+	for i, at := range k.of {
+		c.groups[at].arrivals = append(c.groups[at].arrivals, k.arrivals[i])
+	}
 	k.next = chunk{end: c.end, last: c.last}
-	clear(k.groups)
-	k.wanted, k.bytes = 0, 0
+	clear(k.arrivals)
+	clear(k.at)
+	k.arrivals, k.of, k.groups, k.sizes, k.bytes = k.arrivals[:0], k.of[:0], k.groups[:0], k.sizes[:0], 0
 	return c
 }
 

@@ -14,7 +14,7 @@ import (
 
 // chunk is a stretch of the log: its events that concern any of the views.
 type chunk struct {
-	groups []*group
+	groups []group
 	events int64
 	end    event.Position
 	last   event.Recorded // of those read so far that concern any of the views
@@ -33,7 +33,7 @@ func (r *Replay) pass(ctx context.Context, builds []*build) error {
 	defer halt()
 	context.AfterFunc(landing, halt)
 	for _, b := range builds {
-		b.chunks = make(chan chunk, 1)
+		b.chunks = make(chan chunk, 8)
 		g.Go(func() error {
 			err := r.land(landing, b)
 			if uncomposable := new(errUncomposable); errors.As(err, &uncomposable) {
@@ -86,7 +86,7 @@ func (r *Replay) read(ctx, landing context.Context, builds []*build) error {
 			from = b.at
 		}
 	}
-	cut := &cutter{sources: sources(builds), groups: map[string]*group{}, events: r.chunkEvents}
+	cut := newCutter(sources(builds), r.chunkEvents)
 	send := func(c chunk) error {
 		for _, b := range builds {
 			select {

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"sync"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 
@@ -17,23 +17,23 @@ import (
 // that nobody may rely on any of it. Put may be repeated. It is row.ErrRestarted when Redis was restarted since the
 // generation was begun, and may have lost what was put before.
 func (b *Builder) Put(ctx context.Context, g row.Generation, batch row.Batch) error {
-	w := putter{builder: b, g: g, docs: make(map[string]*docArgs, len(batch.Rows)/2+len(batch.Docs))}
+	w := newPutter(b, g)
 	defer w.release()
 	w.rows(batch.Rows)
 	w.states(batch.States)
-	for _, r := range batch.Refs {
-		d := w.doc(row.Shared(r.Stream))
-		d.refs = append(d.refs, r.Doc)
+	for i := range batch.Refs {
+		r := &batch.Refs[i]
+		w.doc(row.Shared(r.Stream)).refs.add(&r.Doc)
 	}
 	for i := range batch.Docs {
 		w.document(&batch.Docs[i])
 	}
 	_, err := b.claim(ctx, g, func(p redis.Pipeliner, f *fence) {
-		w.send(ctx, p)
+		_ = p.BatchProcess(ctx, w.commands(ctx)...)
 		_, cluster := b.client.(*redis.ClusterClient)
-		for k, touched := range w.touched {
-			if touched {
-				p.EvalSha(ctx, f.touch.Hash(), []string{b.tag(g, bucketName(k)) + "s"})
+		for k := range w.buckets {
+			if tag := w.buckets[k].tag; tag != "" {
+				p.EvalSha(ctx, f.touch.Hash(), []string{tag + "s"})
 				if !cluster { // whose nodes are restarted each by itself
 					break
 				}
@@ -46,95 +46,177 @@ func (b *Builder) Put(ctx context.Context, g row.Generation, batch row.Batch) er
 	return nil
 }
 
-// putter makes commands of a batch.
+// putter makes commands of a batch, in memory that it uses again.
 type putter struct {
 	builder *Builder
 	g       row.Generation
+	buckets [buckets]bucketArgs
 	docs    map[string]*docArgs
-	order   []*docArgs
-	saved   [buckets][]any // states
-	bodies  [buckets][]any // keys and bodies of composed documents
-	gone    [buckets][]any // keys of those that readers shall not find
-	touched [buckets]bool
-	arena   []byte
-	arenas  []*[]byte
+	order   []*docArgs // all of docs
+	spare   []*docArgs
+	cmds    []redis.Cmder
+	arenas  [][]byte // text, in the last of them that is not empty
+	full    int      // arenas before that one
 }
 
-// docArgs is the arguments of the commands on one document's keys.
+// putters keeps as many as are likely to work at once; a collector, which runs often in a replay, would empty a sync.Pool.
+var putters = make(chan *putter, 2)
+
+func newPutter(b *Builder, g row.Generation) *putter {
+	var w *putter
+	select {
+	case w = <-putters:
+	default:
+		w = &putter{docs: map[string]*docArgs{}}
+	}
+	w.builder, w.g = b, g
+	return w
+}
+
+// bucketArgs is the commands on a bucket.
+type bucketArgs struct {
+	tag    string // "" while there are none
+	saved  args   // states
+	bodies args   // keys and bodies of composed documents
+	gone   args   // keys of those that readers shall not find
+}
+
+// docArgs is the commands on one document's keys.
 type docArgs struct {
 	doc             string
-	bucket          int
-	set, del        []any // of d
-	rows, withdrawn []any // of r
-	items, removed  []any // of z
-	refs            []any // of b
+	bucket          *bucketArgs
+	set, del        args // of d
+	rows, withdrawn args // of r
+	items, removed  args // of z
+	refs            args // of b
+}
+
+// args is a command: room for its name and its key, then the rest. Pointers to strings and numbers stand for them, since they take no memory.
+type args []any
+
+func (a *args) add(more ...any) {
+	if len(*a) == 0 {
+		*a = append(*a, nil, nil)
+	}
+	*a = append(*a, more...)
 }
 
 func (w *putter) doc(name string) *docArgs {
-	d := w.docs[name]
-	if d == nil {
-		d = &docArgs{doc: name, bucket: w.bucket(name)}
-		w.docs[name], w.order = d, append(w.order, d)
+	if d := w.docs[name]; d != nil {
+		return d
 	}
+	d := new(docArgs)
+	if n := len(w.spare); n > 0 {
+		d, w.spare = w.spare[n-1], w.spare[:n-1]
+	}
+	d.doc, d.bucket = name, w.bucket(name)
+	w.docs[name], w.order = d, append(w.order, d)
 	return d
 }
 
-func (w *putter) bucket(name string) int {
+func (w *putter) bucket(name string) *bucketArgs {
 	k := bucketOf(name)
-	w.touched[k] = true
-	return k
+	b := &w.buckets[k]
+	if b.tag == "" {
+		b.tag = w.builder.tag(w.g, bucketName(k))
+	}
+	return b
 }
 
-// send queues the commands.
-func (w *putter) send(ctx context.Context, p redis.Pipeliner) {
-	variadic := func(args []any, head ...any) {
-		for some := range slices.Chunk(args, 2*maxRecords) {
-			_ = p.Process(ctx, redis.NewCmd(ctx, append(head[:len(head):len(head)], some...)...))
+// commands lists the commands, none with more than 2*maxRecords arguments besides its name and key.
+func (w *putter) commands(ctx context.Context) []redis.Cmder {
+	add := func(a args, name string, key ...string) { // in parts; none for a command on many
+		if len(a) == 0 {
+			return
 		}
+		head := 2
+		if key == nil {
+			a, head = a[1:], 1
+		} else {
+			a[1] = strings.Join(key, "")
+		}
+		a[0] = name
+		for longest := head + 2*maxRecords; len(a) > longest; {
+			w.cmds = append(w.cmds, redis.NewCmd(ctx, slices.Clone(a[:longest])...))
+			a = append(a[:head], a[longest:]...)
+		}
+		w.cmds = append(w.cmds, redis.NewCmd(ctx, a...))
 	}
-	for k := range w.touched {
-		variadic(w.saved[k], "hset", w.builder.tag(w.g, bucketName(k))+"s")
-		variadic(w.bodies[k], "mset")
-		variadic(w.gone[k], "del")
+	for k := range w.buckets {
+		b := &w.buckets[k]
+		add(b.saved, "hset", b.tag, "s")
+		add(b.bodies, "mset")
+		add(b.gone, "del")
 	}
 	for _, d := range w.order {
-		tag := w.builder.tag(w.g, bucketName(d.bucket))
-		if len(d.set)+len(d.del) > 0 {
-			variadic(d.set, "hset", tag+"d:"+d.doc)
-			variadic(d.del, "hdel", tag+"d:"+d.doc)
+		tag := d.bucket.tag
+		add(d.set, "hset", tag, "d:", d.doc)
+		add(d.del, "hdel", tag, "d:", d.doc)
+		add(d.rows, "hset", tag, "r:", d.doc)
+		add(d.withdrawn, "hdel", tag, "r:", d.doc)
+		add(d.removed, "zrem", tag, "z:", d.doc)
+		add(d.items, "zadd", tag, "z:", d.doc)
+		add(d.refs, "sadd", tag, "b:", d.doc)
+	}
+	return w.cmds
+}
+
+// release ends the use of w, and of all that it gave.
+func (w *putter) release() {
+	for k := range w.buckets {
+		b := &w.buckets[k]
+		b.tag = ""
+		forget(&b.saved, &b.bodies, &b.gone)
+	}
+	for _, d := range w.order {
+		forget(&d.set, &d.del, &d.rows, &d.withdrawn, &d.items, &d.removed, &d.refs)
+		d.doc, d.bucket = "", nil
+	}
+	const most = 2048 // to keep
+	w.spare = append(w.spare, w.order[:min(len(w.order), max(0, most-len(w.spare)))]...)
+	clear(w.order)
+	clear(w.docs)
+	clear(w.cmds)
+	w.order, w.cmds = w.order[:0], w.cmds[:0]
+	w.arenas = slices.DeleteFunc(w.arenas, func(a []byte) bool { return cap(a) > arenaSize })
+	w.arenas = w.arenas[:min(len(w.arenas), 32)]
+	for i := range w.arenas {
+		w.arenas[i] = w.arenas[i][:0]
+	}
+	w.full, w.builder = 0, nil
+	select {
+	case putters <- w:
+	default:
+	}
+}
+
+// forget empties commands, and lets go of the memory of all but short ones.
+func forget(all ...*args) {
+	const short = 64
+	for _, a := range all {
+		if clear(*a); cap(*a) > short {
+			*a = nil
 		}
-		if len(d.rows)+len(d.withdrawn) > 0 {
-			variadic(d.rows, "hset", tag+"r:"+d.doc)
-			variadic(d.withdrawn, "hdel", tag+"r:"+d.doc)
-		}
-		if len(d.items)+len(d.removed) > 0 {
-			variadic(d.removed, "zrem", tag+"z:"+d.doc)
-			variadic(d.items, "zadd", tag+"z:"+d.doc)
-		}
-		variadic(d.refs, "sadd", tag+"b:"+d.doc)
+		*a = (*a)[:0]
 	}
 }
 
 const arenaSize = 64 << 10
 
-var arenas = sync.Pool{New: func() any { return new(make([]byte, 0, arenaSize)) }}
-
 // text keeps what build appends, until release.
 func (w *putter) text(build func([]byte) []byte) []byte {
 	const least = 4 << 10
-	if cap(w.arena)-len(w.arena) < least {
-		a := arenas.Get().(*[]byte)
-		w.arena, w.arenas = *a, append(w.arenas, a)
+	if w.full < len(w.arenas) && cap(w.arenas[w.full])-len(w.arenas[w.full]) < least {
+		w.full++
 	}
-	from := len(w.arena)
-	w.arena = build(w.arena)
-	return w.arena[from:len(w.arena):len(w.arena)]
-}
-
-func (w *putter) release() {
-	for _, a := range w.arenas {
-		arenas.Put(a)
+	if w.full == len(w.arenas) {
+		w.arenas = append(w.arenas, make([]byte, 0, arenaSize))
 	}
+	arena := w.arenas[w.full]
+	from := len(arena)
+	arena = build(arena)
+	w.arenas[w.full] = arena
+	return arena[from:len(arena):len(arena)]
 }
 
 func (w *putter) rows(rows []row.Placed) {
@@ -147,16 +229,16 @@ func (w *putter) rows(rows []row.Placed) {
 		}
 		d := w.doc(r.Doc)
 		if was != nil && string(was) != string(is) {
-			d.removed = append(d.removed, was)
+			d.removed.add(was)
 		}
 		if is != nil && string(was) != string(is) {
-			d.items = append(d.items, 0, is)
+			d.items.add(0, is)
 		}
 		switch {
 		case bare:
-			d.rows = append(d.rows, r.Source, w.text(func(b []byte) []byte { return appendRow(b, r.Sourced, is, nil) }))
+			d.rows.add(&r.Source, w.text(func(b []byte) []byte { return appendRow(b, r.Sourced, is, nil) }))
 		case !r.First && (r.Was == nil || r.Was.Part.Absent()): // what it left behind, or a row without a part
-			d.withdrawn = append(d.withdrawn, r.Source)
+			d.withdrawn.add(&r.Source)
 		}
 	}
 }
@@ -177,36 +259,35 @@ func (w *putter) states(states []row.State) {
 			b = append(strconv.AppendInt(b, st.Revision, 10), now...)
 			return append(append(b, '\n'), st.Data...)
 		})
-		k := w.bucket(st.Stream)
-		w.saved[k] = append(w.saved[k], st.Stream, record)
+		w.bucket(st.Stream).saved.add(&st.Stream, record)
 	}
 }
 
 func (w *putter) document(p *row.Put) {
 	d := w.doc(p.Doc)
-	d.set = append(d.set, "v", p.Version)
+	d.set.add("v", &p.Version)
 	for _, part := range p.Parts {
 		member := w.member(part.Source, part.Row)
-		d.set = append(d.set, "p:"+part.Source, w.text(func(b []byte) []byte { return appendRow(b, part, member, part.Row.Part.Bytes()) }))
+		d.set.add("p:"+part.Source, w.text(func(b []byte) []byte { return appendRow(b, part, member, part.Row.Part.Bytes()) }))
 	}
 	for name, n := range p.Sums {
-		d.set = append(d.set, "s:"+name, n)
+		d.set.add("s:"+name, n)
 	}
 	for _, source := range p.GoneParts {
-		d.del = append(d.del, "p:"+source)
+		d.del.add("p:" + source)
 	}
 	for _, name := range p.GoneSums {
-		d.del = append(d.del, "s:"+name)
+		d.del.add("s:" + name)
 	}
 	if !p.Composed {
 		return
 	}
-	d.set = append(d.set, "w", p.Version)
-	key := w.builder.tag(w.g, bucketName(d.bucket)) + "j:" + p.Doc
+	d.set.add("w", &p.Version)
+	key := d.bucket.tag + "j:" + p.Doc
 	if p.Body == nil {
-		w.gone[d.bucket] = append(w.gone[d.bucket], key)
+		d.bucket.gone.add(key)
 	} else {
-		w.bodies[d.bucket] = append(w.bodies[d.bucket], key, p.Body)
+		d.bucket.bodies.add(key, p.Body)
 	}
 }
 

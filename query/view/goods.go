@@ -21,9 +21,9 @@ type good struct {
 
 // goodsOf keeps of each line what keep leaves.
 func goodsOf(lines []order.Line, keep func(good) good) goods {
-	var all goods
-	for _, l := range lines {
-		all = append(all, keep(good{Product: l.ProductID, Category: l.Category, Units: l.Quantity, Amount: l.Amount}))
+	all := make(goods, len(lines))
+	for i, l := range lines {
+		all[i] = keep(good{Product: l.ProductID, Category: l.Category, Units: l.Quantity, Amount: l.Amount})
 	}
 	return all
 }
@@ -57,7 +57,7 @@ type sold struct {
 
 // by adds up what was kept, sorted by a name. A name of which everything came back is left out.
 func (g goods) by(name func(good) string) []sold {
-	var all []sold
+	all := make([]sold, 0, len(g))
 	for _, one := range g {
 		units, amount := one.kept()
 		if units == 0 {

@@ -101,8 +101,9 @@ func (s orderState) apply(e any, at Recording) orderState {
 	if e, ok := e.(order.Placed); ok {
 		s = orderState{Member: e.MemberID, PlacedOn: e.PlacedOn, Currency: e.Currency, Fee: e.ShippingFee, ShipTo: e.ShipTo,
 			Manual: e.Manual, Payment: keptPayment{Method: e.PaymentMethod}}
-		for _, l := range e.Lines {
-			s.Lines = append(s.Lines, keptLine(l))
+		s.Lines = make([]keptLine, len(e.Lines))
+		for i, l := range e.Lines {
+			s.Lines[i] = keptLine(l)
 		}
 	}
 	s = s.applyPayment(e)
@@ -113,7 +114,7 @@ func (s orderState) apply(e any, at Recording) orderState {
 		s.Reason, s.Code = e.Reason, e.Code
 	}
 	if what, of := s.momentOf(e); what != "" {
-		s.Timeline = append(s.Timeline[:len(s.Timeline):len(s.Timeline)], moment{At: at.Time.UnixMilli(), Actor: at.Actor, What: what, Of: of})
+		s.Timeline = with(s.Timeline, moment{At: at.Time.UnixMilli(), Actor: at.Actor, What: what, Of: of})
 	}
 	return s
 }
@@ -142,13 +143,11 @@ func (s orderState) applyParcels(e any) orderState {
 		if lines == nil {
 			lines = s.unshipped()
 		}
-		s.Parcels = append(s.Parcels[:len(s.Parcels):len(s.Parcels)],
-			keptParcel{Carrier: e.Carrier, Tracking: e.Tracking, ShippedOn: e.ShippedOn, Lines: keptLines(lines)})
+		s.Parcels = with(s.Parcels, keptParcel{Carrier: e.Carrier, Tracking: e.Tracking, ShippedOn: e.ShippedOn, Lines: keptLines(lines)})
 	case order.Delivered:
 		s.Parcels = changed(s.Parcels, e.Parcel, func(p *keptParcel) { p.DeliveredOn = e.DeliveredOn })
 	case order.Returned:
-		s.Returns = append(s.Returns[:len(s.Returns):len(s.Returns)],
-			keptReturn{Lines: keptLines(e.Lines), Amount: e.Amount, Restock: e.Restock, Reason: e.Reason, ReturnedOn: e.ReturnedOn})
+		s.Returns = with(s.Returns, keptReturn{Lines: keptLines(e.Lines), Amount: e.Amount, Restock: e.Restock, Reason: e.Reason, ReturnedOn: e.ReturnedOn})
 	case order.StockReturned:
 		s.Returns = changed(s.Returns, e.Return, func(r *keptReturn) { r.Restocked = true })
 	}
@@ -179,6 +178,14 @@ func keptLines(lines []order.LineQuantity) []lineQuantity {
 		kept = append(kept, lineQuantity(l))
 	}
 	return kept
+}
+
+// with returns a copy of the list that ends with one more.
+func with[T any](list []T, one T) []T {
+	all := make([]T, len(list)+1)
+	copy(all, list)
+	all[len(list)] = one
+	return all
 }
 
 // changed returns a copy of the list in which the n-th, counted from 1, is changed, if there is one.

@@ -122,8 +122,9 @@ func basketRows(_ string, s basket) []row.Row {
 	if s.Cancelled {
 		return nil
 	}
-	var rows []row.Row
-	for _, p := range s.Goods.by(productOf) {
+	products := s.Goods.by(productOf)
+	rows := make([]row.Row, 0, len(products))
+	for _, p := range products {
 		rows = append(rows, row.Row{Doc: p.Name, Sums: map[string]int64{"orders": 1, "units": p.Units, "sales": p.Sales}})
 	}
 	return rows

@@ -27,8 +27,8 @@ type View struct {
 type Source struct {
 	Category string
 	codec    *event.Codec
-	load     func([]byte) (any, error)
-	apply    func(state any, e *decoded) any
+	load     func([]byte) (any, error)             // as all states here, a pointer
+	apply    func(into, state any, e *decoded) any // into may be nil, or state
 	rows     func(id string, state any, revision int64) []row.Row
 	share    func(id string, state any) any
 	revised  bool // rows may tell the revision
@@ -81,26 +81,32 @@ func from[S any](category string, codec *event.Codec, apply func(S, *decoded) S,
 		Category: category,
 		codec:    codec.With(row.Unmarshal),
 		load: func(data []byte) (any, error) {
-			var s S
+			s := new(S)
 			if len(data) == 0 {
 				return s, nil
 			}
-			err := row.Unmarshal(data, &s)
-			return s, err
+			return s, row.Unmarshal(data, s)
 		},
-		apply: func(s any, e *decoded) any { return apply(s.(S), e) },
+		apply: func(into, state any, e *decoded) any {
+			s, ok := into.(*S)
+			if !ok {
+				s = new(S)
+			}
+			*s = apply(*state.(*S), e)
+			return s
+		},
 		rows: func(id string, s any, revision int64) []row.Row {
 			if rows == nil {
 				return nil
 			}
-			return rows(id, s.(S), revision)
+			return rows(id, *s.(*S), revision)
 		},
 	}
 }
 
 // Sharing adds to a source what each of its streams shows to the documents that refer to it (Row.Refs).
 func Sharing[S any](src Source, share func(id string, s S) any) Source {
-	src.share = func(id string, s any) any { return share(id, s.(S)) }
+	src.share = func(id string, s any) any { return share(id, *s.(*S)) }
 	return src
 }
 
@@ -143,7 +149,10 @@ func (s *Source) Decode(e event.Recorded) (any, error) {
 }
 
 // Fold applies one event, as Decode gave it, to a state, which it leaves alone.
-func (s *Source) Fold(state, e any) any { return s.apply(state, e.(*decoded)) }
+func (s *Source) Fold(state, e any) any { return s.apply(nil, state, e.(*decoded)) }
+
+// FoldInto is Fold for a state that nobody else holds: the state itself changes. If the fold panics, the state is as it was.
+func (s *Source) FoldInto(state, e any) { s.apply(state, state, e.(*decoded)) }
 
 // Same reports whether a stream contributes the same in two states, each at its revision: rows that have landed for one
 // need not land again for the other.

@@ -212,6 +212,49 @@ func TestRows(t *testing.T) {
 	})
 }
 
+// TestFoldInto: a state that is changed in its place becomes what Fold makes of it, and is as it was when the fold panics.
+func TestFoldInto(t *testing.T) {
+	states := map[string]any{}
+	eachState(t, func(t *testing.T, v *view.View, src *view.Source, e event.Recorded, state any) {
+		stream := v.Name + " " + e.Stream
+		if e.Revision == 0 {
+			var err error
+			if states[stream], err = src.Load(nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		decoded, err := src.Decode(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if src.FoldInto(states[stream], decoded); !reflect.DeepEqual(states[stream], state) {
+			t.Fatalf("%s, %s@%d\nin its place %+v\nfolded       %+v", v.Name, e.Stream, e.Revision, states[stream], state)
+		}
+	})
+	brittle := view.From(order.Category, order.Codec, func(n int, e any) int {
+		if _, ok := e.(order.Confirmed); ok {
+			panic("brittle")
+		}
+		return n + 1
+	}, nil)
+	state, err := brittle.Load([]byte("7"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	decoded, err := brittle.Decode(event.Recorded{Type: "order.confirmed.v1", Data: []byte("{}")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	func() {
+		defer func() { _ = recover() }()
+		brittle.FoldInto(state, decoded)
+		t.Error("a fold that panics returned")
+	}()
+	if got := string(row.JSON(state)); got != "7" {
+		t.Errorf("after a fold that panicked the state is %s, and was 7", got)
+	}
+}
+
 // TestFoldLeavesStates: folding does not change the state it starts from, which caches rely on.
 func TestFoldLeavesStates(t *testing.T) {
 	type kept struct {
