@@ -69,9 +69,9 @@ func (k *cutter) add(e event.Recorded) bool {
 func (k *cutter) cut() chunk {
 	c := k.next
 	c.groups = slices.Clone(k.groups)
-	room := make([]arrival, len(k.arrivals))
+	all := make([]arrival, len(k.arrivals))
 	for i, size := range k.sizes {
-		c.groups[i].arrivals, room = room[:0:size], room[size:]
+		c.groups[i].arrivals, all = all[:0:size], all[size:]
 	}
 	for i, at := range k.of {
 		c.groups[at].arrivals = append(c.groups[at].arrivals, k.arrivals[i])

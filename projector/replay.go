@@ -109,7 +109,7 @@ type Result struct {
 
 const (
 	chunkEvents = 1024
-	chunkBytes  = 8 << 20
+	chunkBytes  = 2 << 20
 	cacheStates = 5000
 	grace       = 20 * time.Second
 	renewLease  = 3 * time.Second

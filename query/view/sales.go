@@ -68,16 +68,16 @@ func saleRows(_ string, s sale) []row.Row {
 		return nil // all of it came back
 	}
 	var all sold
-	goods := s.Goods.by(productOf)
-	const figures = 3
+	sorts := s.Goods.by(productOf)
+	const figures = 3 // of each entry
 	total, inMonth := make(map[string]int64, figures*(len(categories)+2)), make(map[string]int64, figures*(len(categories)+2))
-	products := make(map[string]int64, figures*len(goods))
+	products := make(map[string]int64, figures*len(sorts))
 	for _, c := range categories {
 		all.Units, all.Sales = all.Units+c.Units, all.Sales+c.Sales
 		c.add(total, "c", s.Currency)
 		c.add(inMonth, "c", s.Currency)
 	}
-	for _, p := range goods {
+	for _, p := range sorts {
 		p.add(products, "p", s.Currency)
 	}
 	month := s.PlacedOn[:len("2006-01")]
