@@ -182,16 +182,17 @@ func TestReplayPatience(t *testing.T) {
 	s.check()
 	first := s.registry(view.Orders).Live
 
-	for name, cut := range map[string]func(*faults, *faults){
-		"read model": func(model, _ *faults) { model.down.Store(true) },
-		"log":        func(_, log *faults) { log.down.Store(true) },
-	} {
+	for _, name := range []string{"read model", "log"} {
 		model, log := newFaultyModel(s.store), &faults{}
 		r := s.replayOf(model, faultyLog{s.log, log})
 		r.cfg.Patience = time.Millisecond
-		model.atCall = func(n int64) {
-			if n == int64(len(s.views))+1 { // the first after all have begun
-				cut(model.faults, log)
+		cut, at := model.faults, int64(len(s.views))+1 // the first call after all have begun
+		if name == "log" {
+			cut, at = log, 50 // half of its events
+		}
+		cut.atCall = func(n int64) {
+			if n == at {
+				cut.down.Store(true)
 			}
 		}
 		_, err := r.Run(t.Context(), s.views)
