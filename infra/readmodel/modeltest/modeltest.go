@@ -61,6 +61,7 @@ func Run(t *testing.T, url string) {
 		{"documents are counted", documents},
 		{"random landings", randomLandings},
 		{"builder equals store", builderEqualsStore},
+		{"put of many batches", putMany},
 		{"connection cut half-way", cutOff},
 		{"scripts come back", scriptsFlushed},
 		{"no claim outlives a restart", claims},
