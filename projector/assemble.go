@@ -27,17 +27,16 @@ import (
 // dies or Redis is restarted meanwhile, the generation is of no use to anyone. After an error the same call is to be repeated.
 // It is for one goroutine.
 type assembler struct {
-	view    *view.View
-	gen     row.Generation
-	rows    Builder
-	folder  *Applier // folds streams where care is needed
-	held    *holding
-	leaving []*folding           // streams that are held no longer when the groups have landed
-	docs    *recent[*document]   // of views that compose, and those with sums
-	shared  *recent[row.Sourced] // by stream
-	known   known                // documents that have been put
-	joint   known                // documents that one stream's row and the parts it refers to do not, or did not always, make up
-	bulky   map[string]bool      // documents of many parts and nothing else: no longer remembered, nor composed before the end
+	view   *view.View
+	gen    row.Generation
+	rows   Builder
+	folder *Applier // folds streams where care is needed
+	held   *holding
+	docs   *recent[*document]   // of views that compose, and those with sums
+	shared *recent[row.Sourced] // by stream
+	known  known                // documents that have been put
+	joint  known                // documents that one stream's row and the parts it refers to do not, or did not always, make up
+	bulky  map[string]bool      // documents of many parts and nothing else: no longer remembered, nor composed before the end
 	room
 	ahead   map[string]int64                // streams landed before the log came to them, and how far
 	waited  map[string]bool                 // streams that documents refer to, and that there are not
@@ -123,9 +122,12 @@ func (a *assembler) land(ctx context.Context, groups []group) error {
 
 // landLongest lands so many streams of a source that rested longest, and holds them no more.
 func (a *assembler) landLongest(ctx context.Context, r *ring, streams int) error {
-	a.leaving = r.longest(streams)
-	if err := a.landDue(ctx, a.leaving); err != nil {
+	leaving := r.longest(streams)
+	if err := a.landDue(ctx, leaving); err != nil {
 		return err
+	}
+	for _, s := range leaving {
+		a.held.remove(s)
 	}
 	return a.finish(ctx)
 }

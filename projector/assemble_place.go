@@ -35,10 +35,6 @@ func (a *assembler) place(changes []*change) {
 		}
 		a.keep(c)
 	}
-	for _, s := range a.leaving {
-		a.held.remove(s)
-	}
-	a.leaving = nil
 }
 
 // share makes a stream's shared part known.

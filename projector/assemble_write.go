@@ -28,6 +28,7 @@ func (a *assembler) tidy(ctx context.Context) error {
 	}
 	for _, d := range bulky {
 		a.bulky[d.Doc] = true
+		a.joint.add(d.Doc) // nobody counts who adds to it from now on
 		a.docs.remove(d.Doc)
 	}
 	for i, d := range a.touched {
