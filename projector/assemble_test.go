@@ -62,6 +62,32 @@ func TestAssembled(t *testing.T) {
 	}
 }
 
+// TestAssembledWhateverCallFails: each call of the model in its turn fails once, and what is built still equals the fold.
+func TestAssembledWhateverCallFails(t *testing.T) {
+	m := openModel(t, servers.MiniRedis(t))
+	history.Seeds(t, 1, func(t *testing.T, r *rand.Rand) {
+		h := history.Random(t, r, 60)
+		room := room{hold: 4, remember: 10, bulk: 3, putDocs: 3, putRows: 2}
+		for failing := int64(1); ; failing++ {
+			model := newFaultyModel(m)
+			model.atCall = func(n int64) { model.down.Store(n == failing) }
+			replay := NewReplay(model, h, ReplayConfig{Builder: model.builder, Patience: time.Minute, AllowDrift: true, Workers: 1})
+			replay.chunkEvents, replay.room = 10, room
+			if _, err := replay.Run(t.Context(), []*view.View{view.Products}); err != nil {
+				t.Fatal(err)
+			}
+			registry, err := m.Registry(t.Context(), view.Products.Name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			folded.Want(t, m, view.Products, registry.Live, h.Events())
+			if model.calls.Load() < failing {
+				return
+			}
+		}
+	})
+}
+
 // randomRoom is so little that everything an assembler does for want of room happens.
 func randomRoom(r *rand.Rand) room {
 	return room{hold: r.IntN(30), remember: 1 + r.IntN(20), bulk: r.IntN(10), putDocs: 1 + r.IntN(5), putRows: 1 + r.IntN(40)}
