@@ -29,7 +29,7 @@ func (b *Builder) Put(ctx context.Context, g row.Generation, batch row.Batch) er
 		w.document(&batch.Docs[i])
 	}
 	_, err := b.claim(ctx, g, func(p redis.Pipeliner, f *fence) {
-		_ = p.BatchProcess(ctx, w.commands(ctx)...)
+		_ = p.BatchProcess(ctx, w.commands(ctx)...) // queues them, and never fails
 		_, cluster := b.client.(*redis.ClusterClient)
 		for k := range w.buckets {
 			if tag := w.buckets[k].tag; tag != "" {
@@ -105,9 +105,11 @@ func (w *putter) doc(name string) *docArgs {
 	if d := w.docs[name]; d != nil {
 		return d
 	}
-	d := new(docArgs)
+	var d *docArgs
 	if n := len(w.spare); n > 0 {
 		d, w.spare = w.spare[n-1], w.spare[:n-1]
+	} else {
+		d = new(docArgs)
 	}
 	d.doc, d.bucket = name, w.bucket(name)
 	w.docs[name], w.order = d, append(w.order, d)

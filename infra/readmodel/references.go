@@ -35,36 +35,49 @@ func (s *Store) Referrers(ctx context.Context, g row.Generation, streams []strin
 	const atOnce = 50
 	return func(yield func([]row.Ref, error) bool) {
 		for some := range slices.Chunk(streams, atOnce) {
-			cursors := make([]uint64, len(some))
-			for some = slices.Clone(some); len(some) > 0; {
-				cmds, err := s.pipeline(ctx, func(p redis.Pipeliner) {
-					for i, stream := range some {
-						p.SScan(ctx, s.key(g, 'b', row.Shared(stream)), cursors[i], "", int64(maxRows/len(some)))
-					}
-				})
+			scans := make([]scan, len(some))
+			for i, stream := range some {
+				scans[i].stream = stream
+			}
+			for len(scans) > 0 {
+				refs, err := s.scanReferrers(ctx, g, scans)
 				if err != nil {
 					yield(nil, fmt.Errorf("read referrers in %s: %w", g, err))
 					return
 				}
-				var refs []row.Ref
-				left := 0
-				for i, cmd := range cmds {
-					docs, next := cmd.(*redis.ScanCmd).Val()
-					for _, doc := range docs {
-						refs = append(refs, row.Ref{Stream: some[i], Doc: doc})
-					}
-					if next != 0 {
-						some[left], cursors[left] = some[i], next
-						left++
-					}
-				}
 				if len(refs) > 0 && !yield(refs, nil) {
 					return
 				}
-				some, cursors = some[:left], cursors[:left]
+				scans = slices.DeleteFunc(scans, func(c scan) bool { return c.cursor == 0 })
 			}
 		}
 	}
+}
+
+// scan is how far the referrers of a stream have been read. A cursor that has come back to 0 is at the end.
+type scan struct {
+	stream string
+	cursor uint64
+}
+
+// scanReferrers reads on in each scan.
+func (s *Store) scanReferrers(ctx context.Context, g row.Generation, scans []scan) (refs []row.Ref, err error) {
+	cmds, err := s.pipeline(ctx, func(p redis.Pipeliner) {
+		for _, c := range scans {
+			p.SScan(ctx, s.key(g, 'b', row.Shared(c.stream)), c.cursor, "", int64(maxRows/len(scans)))
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	for i, cmd := range cmds {
+		docs, next := cmd.(*redis.ScanCmd).Val()
+		for _, doc := range docs {
+			refs = append(refs, row.Ref{Stream: scans[i].stream, Doc: doc})
+		}
+		scans[i].cursor = next
+	}
+	return refs, nil
 }
 
 // SharedParts returns the shared parts of streams that have one, each as the row that lands in a referring document.
