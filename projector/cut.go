@@ -35,7 +35,6 @@ type cutter struct {
 	of       []int // which group each belongs to
 	at       map[string]int
 	groups   []group // without their arrivals
-	sizes    []int
 	bytes    int
 }
 
@@ -55,10 +54,9 @@ func (k *cutter) add(e event.Recorded) bool {
 		if !ok {
 			at = len(k.groups)
 			k.at[e.Stream] = at
-			k.groups, k.sizes = append(k.groups, group{stream: e.Stream}), append(k.sizes, 0)
+			k.groups = append(k.groups, group{stream: e.Stream})
 		}
 		k.arrivals, k.of = append(k.arrivals, arrival{Recorded: e, decoded: decoded}), append(k.of, at)
-		k.sizes[at]++
 		k.bytes += len(e.Data)
 	}
 	const quiet = 8 // chunks without anything to land
@@ -69,8 +67,12 @@ func (k *cutter) add(e event.Recorded) bool {
 func (k *cutter) cut() chunk {
 	c := k.next
 	c.groups = slices.Clone(k.groups)
+	sizes := make([]int, len(k.groups))
+	for _, at := range k.of {
+		sizes[at]++
+	}
 	all := make([]arrival, len(k.arrivals))
-	for i, size := range k.sizes {
+	for i, size := range sizes {
 		c.groups[i].arrivals, all = all[:0:size], all[size:]
 	}
 	for i, at := range k.of {
@@ -79,7 +81,7 @@ func (k *cutter) cut() chunk {
 	k.next = chunk{end: c.end, last: c.last}
 	clear(k.arrivals)
 	clear(k.at)
-	k.arrivals, k.of, k.groups, k.sizes, k.bytes = k.arrivals[:0], k.of[:0], k.groups[:0], k.sizes[:0], 0
+	k.arrivals, k.of, k.groups, k.bytes = k.arrivals[:0], k.of[:0], k.groups[:0], 0
 	return c
 }
 

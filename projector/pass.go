@@ -33,7 +33,7 @@ func (r *Replay) pass(ctx context.Context, builds []*build) error {
 	defer halt()
 	context.AfterFunc(landing, halt)
 	for _, b := range builds {
-		b.chunks = make(chan chunk, 8)
+		b.chunks = make(chan chunk, chunksAhead)
 		g.Go(func() error {
 			err := r.land(landing, b)
 			if uncomposable := new(errUncomposable); errors.As(err, &uncomposable) {

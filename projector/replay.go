@@ -110,6 +110,7 @@ type Result struct {
 const (
 	chunkEvents = 1024
 	chunkBytes  = 2 << 20
+	chunksAhead = 8 // that wait for each view, so that none starves while the reader waits for a processor
 	cacheStates = 5000
 	grace       = 20 * time.Second
 	renewLease  = 3 * time.Second
