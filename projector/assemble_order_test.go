@@ -74,12 +74,8 @@ func (l *lagging) ReadAll(ctx context.Context, after event.Position) iter.Seq2[e
 // heldIn is all that a generation says of its streams and shows of its documents.
 func heldIn(t *testing.T, m *readmodel.Store, v *view.View, streams []string) map[string]string {
 	t.Helper()
-	registry, err := m.Registry(t.Context(), v.Name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	all := map[string]string{}
-	for contents, err := range m.Contents(t.Context(), registry.Live, v.Compose != nil) {
+	live, all := liveOf(t, m, v), map[string]string{}
+	for contents, err := range m.Contents(t.Context(), live, v.Compose != nil) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -87,14 +83,14 @@ func heldIn(t *testing.T, m *readmodel.Store, v *view.View, streams []string) ma
 			all["document "+c.Doc] = string(c.Body)
 		}
 	}
-	states, err := m.States(t.Context(), registry.Live, streams)
+	states, err := m.States(t.Context(), live, streams)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, st := range states {
 		all["state of "+st.Stream] = fmt.Sprintf("%d %s", st.Revision, st.Data)
 	}
-	parked, err := m.ParkedIn(t.Context(), registry.Live)
+	parked, err := m.ParkedIn(t.Context(), live)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -270,11 +266,7 @@ func TestAssembledAhead(t *testing.T) {
 	if _, err := replay.Run(t.Context(), []*view.View{view.Products}); err != nil {
 		t.Fatal(err)
 	}
-	registry, err := m.Registry(t.Context(), view.Products.Name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	folded.Want(t, m, view.Products, registry.Live, log.Events())
+	folded.Want(t, m, view.Products, liveOf(t, m, view.Products), log.Events())
 }
 
 // TestAssembledLong: a stream that documents refer to may be longer than what is read of it at once.
@@ -294,10 +286,6 @@ func TestAssembledLong(t *testing.T) {
 		if _, err := NewReplay(m, log, cfg).Run(t.Context(), []*view.View{view.Popular}); err != nil {
 			t.Fatal(err)
 		}
-		registry, err := m.Registry(t.Context(), view.Popular.Name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		folded.Want(t, m, view.Popular, registry.Live, log.Events())
+		folded.Want(t, m, view.Popular, liveOf(t, m, view.Popular), log.Events())
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"jangbu/domain/member"
 	"jangbu/domain/order"
+	"jangbu/infra/readmodel"
 	"jangbu/query/row"
 	"jangbu/query/view"
 	"jangbu/test/folded"
@@ -39,23 +40,16 @@ func TestAssembled(t *testing.T) {
 				if err := run(t.Context()); err != nil {
 					t.Fatal(err)
 				}
-				live := func(v *view.View) row.Generation {
-					registry, err := m.Registry(t.Context(), v.Name)
-					if err != nil {
-						t.Fatal(err)
-					}
-					return registry.Live
-				}
 				for _, v := range view.All() {
-					folded.Want(t, m, v, live(v), h.Events())
+					folded.Want(t, m, v, liveOf(t, m, v), h.Events())
 				}
 				built := h.Len()
 				h.Grow(t, r, 60)
 				for _, v := range view.All() {
-					if err := NewApplier(v, live(v), m, h).Apply(t.Context(), h.Events()[built:]); err != nil {
+					if err := NewApplier(v, liveOf(t, m, v), m, h).Apply(t.Context(), h.Events()[built:]); err != nil {
 						t.Fatal(err)
 					}
-					folded.Want(t, m, v, live(v), h.Events())
+					folded.Want(t, m, v, liveOf(t, m, v), h.Events())
 				}
 			})
 		})
@@ -76,16 +70,22 @@ func TestAssembledWhateverCallFails(t *testing.T) {
 			if _, err := replay.Run(t.Context(), []*view.View{view.Products}); err != nil {
 				t.Fatal(err)
 			}
-			registry, err := m.Registry(t.Context(), view.Products.Name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			folded.Want(t, m, view.Products, registry.Live, h.Events())
+			folded.Want(t, m, view.Products, liveOf(t, m, view.Products), h.Events())
 			if model.calls.Load() < failing {
 				return
 			}
 		}
 	})
+}
+
+// liveOf is the generation of a view that queries read.
+func liveOf(t *testing.T, m *readmodel.Store, v *view.View) row.Generation {
+	t.Helper()
+	registry, err := m.Registry(t.Context(), v.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return registry.Live
 }
 
 // randomRoom is so little that everything an assembler does for want of room happens.
@@ -126,11 +126,7 @@ func TestAssembledInFewCalls(t *testing.T) {
 	if calls := m.calls.Load(); calls > n/2 {
 		t.Errorf("%d calls of the model for %d orders", calls, n)
 	}
-	registry, err := m.store.Registry(t.Context(), view.Orders.Name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	folded.Want(t, m.store, view.Orders, registry.Live, h.Events())
+	folded.Want(t, m.store, view.Orders, liveOf(t, m.store, view.Orders), h.Events())
 }
 
 // TestAssembledRenames: documents that were written before the members they show were renamed show the last name, however many renames wait
@@ -150,11 +146,7 @@ func TestAssembledRenames(t *testing.T) {
 		if _, err := replay.Run(t.Context(), []*view.View{view.Orders}); err != nil {
 			t.Fatal(err)
 		}
-		registry, err := m.Registry(t.Context(), view.Orders.Name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		folded.Want(t, m, view.Orders, registry.Live, h.Events())
+		folded.Want(t, m, view.Orders, liveOf(t, m, view.Orders), h.Events())
 	}
 }
 
