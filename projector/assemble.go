@@ -55,7 +55,6 @@ type assembler struct {
 // scratch is memory that assemblers use by turns, as many at once as there are workers.
 type scratch struct {
 	changes []change  // of the groups being landed
-	saved   []byte    // states, of the batch
 	batch   row.Batch // to be put
 }
 
@@ -216,7 +215,6 @@ func (a *assembler) put(ctx context.Context) error {
 	clear(a.batch.Refs)
 	a.batch = row.Batch{Rows: a.batch.Rows[:0], States: a.batch.States[:0], Docs: a.batch.Docs[:0], Refs: a.batch.Refs[:0]}
 	clear(a.changes)
-	a.saved = a.saved[:0]
 	a.parked, a.unparked, a.step = nil, nil, a.trim
 	return nil
 }

@@ -133,9 +133,7 @@ func (a *assembler) keep(c *change) {
 	if c.to == c.from {
 		return
 	}
-	from := len(a.saved)
-	a.saved = c.source.AppendSaved(a.saved, c.state)
-	a.batch.States = append(a.batch.States, row.State{Stream: c.stream, Revision: c.to, Data: a.saved[from:len(a.saved):len(a.saved)]})
+	a.batch.States = append(a.batch.States, row.Save{Stream: c.stream, Revision: c.to, State: c.state})
 	if c.healed && c.from == event.NoStream {
 		a.ahead[c.stream] = c.to
 	}

@@ -62,7 +62,7 @@ func calls(m *readmodel.Store) map[string]func(context.Context) error {
 		},
 		"Builder.SaveStates": func(ctx context.Context) error { return b.SaveStates(ctx, g, []row.State{{Stream: "a-1"}}) },
 		"Builder.Put": func(ctx context.Context) error {
-			return b.Put(ctx, g, row.Batch{States: []row.State{{Stream: "a-1"}}})
+			return b.Put(ctx, g, row.Batch{States: []row.Save{{Stream: "a-1"}}})
 		},
 		"Builder.Held": func(ctx context.Context) error { _, err := b.Held(ctx, g, []string{"doc"}, true); return err },
 		"Referrers": func(ctx context.Context) error {

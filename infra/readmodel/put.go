@@ -238,7 +238,7 @@ func (w *putter) rows(rows []row.Placed) {
 		}
 		switch {
 		case bare:
-			d.rows.add(&r.Source, w.text(func(b []byte) []byte { return appendRow(b, r.Sourced, is, nil) }))
+			d.rows.add(&r.Source, w.text(func(b []byte) []byte { return appendRow(b, r.Sourced, is) }))
 		case !r.First && (r.Was == nil || r.Was.Part.Absent()): // what it left behind, or a row without a part
 			d.withdrawn.add(&r.Source)
 		}
@@ -253,13 +253,13 @@ func (w *putter) member(source string, r *row.Row) []byte {
 	return w.text(func(b []byte) []byte { return appendMember(b, source, r) })
 }
 
-func (w *putter) states(states []row.State) {
+func (w *putter) states(states []row.Save) {
 	now := strconv.AppendInt([]byte{' '}, w.builder.now().UnixMilli(), 10)
 	for i := range states {
 		st := &states[i]
 		record := w.text(func(b []byte) []byte {
 			b = append(strconv.AppendInt(b, st.Revision, 10), now...)
-			return append(append(b, '\n'), st.Data...)
+			return row.AppendJSON(append(b, '\n'), st.State)
 		})
 		w.bucket(st.Stream).saved.add(&st.Stream, record)
 	}
@@ -270,7 +270,7 @@ func (w *putter) document(p *row.Put) {
 	d.set.add("v", &p.Version)
 	for _, part := range p.Parts {
 		member := w.member(part.Source, part.Row)
-		d.set.add("p:"+part.Source, w.text(func(b []byte) []byte { return appendRow(b, part, member, part.Row.Part.Bytes()) }))
+		d.set.add("p:"+part.Source, w.text(func(b []byte) []byte { return appendRow(b, part, member) }))
 	}
 	for name, n := range p.Sums {
 		d.set.add("s:"+name, n)
@@ -294,7 +294,7 @@ func (w *putter) document(p *row.Put) {
 }
 
 // appendRow appends a row as document.lua describes it; member is its member of the document's order, nil for none.
-func appendRow(b []byte, r row.Sourced, member, part []byte) []byte {
+func appendRow(b []byte, r row.Sourced, member []byte) []byte {
 	b = append(strconv.AppendInt(b, r.Revision, 10), '\n')
 	if r.Row != nil && (member != nil || len(r.Row.Sums) > 0) {
 		b = appendText(append(b, '['), member)
@@ -304,7 +304,10 @@ func appendRow(b []byte, r row.Sourced, member, part []byte) []byte {
 		}
 		b = append(b, ']')
 	}
-	return append(append(b, '\n'), part...)
+	if b = append(b, '\n'); r.Row == nil {
+		return b
+	}
+	return r.Row.Part.AppendTo(b)
 }
 
 func appendMember(b []byte, source string, r *row.Row) []byte {

@@ -6,7 +6,7 @@ type Batch struct {
 	Rows   []Placed
 	Docs   []Put
 	Refs   []Ref
-	States []State
+	States []Save
 }
 
 // Placed is a row, or a withdrawal, as it now stands in a document.
@@ -27,6 +27,13 @@ type Put struct {
 	GoneSums  []string         // names
 	Composed  bool             // Body is its composed form, nil where readers shall find nothing
 	Body      []byte
+}
+
+// Save is a state that is to be saved as the JSON of State.
+type Save struct {
+	Stream   string
+	Revision int64
+	State    any
 }
 
 // Ref notes that a document shows the shared part of a stream.

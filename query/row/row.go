@@ -50,6 +50,14 @@ func (p Part) Bytes() []byte {
 	return p.bytes
 }
 
+// AppendTo appends the part's JSON, nothing if it is absent.
+func (p Part) AppendTo(b []byte) []byte {
+	if p.bytes == nil && p.value != nil {
+		return AppendJSON(b, p.value)
+	}
+	return append(b, p.bytes...)
+}
+
 // Marshalled is the part with its bytes at hand, for a part that is written often.
 func (p Part) Marshalled() Part { return Part{value: p.value, bytes: p.Bytes()} }
 

@@ -136,9 +136,6 @@ func (s *Source) Load(data []byte) (any, error) { return s.load(data) }
 // Save writes a state.
 func (s *Source) Save(state any) ([]byte, error) { return row.Marshal(state) }
 
-// AppendSaved appends what Save gives.
-func (s *Source) AppendSaved(b []byte, state any) []byte { return row.AppendJSON(b, state) }
-
 // Decode reads e for Fold. Views that read one category share its codec, so one decoding serves them all.
 func (s *Source) Decode(e event.Recorded) (any, error) {
 	domainEvent, err := s.codec.Decode(e.Type, e.Data)

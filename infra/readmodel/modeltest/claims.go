@@ -27,7 +27,7 @@ func claims(s *suite) {
 			return s.m.NewBuilder(row.Build{Generation: g}).SaveStates(s.ctx, g, []row.State{{Stream: "a-1", Revision: 3}})
 		}},
 		{"put", func(_, g row.Generation) error {
-			return s.m.NewBuilder(row.Build{Generation: g}).Put(s.ctx, g, row.Batch{States: []row.State{{Stream: "z-1", Revision: 3}}})
+			return s.m.NewBuilder(row.Build{Generation: g}).Put(s.ctx, g, row.Batch{States: []row.Save{{Stream: "z-1", Revision: 3}}})
 		}},
 		{"advance", func(g, _ row.Generation) error { return s.m.Advance(s.ctx, g, at) }},
 		{"built", func(_, g row.Generation) error { return s.m.Built(s.ctx, g, "x", at.Position) }},

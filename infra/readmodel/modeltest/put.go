@@ -24,11 +24,11 @@ func putMany(s *suite) {
 				placed.Was = rowAt(i, round-1)
 			}
 			batch.Rows = append(batch.Rows, placed)
-			batch.States = append(batch.States, row.State{Stream: source(i), Revision: int64(round), Data: fmt.Append(nil, i*round)})
+			batch.States = append(batch.States, row.Save{Stream: source(i), Revision: int64(round), State: i * round})
 			batch.Refs = append(batch.Refs, row.Ref{Stream: fmt.Sprint("m-", round), Doc: fmt.Sprint(round, "-", i)})
 		}
 		s.must(builder.Put(s.ctx, g, batch))
-		s.must(builder.Put(s.ctx, g, row.Batch{States: []row.State{{Stream: "short", Revision: int64(round)}}}))
+		s.must(builder.Put(s.ctx, g, row.Batch{States: []row.Save{{Stream: "short", Revision: int64(round)}}}))
 	}
 
 	streams, items, cursor := []string{"short"}, 0, ""
