@@ -70,7 +70,7 @@ func (e *errUncomposable) Unwrap() error { return e.err }
 func newAssembler(v *view.View, g row.Generation, rows Builder, log StreamReader, room room) *assembler {
 	return &assembler{
 		view: v, gen: g, rows: rows, folder: &Applier{view: v, gen: g, rows: rows, log: log, now: time.Now},
-		held:   newHolding(room.hold, heldBytes),
+		held:   newHolding(room.hold, holdMost*room.hold, heldBytes),
 		docs:   newRecent[*document](room.remember),
 		shared: newRecent[row.Sourced](max(1, room.remember/8)),
 		piece:  max(1, room.putRows/8),
@@ -80,14 +80,17 @@ func newAssembler(v *view.View, g row.Generation, rows Builder, log StreamReader
 
 // room is what an assembler may keep in memory.
 type room struct {
-	hold     int // streams of each source, of which not all events have landed
+	hold     int // streams of each source, of which not all events have landed, up to holdMost times as many
 	remember int // parts and sums of documents, once or twice as many
 	bulk     int // parts of a document that is remembered
 	putDocs  int // documents that are read, or composed and written, at once
 	putRows  int // rows that are put at once, about
 }
 
-const heldBytes = 4 << 20 // of the largest event of each stream of a source
+const (
+	holdMost  = 8
+	heldBytes = 4 << 20 // of the largest event of each stream of a source
+)
 
 // land lands events, grouped by stream, of which the first of a stream is its first, or goes on where the last ended.
 func (a *assembler) land(ctx context.Context, groups []group) error {

@@ -23,7 +23,7 @@ func (a *assembler) hold(ctx context.Context, groups []group) (failed []*folding
 		if s == nil {
 			continue
 		}
-		if a.held.streams[s.stream] != s { // its state cannot be read
+		if s.ring == nil { // not held, since its state cannot be read
 			failed = append(failed, s)
 			continue
 		}
@@ -84,6 +84,9 @@ func (a *assembler) base(st row.State, source *view.Source) (*folding, error) {
 	s := newFolding(st.Stream, source, state, st.Revision)
 	if err == nil {
 		a.held.add(s)
+		if st.Revision != event.NoStream {
+			s.ring.back++
+		}
 	}
 	return s, err
 }

@@ -49,9 +49,11 @@ func (f *folding) fold(arrivals []arrival) (done bool) {
 
 // holding is the streams that an assembler knows the states of. Nothing relies on the order between streams, so a stream that goes on is
 // landed when it has rested longer than others of its source, once, and not once an event. Each source has room of its own, so that
-// orders, which come and go, do not push out stocks, which stay. It is for one goroutine.
+// orders, which come and go, do not push out stocks, which stay; and more of it, up to most streams, the more of those that had to leave
+// come back. It is for one goroutine.
 type holding struct {
 	maxStreams, maxBytes int // of a source
+	most                 int // that maxStreams of one may become
 
 	streams map[string]*folding
 	rings   []*ring
@@ -60,15 +62,18 @@ type holding struct {
 // ring is the streams of a source, by when an event last came: next of rested is the one that rested longest.
 type ring struct {
 	maxStreams, maxBytes int
+	most                 int
 
 	source  *view.Source
 	streams int
 	bytes   int
+	left    int // streams, since maxStreams was last thought over
+	back    int // of all that ever left, since then
 	rested  folding
 }
 
-func newHolding(maxStreams, maxBytes int) *holding {
-	return &holding{maxStreams: maxStreams, maxBytes: maxBytes, streams: map[string]*folding{}}
+func newHolding(maxStreams, most, maxBytes int) *holding {
+	return &holding{maxStreams: maxStreams, most: most, maxBytes: maxBytes, streams: map[string]*folding{}}
 }
 
 // add takes a stream that is not among them.
@@ -86,7 +91,7 @@ func (h *holding) ring(source *view.Source) *ring {
 			return r
 		}
 	}
-	r := &ring{maxStreams: h.maxStreams, maxBytes: h.maxBytes, source: source}
+	r := &ring{maxStreams: h.maxStreams, most: h.most, maxBytes: h.maxBytes, source: source}
 	r.rested.prev, r.rested.next = &r.rested, &r.rested
 	h.rings = append(h.rings, r)
 	return r
@@ -111,17 +116,24 @@ func (s *folding) rest() {
 // remove takes a stream away.
 func (h *holding) remove(s *folding) {
 	delete(h.streams, s.stream)
-	s.ring.streams--
-	s.ring.bytes -= s.bytes
 	s.prev.next, s.next.prev = s.next, s.prev
+	r := s.ring
+	r.streams--
+	r.bytes -= s.bytes
+	if r.left++; r.left >= r.maxStreams {
+		if 4*r.back >= r.left {
+			r.maxStreams = min(2*r.maxStreams, r.most)
+		}
+		r.left, r.back = 0, 0
+	}
 }
 
-// full reports whether streams have to leave, until the room is not over three quarters full.
+// full reports whether streams have to leave, until the room is half full.
 func (r *ring) full() bool { return r.streams > r.maxStreams || r.bytes > r.maxBytes }
 
-// over is about how many streams are too many for three quarters of the room, 0 for none.
+// over is about how many streams are too many for half the room, 0 for none.
 func (r *ring) over() int {
-	streams, bytes := r.streams-r.maxStreams*3/4, r.bytes-r.maxBytes*3/4
+	streams, bytes := r.streams-r.maxStreams/2, r.bytes-r.maxBytes/2
 	if bytes > 0 {
 		streams = max(streams, 1, r.streams*bytes/r.bytes)
 	}

@@ -22,9 +22,9 @@ func told(folded []*folding) string {
 	return strings.Join(names, " ")
 }
 
-// TestHolding: the streams of a source that rested longest leave until there is room again, by number or by size.
+// TestHolding: the streams of a source that rested longest leave until half the room is free, by number or by size.
 func TestHolding(t *testing.T) {
-	h := newHolding(4, 100)
+	h := newHolding(4, 4, 100)
 	of, others := new(view.Source), new(view.Source)
 	for i := range 3 {
 		h.add(newFolding(fmt.Sprint("other", i), others, nil, 0))
@@ -56,15 +56,34 @@ func TestHolding(t *testing.T) {
 		t.Errorf("%q leave of four, of %d bytes", got, r.bytes)
 	}
 	e := add("e", 10)
-	if got := leave(); got != "b c, " || r.bytes != 30 {
-		t.Errorf("%q leave of five, want b c", got)
+	if got := leave(); got != "b c d, " || r.bytes != 20 {
+		t.Errorf("%q leave of five, want b c d", got)
 	}
-	e.touch(90)
-	if got := leave(); got != "d, a, e, " || r.bytes != 0 {
-		t.Errorf("%q leave of 110 bytes, want all, since e alone is too large", got)
+	e.touch(95)
+	if got := leave(); got != "a, e, " || r.bytes != 0 {
+		t.Errorf("%q leave of 105 bytes, want both, since e alone is too large", got)
 	}
 	if got := told(h.ring(others).longest(9)); got != "other0 other1 other2" || len(h.streams) != 3 {
 		t.Errorf("of another source %q are left, and %d of all", got, len(h.streams))
+	}
+}
+
+// TestHoldingGrows: a source gets more room where a quarter of the streams that leave come back, up to the most.
+func TestHoldingGrows(t *testing.T) {
+	for back, want := range map[int]int{0: 100, 5: 100, 3: 400} { // every so many-th, 0 for none
+		h := newHolding(100, 400, 1000)
+		of := new(view.Source)
+		for i := range 2000 {
+			f := newFolding(fmt.Sprint(i), of, nil, 0)
+			h.add(f)
+			if back > 0 && i%back == 0 {
+				f.ring.back++
+			}
+			h.remove(f)
+		}
+		if got := h.ring(of).maxStreams; got != want {
+			t.Errorf("room for %d streams, want %d", got, want)
+		}
 	}
 }
 

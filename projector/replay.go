@@ -135,7 +135,7 @@ func NewReplay(model Model, log Log, cfg ReplayConfig) *Replay {
 	r := &Replay{
 		model: model, log: log, cfg: cfg, token: cfg.NewID().String(), slots: make(chan struct{}, cfg.Workers),
 		chunkEvents: chunkEvents, cacheStates: cacheStates, grace: grace,
-		room:       room{hold: 4096, remember: 32768, bulk: 500, putDocs: 1000, putRows: 4096},
+		room:       room{hold: 2048, remember: 32768, bulk: 500, putDocs: 1000, putRows: 4096},
 		renewEvery: renewLease, settleFor: settleFor, maxSuspects: maxSuspects,
 		now: time.Now, sleep: sleep,
 	}
