@@ -84,9 +84,6 @@ func (a *assembler) base(st row.State, source *view.Source) (*folding, error) {
 	s := newFolding(st.Stream, source, state, st.Revision)
 	if err == nil {
 		a.held.add(s)
-		if st.Revision != event.NoStream {
-			s.ring.back++
-		}
 	}
 	return s, err
 }

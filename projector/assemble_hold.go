@@ -68,7 +68,7 @@ type ring struct {
 	streams int
 	bytes   int
 	left    int // streams, since maxStreams was last thought over
-	back    int // of all that ever left, since then
+	back    int // streams that came with a state that had landed, since then
 	rested  folding
 }
 
@@ -80,6 +80,9 @@ func newHolding(maxStreams, most, maxBytes int) *holding {
 func (h *holding) add(s *folding) {
 	h.streams[s.stream] = s
 	s.ring = h.ring(s.source)
+	if s.landed != event.NoStream {
+		s.ring.back++
+	}
 	s.ring.streams++
 	s.ring.bytes += s.bytes
 	s.rest()

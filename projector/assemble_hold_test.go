@@ -74,11 +74,12 @@ func TestHoldingGrows(t *testing.T) {
 		h := newHolding(100, 400, 1000)
 		of := new(view.Source)
 		for i := range 2000 {
-			f := newFolding(fmt.Sprint(i), of, nil, 0)
-			h.add(f)
+			revision := event.NoStream
 			if back > 0 && i%back == 0 {
-				f.ring.back++
+				revision = 0
 			}
+			f := newFolding(fmt.Sprint(i), of, nil, revision)
+			h.add(f)
 			h.remove(f)
 		}
 		if got := h.ring(of).maxStreams; got != want {
