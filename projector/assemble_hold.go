@@ -62,7 +62,6 @@ type holding struct {
 // ring is the streams of a source, by when an event last came: next of rested is the one that rested longest.
 type ring struct {
 	maxStreams, maxBytes int
-	most                 int
 
 	source  *view.Source
 	streams int
@@ -94,7 +93,7 @@ func (h *holding) ring(source *view.Source) *ring {
 			return r
 		}
 	}
-	r := &ring{maxStreams: h.maxStreams, most: h.most, maxBytes: h.maxBytes, source: source}
+	r := &ring{maxStreams: h.maxStreams, maxBytes: h.maxBytes, source: source}
 	r.rested.prev, r.rested.next = &r.rested, &r.rested
 	h.rings = append(h.rings, r)
 	return r
@@ -125,7 +124,7 @@ func (h *holding) remove(s *folding) {
 	r.bytes -= s.bytes
 	if r.left++; r.left >= r.maxStreams {
 		if 4*r.back >= r.left {
-			r.maxStreams = min(2*r.maxStreams, r.most)
+			r.maxStreams = min(2*r.maxStreams, h.most)
 		}
 		r.left, r.back = 0, 0
 	}

@@ -304,10 +304,11 @@ func appendRow(b []byte, r row.Sourced, member []byte) []byte {
 		}
 		b = append(b, ']')
 	}
-	if b = append(b, '\n'); r.Row == nil {
-		return b
+	b = append(b, '\n')
+	if r.Row != nil {
+		b = r.Row.Part.AppendTo(b)
 	}
-	return r.Row.Part.AppendTo(b)
+	return b
 }
 
 func appendMember(b []byte, source string, r *row.Row) []byte {
