@@ -34,8 +34,8 @@ type Builder interface {
 
 // Registry knows which generations a view has. Its changes are atomic and seen by every later read. Building one is
 // for the holder of a lease, named by a token: Begin and Revive take it (row.ErrBusy while another holds it), every further
-// step renews it, or is row.ErrLost when it has passed to another. Advance, Built, OpenBuild, Switch, and SaveStates of Rows,
-// rest on what was written before them: they are row.ErrRestarted when Redis may have lost that.
+// step renews it, or is row.ErrLost when it has passed to another. Advance, Built, OpenBuild, Switch, DropGarbage, SaveStates of Rows and
+// Unpark of Parking rest on what was read or written before them: they are row.ErrRestarted when Redis may have lost that since.
 type Registry interface {
 	Registry(ctx context.Context, view string) (row.Registry, error)
 	Advance(ctx context.Context, g row.Generation, at event.Recorded) error

@@ -53,6 +53,10 @@ func (s *Store) Revive(ctx context.Context, view string, version int, token stri
 }
 
 func (s *Store) begin(ctx context.Context, view string, version int, token, previous string) (row.Build, error) {
+	f, err := s.present(ctx)
+	if err != nil {
+		return row.Build{}, err
+	}
 	nodes, err := s.nodes(ctx)
 	if err != nil {
 		return row.Build{}, err
@@ -73,7 +77,10 @@ func (s *Store) begin(ctx context.Context, view string, version int, token, prev
 	if err != nil {
 		return row.Build{}, err
 	}
-	if name(registry.Building) != answer[0] {
+	switch {
+	case s.fence.Load() != f: // the answer may be from before, and the registry from after
+		return row.Build{}, row.ErrRestarted
+	case name(registry.Building) != answer[0]:
 		return row.Build{}, row.ErrLost
 	}
 	return row.Build{Generation: registry.Building, Fresh: answer[1] == int64(1), Open: answer[2] == int64(1), Built: registry.Built}, nil

@@ -29,7 +29,7 @@ func (s *Store) Contents(ctx context.Context, g row.Generation, composed bool) i
 		kind = "}:j:"
 	}
 	return func(yield func([]row.Content, error) bool) {
-		err := s.scan(ctx, prefix+"*"+kind+"*", func(_ redis.Cmdable, keys []string) error {
+		err := s.scan(ctx, prefix+"*"+kind+"*", func(keys []string) error {
 			docs := make([]string, 0, len(keys))
 			for _, k := range keys {
 				if _, doc, _ := strings.Cut(strings.TrimPrefix(k, prefix), kind); !strings.HasPrefix(doc, row.Shared("")) {
@@ -52,7 +52,7 @@ func (s *Store) Contents(ctx context.Context, g row.Generation, composed bool) i
 			return nil
 		})
 		if err != nil && !errors.Is(err, errEnough) {
-			yield(nil, fmt.Errorf("read the documents of %s: %w", g, classify(err)))
+			yield(nil, fmt.Errorf("read the documents of %s: %w", g, err))
 		}
 	}
 }

@@ -10,20 +10,20 @@ import (
 )
 
 // fence guards claims: what rests on earlier writes ("this state has landed", "built up to here", "verified up to here",
-// "switch") must not be written to a Redis that was restarted since and may have lost them. A Redis forgets its scripts when
+// "switch", "nobody reads this any more") must not be written to a Redis that was restarted since and may have lost them. A Redis forgets its scripts when
 // it ends (from version 7 on, persistent or not) and a replica that takes over has none. So claims are made only by scripts
 // whose text bears the fence's name, loaded when it was drawn and never again: a Redis that does not know them is another.
 // docs/adr/0007-fence.md has the reasoning.
 type fence struct {
-	name                               string
-	states, save, advance, step, touch *redis.Script
+	name                                     string
+	states, save, advance, step, touch, drop *redis.Script
 }
 
 func newFence() *fence {
 	name := uuid.NewString()
 	script := func(lua string) *redis.Script { return redis.NewScript("-- fence " + name + "\n" + lua) }
 	return &fence{name: name, states: script(statesLua), save: script(saveLua), advance: script(advanceLua), step: script(stepLua),
-		touch: script(touchLua)}
+		touch: script(touchLua), drop: script(dropLua)}
 }
 
 // present returns the fence of the present run of Redis, as far as anybody has noticed. One caller draws it while the others
@@ -42,7 +42,7 @@ func (s *Store) present(ctx context.Context) (*fence, error) {
 		return f, nil
 	}
 	f := newFence()
-	if err := s.load(ctx, f.states, f.save, f.advance, f.step, f.touch); err != nil {
+	if err := s.load(ctx, f.states, f.save, f.advance, f.step, f.touch, f.drop); err != nil {
 		return nil, err
 	}
 	s.fence.Store(f)

@@ -41,13 +41,20 @@ func (s *Store) Park(ctx context.Context, g row.Generation, parked []row.Parked)
 	return nil
 }
 
-// Unpark takes streams off the list; the caller lands them.
+// Unpark takes streams off the list, whose states the caller has saved. It is row.ErrRestarted when Redis may have lost those.
 func (s *Store) Unpark(ctx context.Context, g row.Generation, streams []string) error {
 	if len(streams) == 0 {
 		return nil
 	}
-	if err := s.client.HDel(ctx, s.parkedKey(g, name(g)), streams...).Err(); err != nil {
-		return fmt.Errorf("take streams off the parked list of %s: %w", g, classify(err))
+	args := make([]any, len(streams))
+	for i, stream := range streams {
+		args[i] = stream
+	}
+	_, err := s.claim(ctx, g, func(p redis.Pipeliner, f *fence) {
+		p.EvalSha(ctx, f.drop.Hash(), []string{s.parkedKey(g, name(g))}, args...)
+	})
+	if err != nil {
+		return fmt.Errorf("take streams off the parked list of %s: %w", g, err)
 	}
 	return nil
 }

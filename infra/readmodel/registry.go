@@ -17,13 +17,9 @@ import (
 
 // Registry reads which generations a view has. A view nobody has built yet has none, and no error.
 func (s *Store) Registry(ctx context.Context, view string) (row.Registry, error) {
-	fields, err := s.client.HGetAll(ctx, s.registryKey(view)).Result()
+	fields, f, err := s.readRegistry(ctx, view)
 	if err != nil {
-		return row.Registry{}, fmt.Errorf("read registry of %s: %w", view, classify(err))
-	}
-	f, err := s.present(ctx)
-	if err != nil {
-		return row.Registry{}, fmt.Errorf("read registry of %s: %w", view, err)
+		return row.Registry{}, err
 	}
 	r := row.Registry{
 		Live:     generation(view, fields["live"], f.name),
@@ -43,6 +39,20 @@ func (s *Store) Registry(ctx context.Context, view string) (row.Registry, error)
 	r.Healed, _ = strconv.ParseInt(fields["healed:"+fields["live"]], 10, 64)
 	r.At, r.AtTime = parseAt(fields["at:"+fields["live"]])
 	return r, nil
+}
+
+// readRegistry reads all that is noted of a view, and gives the fence for claims that rest on it. The fence comes first: one drawn
+// after a restart must not vouch for what was read before.
+func (s *Store) readRegistry(ctx context.Context, view string) (map[string]string, *fence, error) {
+	f, err := s.present(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read registry of %s: %w", view, err)
+	}
+	fields, err := s.client.HGetAll(ctx, s.registryKey(view)).Result()
+	if err != nil {
+		return nil, nil, fmt.Errorf("read registry of %s: %w", view, classify(err))
+	}
+	return fields, f, nil
 }
 
 // name is what a generation is called in keys.
@@ -138,14 +148,15 @@ func (s *Store) Forget(ctx context.Context, g row.Generation) error {
 }
 
 // DropGarbage removes every generation that nobody reads any more, in small steps, with what a slow worker may have written to it
-// after it was dropped. It may be interrupted and repeated.
+// after it was dropped. It may be interrupted and repeated. It is row.ErrRestarted when Redis is restarted meanwhile: in one that was
+// emptied, or set back, what was garbage may be a number that is built again, or live.
 //
 // Switches may follow each other fast: what has just become garbage may have been live less than liveFor ago. So it
 // waits until every pointer to it has run out; else a query would find a generation half removed, and call it whole.
 func (s *Store) DropGarbage(ctx context.Context, view string) error {
-	fields, err := s.client.HGetAll(ctx, s.registryKey(view)).Result()
+	fields, f, err := s.readRegistry(ctx, view)
 	if err != nil {
-		return fmt.Errorf("read registry of %s: %w", view, classify(err))
+		return err
 	}
 	last, _ := strconv.ParseInt(fields["last"], 10, 64)
 	used := map[string]bool{fields["live"]: true, fields["building"]: true, fields["previous"]: true}
@@ -153,10 +164,12 @@ func (s *Store) DropGarbage(ctx context.Context, view string) error {
 		n := generation(view, name, "").Number
 		return 0 < n && n <= last && !used[name]
 	}
-	var dropped []string
+	var dropped []any
+	notes := []string{s.registryKey(view)} // and the keys beside it
 	for field := range fields {
 		if _, name, ok := strings.Cut(field, ":"); ok && garbage(name) {
 			dropped = append(dropped, field)
+			notes = append(notes, s.parkedKey(row.Generation{View: view}, name))
 		}
 	}
 	if len(dropped) == 0 {
@@ -167,29 +180,30 @@ func (s *Store) DropGarbage(ctx context.Context, view string) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	drop := func(build func(p redis.Pipeliner, f *fence)) error {
+		_, err := s.claim(ctx, row.Generation{View: view, Fence: f.name}, build)
+		return err
+	}
 	prefix := s.namespace + ":{" + view + "."
-	err = s.scan(ctx, prefix+"*", func(c redis.Cmdable, keys []string) error {
-		pipe := c.Pipeline()
+	err = s.scan(ctx, prefix+"*", func(keys []string) error {
+		bySlot := map[string][]string{}
 		for _, k := range keys {
 			name, _, _ := strings.Cut(strings.TrimPrefix(k, prefix), ".")
-			if garbage(name) {
-				pipe.Unlink(ctx, k)
+			if tag, _, ok := strings.Cut(k, "}"); ok && garbage(name) {
+				bySlot[tag] = append(bySlot[tag], k)
 			}
 		}
-		_, err := pipe.Exec(ctx)
-		return err
-	})
-	if err == nil {
-		_, err = s.pipeline(ctx, func(p redis.Pipeliner) {
-			p.HDel(ctx, s.registryKey(view), dropped...)
-			for _, field := range dropped {
-				_, name, _ := strings.Cut(field, ":")
-				p.Del(ctx, s.parkedKey(row.Generation{View: view}, name))
+		return drop(func(p redis.Pipeliner, f *fence) {
+			for _, keys := range bySlot {
+				p.EvalSha(ctx, f.drop.Hash(), keys)
 			}
 		})
+	})
+	if err == nil {
+		err = drop(func(p redis.Pipeliner, f *fence) { p.EvalSha(ctx, f.drop.Hash(), notes, dropped...) })
 	}
 	if err != nil {
-		return fmt.Errorf("drop former generations of %s: %w", view, classify(err))
+		return fmt.Errorf("drop former generations of %s: %w", view, err)
 	}
 	return nil
 }
@@ -199,7 +213,7 @@ func (s *Store) Documents(ctx context.Context, g row.Generation, composed bool) 
 	var n int64
 	var err error
 	if composed {
-		err = s.scan(ctx, s.tag(g, "*")+"j:*", func(_ redis.Cmdable, keys []string) error {
+		err = s.scan(ctx, s.tag(g, "*")+"j:*", func(keys []string) error {
 			n += int64(len(keys))
 			return nil
 		})
@@ -207,14 +221,14 @@ func (s *Store) Documents(ctx context.Context, g row.Generation, composed bool) 
 		n, err = s.countLists(ctx, g)
 	}
 	if err != nil {
-		return 0, fmt.Errorf("count documents of %s: %w", g, classify(err))
+		return 0, fmt.Errorf("count documents of %s: %w", g, err)
 	}
 	return n, nil
 }
 
 func (s *Store) countLists(ctx context.Context, g row.Generation) (n int64, err error) {
 	const kind = "}:d:"
-	err = s.scan(ctx, s.tag(g, "*")+"d:*", func(_ redis.Cmdable, keys []string) error {
+	err = s.scan(ctx, s.tag(g, "*")+"d:*", func(keys []string) error {
 		exist := make([]func() bool, 0, len(keys))
 		_, err := s.pipeline(ctx, func(p redis.Pipeliner) {
 			exist = exist[:0]
@@ -237,20 +251,20 @@ func (s *Store) countLists(ctx context.Context, g row.Generation) (n int64, err 
 }
 
 // scan walks the keys that match on every primary, in batches.
-func (s *Store) scan(ctx context.Context, match string, each func(redis.Cmdable, []string) error) error {
+func (s *Store) scan(ctx context.Context, match string, each func(keys []string) error) error {
 	primaries, err := s.primaries(ctx)
 	if err != nil {
-		return err
+		return classify(err)
 	}
 	for _, c := range primaries {
 		var cursor uint64
 		for {
 			keys, next, err := c.Scan(ctx, cursor, match, scanBatch).Result()
 			if err != nil {
-				return err
+				return classify(err)
 			}
 			for batch := range slices.Chunk(keys, scanBatch) { // some servers answer with all at once
-				if err := each(c, batch); err != nil {
+				if err := each(batch); err != nil {
 					return err
 				}
 			}

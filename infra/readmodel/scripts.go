@@ -29,6 +29,8 @@ var (
 	advanceLua string
 	//go:embed touch.lua
 	touchLua string
+	//go:embed drop.lua
+	dropLua string
 )
 
 var (

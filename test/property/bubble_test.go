@@ -46,9 +46,8 @@ func (b *bubbleRedis) url() string { return "redis://127.0.0.1:6379" }
 // client still writes the others, and a pipe would hold both up.
 func (b *bubbleRedis) dial(context.Context, string, string) (net.Conn, error) {
 	b.mu.Lock()
-	mini := b.mini
+	pipe, err := b.mini.Dial()
 	b.mu.Unlock()
-	pipe, err := mini.Dial()
 	if err != nil {
 		return nil, err
 	}
@@ -77,13 +76,12 @@ func (b *bubbleRedis) restart(*testing.T) {
 		next = miniredis.NewMiniRedis()
 	}
 	next.ClockTTL(true)
-	b.mu.Lock()
-	old := b.mini
-	b.mini, b.kept = next, nil
-	b.mu.Unlock()
-	if old != nil {
-		old.Close()
+	b.mu.Lock() // a miniredis that is dialled after it was closed goes on with what it held, beside the next
+	defer b.mu.Unlock()
+	if b.mini != nil {
+		b.mini.Close()
 	}
+	b.mini, b.kept = next, nil
 }
 
 func (b *bubbleRedis) backup(t *testing.T) {

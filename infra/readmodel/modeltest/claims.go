@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"jangbu/domain/event"
+	"jangbu/infra/readmodel"
 	"jangbu/query/row"
 )
 
@@ -30,6 +31,7 @@ func claims(s *suite) {
 			return s.m.NewBuilder(row.Build{Generation: g}).Put(s.ctx, g, row.Batch{States: []row.Save{{Stream: "z-1", Revision: 3}}})
 		}},
 		{"advance", func(g, _ row.Generation) error { return s.m.Advance(s.ctx, g, at) }},
+		{"unpark", func(g, _ row.Generation) error { return s.m.Unpark(s.ctx, g, []string{"a-1"}) }},
 		{"built", func(_, g row.Generation) error { return s.m.Built(s.ctx, g, "x", at.Position) }},
 		{"open", func(_, g row.Generation) error { return s.m.OpenBuild(s.ctx, g, "x") }},
 		{"switch", func(_, g row.Generation) error { return s.m.Switch(s.ctx, g, "x") }},
@@ -55,6 +57,78 @@ func claims(s *suite) {
 	}
 	if r := s.registry(); unfenced(r.Live) != unfenced(b.Generation) || unfenced(r.Previous) != unfenced(live) || registry.Live != live {
 		s.Errorf("registry: %+v", r)
+	}
+}
+
+// restarted is for a restart of Redis that a Store notices at once.
+func (s *suite) restarted(m *readmodel.Store) {
+	s.Helper()
+	s.forgetScripts()
+	before, err := m.Registry(s.ctx, view) // of the former run, as far as m knows
+	s.must(err)
+	if err := m.Advance(s.ctx, before.Live, event.Recorded{}); !errors.Is(err, row.ErrRestarted) {
+		s.Errorf("advance after a restart: %v", err)
+	}
+	after, err := m.Registry(s.ctx, view)
+	if s.must(err); after.Live.Fence == before.Live.Fence {
+		s.Errorf("the fence of the next run is that of the former: %s", after.Live.Fence)
+	}
+}
+
+// readBefore: Redis is restarted while the answer to a question is on its way. No claim may rest on that answer.
+func readBefore(s *suite) {
+	was := s.live()
+	m, tap := s.tapped()
+	restarted := func() { s.restarted(m) }
+	_, err := m.Registry(s.ctx, view)
+	s.must(err)
+	tap.after("hgetall", restarted)
+	r, err := m.Registry(s.ctx, view)
+	if s.must(err); unfenced(r.Live) != unfenced(was) {
+		s.Fatalf("registry %+v", r)
+	}
+	if err := m.Advance(s.ctx, r.Live, event.Recorded{Position: event.Position{Commit: 9}}); !errors.Is(err, row.ErrRestarted) {
+		s.Errorf("advance: %v", err)
+	}
+	tap.after("a-builder", restarted)
+	if b, err := m.Begin(s.ctx, view, 1, "a-builder"); !errors.Is(err, row.ErrRestarted) {
+		s.Errorf("begin: %+v, %v", b, err)
+	}
+	if !tap.done() {
+		s.Error("nothing was restarted")
+	}
+}
+
+// garbageBefore: after what is garbage was looked up, Redis is emptied, and a generation of the same number built.
+func garbageBefore(s *suite) {
+	for range 3 {
+		s.g = s.live()
+	}
+	m, tap := s.tapped()
+	_, err := m.Registry(s.ctx, view)
+	s.must(err)
+	tap.after("hgetall", func() {
+		s.restarted(m)
+		for _, key := range s.keys() {
+			s.must(s.client().Del(s.ctx, key).Err())
+		}
+		s.m = s.open(readmodel.Config{}) // another projector
+		s.g = s.live()
+		s.compose(s.land("doc", from("a-1", 4, part(4))))
+		s.must(s.m.Park(s.ctx, s.g, []row.Parked{{Stream: "a-2"}}))
+	})
+	if err := m.DropGarbage(s.ctx, view); !errors.Is(err, row.ErrRestarted) {
+		s.Errorf("drop garbage: %v", err)
+	}
+	if s.g.Number != 1 || !tap.done() {
+		s.Fatalf("the generation is %+v", s.g)
+	}
+	body, err := s.m.Document(s.ctx, s.g, "doc")
+	if s.must(err); body == nil {
+		s.Error("the document is gone")
+	}
+	if r := s.registry(); unfenced(r.Live) != unfenced(s.g) || r.Version != 1 {
+		s.Errorf("registry %+v", r)
 	}
 }
 

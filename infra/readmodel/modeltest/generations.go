@@ -234,6 +234,13 @@ func garbage(s *suite) {
 	if len(found) != len(kept) {
 		s.Errorf("keys are left of %v, want %v", found, kept)
 	}
+	fields, err := s.client().HKeys(s.ctx, s.namespace+":{"+view+"}:registry").Result()
+	s.must(err)
+	for _, f := range fields {
+		if strings.HasPrefix(f, "version:1-") {
+			s.Errorf("the registry still has %s", f)
+		}
+	}
 }
 
 // client is a raw connection, for what no Store does.

@@ -65,6 +65,8 @@ func Run(t *testing.T, url string) {
 		{"connection cut half-way", cutOff},
 		{"scripts come back", scriptsFlushed},
 		{"no claim outlives a restart", claims},
+		{"what was read before a restart allows no claim", readBefore},
+		{"garbage of a former run is not dropped from the next", garbageBefore},
 		{"a namesake is another generation", namesakes},
 		{"rollback", revive},
 		{"rollback that was interrupted", reviveInterrupted},
