@@ -35,7 +35,7 @@ func TestAcceptance(t *testing.T) {
 	for _, v := range variants() {
 		for _, f := range folders() {
 			t.Run(v.name+"/"+f.name, func(t *testing.T) {
-				if f.name != "demo" && (v.name == "dev in this process" || testing.Short() || underRace) {
+				if f.name != "demo" && (v.name != "dev as a process" && v.name != "redis-cluster" || testing.Short() || underRace) {
 					t.Skip("skipped: long, above all under the race detector, and the other ways to run show as much")
 				}
 				t.Parallel()
@@ -77,10 +77,13 @@ func accept(t *testing.T, s *shop, dir string) {
 // awaitFulfilled waits until no order in the log needs a step of its fulfilment.
 func (s *shop) awaitFulfilled(t *testing.T) {
 	t.Helper()
+	orders, read := map[string]order.State{}, event.Position{}
 	eventually(t, "every order is fulfilled as far as it can be", func() error {
-		orders := map[string]order.State{}
-		for _, e := range s.readLog(t) {
-			if event.Category(e.Stream) != order.Category {
+		for e, err := range s.store.ReadAll(t.Context(), read) {
+			if err != nil {
+				return err
+			}
+			if read = e.Position; event.Category(e.Stream) != order.Category {
 				continue
 			}
 			decoded, err := order.Codec.Decode(e.Type, e.Data)

@@ -109,8 +109,8 @@ func TestKillProjector(t *testing.T) {
 // kill -9 of a replay while commands flow, wherever it is: readers see nothing of it. What it built alone is built anew, since
 // nobody knows that it is dead; what it had opened to the consumers the next one completes.
 func TestKillReplay(t *testing.T) {
-	if testing.Short() {
-		t.Skip("skipped: the lease of a killed replay ends after 15 s")
+	if testing.Short() || underRace {
+		t.Skip("skipped: the lease of a killed replay ends after 15 s; and it takes minutes under the race detector, where test/property kills replays, too")
 	}
 	for name, open := range map[string]func(t *testing.T, data string) *shop{
 		"embedded": func(t *testing.T, data string) *shop { return openDev(t, program.AsProcess, data) },
@@ -119,9 +119,6 @@ func TestKillReplay(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if underRace && name == "embedded" {
-				t.Skip("skipped: takes minutes under the race detector, and test/property kills replays over the embedded Redis, too")
-			}
 			t.Parallel()
 			seed := seedOf(t)
 			random := rand.New(rand.NewPCG(seed, 0))

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
 
 	"jangbu/domain/order"
 	"jangbu/test/history"
@@ -63,14 +64,16 @@ type loop struct {
 	count atomic.Int64
 }
 
-// repeat does something again and again, in several goroutines, until end or its first error.
-func repeat(goroutines int, do func(worker int) error) *loop {
+// repeat does something again and again, in four goroutines, until end or its first error. It is done so often a second at most, which
+// leaves a small machine time for what the test is about.
+func repeat(perSecond rate.Limit, do func() error) *loop {
 	ctx, stop := context.WithCancel(context.Background())
 	l := &loop{stop: stop}
-	for worker := range goroutines {
+	pace := rate.NewLimiter(perSecond, 1)
+	for range 4 {
 		l.group.Go(func() error {
-			for ctx.Err() == nil {
-				if err := do(worker); err != nil {
+			for pace.Wait(ctx) == nil {
+				if err := do(); err != nil {
 					return err
 				}
 				l.count.Add(1)
@@ -94,7 +97,7 @@ func (l *loop) end(t *testing.T) int64 {
 // readers read what is expected, over and over, in no order, and give each answer to check.
 func (s *shop) readers(want expectation, check func(path, body string, err error) error) *loop {
 	paths := slices.Sorted(maps.Keys(want))
-	return repeat(4, func(int) error {
+	return repeat(300, func() error {
 		path := paths[rand.IntN(len(paths))]
 		body, err := s.read(path)
 		return check(path, body, err)
@@ -129,7 +132,7 @@ func (s *shop) writers(t *testing.T, prefix string) *writers {
 	s.post(t, "/members", fmt.Sprintf(`{"id":"%s-0","name":"Nobody yet","country":"Norway"}`, prefix)).done(t)
 	w := &writers{}
 	var n atomic.Int64
-	w.loop = repeat(4, func(worker int) error {
+	w.loop = repeat(100, func() error {
 		i := n.Add(1)
 		id := fmt.Sprintf("%s-%d", prefix, i)
 		who := fmt.Sprintf("%s-%d", prefix, max(0, i/200-1)*200) // registered long ago

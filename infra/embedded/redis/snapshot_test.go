@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -91,7 +92,7 @@ func TestDamagedSnapshotLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	damaged := map[string][]byte{"empty": {}, "other": []byte("something else entirely, of some length")}
-	for i := range whole {
+	for i := rand.IntN(4); i < len(whole); i += 4 {
 		damaged[fmt.Sprintf("cut at %d", i)] = whole[:i]
 		flipped := slices.Clone(whole)
 		flipped[i] ^= 0x20
