@@ -241,14 +241,14 @@ func TestServiceRebuilds(t *testing.T) {
 // TestServiceStartsAlone: a projector may come up before anything it needs.
 func TestServiceStartsAlone(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 8))
-	port := servers.FreePort(t)
-	p := newPlant(t, history.Random(t, r, 30), fmt.Sprintf("redis://127.0.0.1:%d", port))
+	addr := "127.0.0.1:" + servers.Port(t)
+	p := newPlant(t, history.Random(t, r, 30), "redis://"+addr)
 	p.feed.setDown(true)
 	stop := p.run(nil)
 	defer stop()
 	servers.Eventually(t, "it says what is away", func() bool { err, _ := p.report("generations"); return errors.Is(err, event.ErrUnavailable) })
 	redis := miniredis.NewMiniRedis()
-	if err := redis.StartAddr(fmt.Sprintf("127.0.0.1:%d", port)); err != nil {
+	if err := redis.StartAddr(addr); err != nil {
 		t.Fatal(err)
 	}
 	defer redis.Close()

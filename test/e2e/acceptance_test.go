@@ -35,8 +35,11 @@ func TestAcceptance(t *testing.T) {
 	for _, v := range variants() {
 		for _, f := range folders() {
 			t.Run(v.name+"/"+f.name, func(t *testing.T) {
-				if f.name != "demo" && (v.name != "dev as a process" && v.name != "redis-cluster" || testing.Short() || underRace) {
-					t.Skip("skipped: long, above all under the race detector, and the other ways to run show as much")
+				if f.name != "demo" {
+					if v.name != "dev as a process" && v.name != "redis-cluster" {
+						t.Skip("skipped: long, and the other ways to run show as much")
+					}
+					long(t, "830 orders")
 				}
 				t.Parallel()
 				dir := f.dir(t)

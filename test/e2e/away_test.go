@@ -15,6 +15,7 @@ import (
 // The event store, SNS, SQS and Redis go away under running services, and come back, SNS, SQS and Redis empty. No service
 // is restarted, and no reader ever sees a part of a view.
 func TestDependenciesAway(t *testing.T) {
+	long(t, "services wait longer and longer for what is away")
 	t.Parallel()
 	s := openApart(t, program.AsProcess, t.TempDir(), "")
 	s.importFolder(t, demo)

@@ -26,13 +26,17 @@ func TestChaos(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: long")
 	}
-	for name, redis := range map[string][]string{
-		"redis-server with an append-only file": {"--appendonly", "yes", "--appendfsync", "everysec"},
-		"redis-server without persistence":      nil,
-	} {
-		t.Run(name, func(t *testing.T) {
+	type redis struct {
+		name string
+		args []string
+	}
+	for _, redis := range oneUnderRace([]redis{
+		{"redis-server with an append-only file", []string{"--appendonly", "yes", "--appendfsync", "everysec"}},
+		{"redis-server without persistence", nil},
+	}) {
+		t.Run(redis.name, func(t *testing.T) {
 			t.Parallel()
-			newChaos(t, servers.StartRedis(t, redis...)).run(t)
+			newChaos(t, servers.StartRedis(t, redis.args...)).run(t)
 		})
 	}
 }

@@ -16,11 +16,11 @@ import (
 const wait = "Prefer: wait=5"
 
 func TestReadYourWrites(t *testing.T) {
-	for _, v := range []variant{
+	for _, v := range oneUnderRace([]variant{
 		{"dev in this process", func(t *testing.T) *shop { return openDev(t, program.InProcess, t.TempDir()) }},
 		{"separate processes", func(t *testing.T) *shop { return openApart(t, program.AsProcess, t.TempDir(), "") }},
 		{"redis-cluster", func(t *testing.T) *shop { return openApart(t, program.InProcess, t.TempDir(), servers.RedisCluster(t)) }},
-	} {
+	}) {
 		t.Run(v.name, func(t *testing.T) {
 			t.Parallel()
 			s := v.open(t)

@@ -21,9 +21,7 @@ import (
 func TestKillDuringImport(t *testing.T) {
 	for _, f := range folders() {
 		t.Run(f.name, func(t *testing.T) {
-			if f.name != "demo" && (testing.Short() || underRace) {
-				t.Skip("skipped: long, above all under the race detector")
-			}
+			long(t, "the whole program starts three times")
 			t.Parallel()
 			dir, data := f.dir(t), t.TempDir()
 			events := wantedEvents(t, dir)
@@ -87,9 +85,7 @@ func (s *shop) awaitEvents(t *testing.T, n int) {
 
 // kill -9 of the projector while commands flow, more than once.
 func TestKillProjector(t *testing.T) {
-	if testing.Short() {
-		t.Skip("skipped: what a killed projector had in its hands comes again after 30 s")
-	}
+	long(t, "what a killed projector had in its hands comes again after 30 s")
 	t.Parallel()
 	s := openApart(t, program.AsProcess, t.TempDir(), "")
 	writers := s.writers(t, "kill")
@@ -109,9 +105,7 @@ func TestKillProjector(t *testing.T) {
 // kill -9 of a replay while commands flow, wherever it is: readers see nothing of it. What it built alone is built anew, since
 // nobody knows that it is dead; what it had opened to the consumers the next one completes.
 func TestKillReplay(t *testing.T) {
-	if testing.Short() || underRace {
-		t.Skip("skipped: the lease of a killed replay ends after 15 s; and it takes minutes under the race detector, where test/property kills replays, too")
-	}
+	long(t, "the lease of a killed replay ends after 15 s")
 	for name, open := range map[string]func(t *testing.T, data string) *shop{
 		"embedded": func(t *testing.T, data string) *shop { return openDev(t, program.AsProcess, data) },
 		"redis-server": func(t *testing.T, data string) *shop {
@@ -122,7 +116,7 @@ func TestKillReplay(t *testing.T) {
 			t.Parallel()
 			seed := seedOf(t)
 			random := rand.New(rand.NewPCG(seed, 0))
-			s := open(t, program.Filled(t, shopgen.Config{Seed: seed, Events: min(20_000, manyEvents/2)}))
+			s := open(t, program.Filled(t, shopgen.Config{Seed: seed, Events: 10_000}))
 			log := s.readLog(t)
 			want, _ := fold(t, log, 300)
 			s.wantViews(t, want)

@@ -8,6 +8,22 @@ import (
 	"testing"
 
 	"jangbu/test/program"
+	"jangbu/test/servers"
 )
 
-func TestMain(m *testing.M) { os.Exit(program.Main(m, buildFlags...)) }
+// Under the race detector, the processes run under it too: a race makes them end with an exit code that is not 0.
+func TestMain(m *testing.M) {
+	var buildFlags []string
+	if servers.UnderRace {
+		buildFlags = []string{"-race"}
+	}
+	os.Exit(program.Main(m, buildFlags...))
+}
+
+// long says why a test takes long, for which it is skipped by -short, and under the race detector, where it takes minutes.
+func long(t *testing.T, why string) {
+	t.Helper()
+	if testing.Short() || servers.UnderRace {
+		t.Skip("skipped with -short and under the race detector: " + why)
+	}
+}

@@ -10,11 +10,11 @@ import (
 
 // replayVariants are the ways to run on which replays differ: what holds the views, and how many processes there are.
 func replayVariants() []variant {
-	return []variant{
-		{"dev as a process", func(t *testing.T) *shop { return openDev(t, program.AsProcess, t.TempDir()) }},
+	return oneUnderRace([]variant{
 		{"redis-server", func(t *testing.T) *shop { return openApart(t, program.InProcess, t.TempDir(), servers.RedisServer(t)) }},
 		{"redis-cluster", func(t *testing.T) *shop { return openApart(t, program.InProcess, t.TempDir(), servers.RedisCluster(t)) }},
-	}
+		{"dev as a process", func(t *testing.T) *shop { return openDev(t, program.AsProcess, t.TempDir()) }},
+	})
 }
 
 const replays = 3

@@ -49,13 +49,21 @@ type variant struct {
 }
 
 func variants() []variant {
-	return []variant{
+	return oneUnderRace([]variant{
 		{"dev in this process", func(t *testing.T) *shop { return openDev(t, program.InProcess, t.TempDir()) }},
 		{"dev as a process", func(t *testing.T) *shop { return openDev(t, program.AsProcess, t.TempDir()) }},
 		{"separate processes", func(t *testing.T) *shop { return openApart(t, program.AsProcess, t.TempDir(), "") }},
 		{"redis-server", func(t *testing.T) *shop { return openApart(t, program.InProcess, t.TempDir(), servers.RedisServer(t)) }},
 		{"redis-cluster", func(t *testing.T) *shop { return openApart(t, program.InProcess, t.TempDir(), servers.RedisCluster(t)) }},
+	})
+}
+
+// oneUnderRace is the first of several ways to run under the race detector, and all of them without it.
+func oneUnderRace[W any](ways []W) []W {
+	if servers.UnderRace {
+		return ways[:1]
 	}
+	return ways
 }
 
 // openDev runs everything as one program over a data folder, which may hold events already.
@@ -86,16 +94,16 @@ func openApart(t *testing.T, start program.Launcher, data, redisURL string) *sho
 
 func (s *shop) startStack(t *testing.T, name, data string) *program.Program {
 	t.Helper()
-	return s.start(t, name, "stack", "--data", data, "--eventstore", servers.FixedPort(t), "--aws", servers.FixedPort(t), "--redis", servers.FixedPort(t), "--log-level", "warn")
+	return s.start(t, name, "stack", "--data", data, "--eventstore", servers.Port(t), "--aws", servers.Port(t), "--redis", servers.Port(t), "--log-level", "warn")
 }
 
 // startServices starts what serves the API, a projector and fulfilment.
 func (s *shop) startServices(t *testing.T) {
 	t.Helper()
-	command := s.start(t, "command", "command", "--http", servers.FixedPort(t), "--eventstore-url", s.eventstore, "--log-level", "error")
-	query := s.start(t, "query", "query", "--http", servers.FixedPort(t), "--redis-url", s.redis, "--log-level", "error")
+	command := s.start(t, "command", "command", "--http", servers.Port(t), "--eventstore-url", s.eventstore, "--log-level", "error")
+	query := s.start(t, "query", "query", "--http", servers.Port(t), "--redis-url", s.redis, "--log-level", "error")
 	projector := s.startProjector(t, "projector")
-	fulfilment := s.start(t, "fulfilment", "fulfilment", "--http", servers.FixedPort(t), "--eventstore-url", s.eventstore, "--redis-url", s.redis,
+	fulfilment := s.start(t, "fulfilment", "fulfilment", "--http", servers.Port(t), "--eventstore-url", s.eventstore, "--redis-url", s.redis,
 		"--aws-endpoint-url", s.aws, "--log-level", "error")
 	s.command, s.query = command.Ready(t), query.Ready(t)
 	s.health = []string{s.command, s.query, projector.Ready(t), fulfilment.Ready(t)}
@@ -104,7 +112,7 @@ func (s *shop) startServices(t *testing.T) {
 
 func (s *shop) startProjector(t *testing.T, name string) *program.Program {
 	t.Helper()
-	return s.start(t, name, "projector", "--http", servers.FixedPort(t), "--eventstore-url", s.eventstore, "--redis-url", s.redis,
+	return s.start(t, name, "projector", "--http", servers.Port(t), "--eventstore-url", s.eventstore, "--redis-url", s.redis,
 		"--aws-endpoint-url", s.aws, "--log-level", "error")
 }
 

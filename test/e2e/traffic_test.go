@@ -97,7 +97,7 @@ func (l *loop) end(t *testing.T) int64 {
 // readers read what is expected, over and over, in no order, and give each answer to check.
 func (s *shop) readers(want expectation, check func(path, body string, err error) error) *loop {
 	paths := slices.Sorted(maps.Keys(want))
-	return repeat(300, func() error {
+	return repeat(100, func() error {
 		path := paths[rand.IntN(len(paths))]
 		body, err := s.read(path)
 		return check(path, body, err)
@@ -132,7 +132,7 @@ func (s *shop) writers(t *testing.T, prefix string) *writers {
 	s.post(t, "/members", fmt.Sprintf(`{"id":"%s-0","name":"Nobody yet","country":"Norway"}`, prefix)).done(t)
 	w := &writers{}
 	var n atomic.Int64
-	w.loop = repeat(100, func() error {
+	w.loop = repeat(25, func() error {
 		i := n.Add(1)
 		id := fmt.Sprintf("%s-%d", prefix, i)
 		who := fmt.Sprintf("%s-%d", prefix, max(0, i/200-1)*200) // registered long ago

@@ -84,7 +84,7 @@ func openCrash(t *testing.T) *crash {
 	c := &crash{gateway: simulator.New(simulator.Config{Strict: true}), args: map[string][]string{}, programs: map[string]*program.Program{}, killed: map[string]int{}}
 	pay := httptest.NewServer(simulator.Handler(c.gateway))
 	t.Cleanup(pay.Close)
-	eventstorePort, aws, redis, http := servers.FixedPort(t), servers.FixedPort(t), servers.FixedPort(t), servers.FixedPort(t)
+	eventstorePort, aws, redis, http := servers.Port(t), servers.Port(t), servers.Port(t), servers.Port(t)
 	url := "esdb://127.0.0.1:" + eventstorePort + "?tls=false"
 	servers := []string{"--eventstore-url", url, "--redis-url", "redis://127.0.0.1:" + redis, "--aws-endpoint-url", "http://127.0.0.1:" + aws, "--log-level", "error"}
 	c.args["stack"] = []string{"stack", "--data", t.TempDir(), "--eventstore", eventstorePort, "--aws", aws, "--redis", redis, "--log-level", "error"}
