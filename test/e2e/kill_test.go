@@ -103,40 +103,32 @@ func TestKillProjector(t *testing.T) {
 }
 
 // kill -9 of a replay while commands flow, wherever it is: readers see nothing of it. What it built alone is built anew, since
-// nobody knows that it is dead; what it had opened to the consumers the next one completes.
+// nobody knows that it is dead; what it had opened to the consumers the next one completes. Every kind of Redis sees replays killed in
+// test/property.
 func TestKillReplay(t *testing.T) {
 	long(t, "the lease of a killed replay ends after 15 s")
-	for name, open := range map[string]func(t *testing.T, data string) *shop{
-		"embedded": func(t *testing.T, data string) *shop { return openDev(t, program.AsProcess, data) },
-		"redis-server": func(t *testing.T, data string) *shop {
-			return openApart(t, program.AsProcess, data, servers.RedisServer(t))
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			seed := seedOf(t)
-			random := rand.New(rand.NewPCG(seed, 0))
-			s := open(t, program.Filled(t, shopgen.Config{Seed: seed, Events: 10_000}))
-			log := s.readLog(t)
-			want, _ := fold(t, log, 300)
-			s.wantViews(t, want)
-			want.withoutTotals()
-			readers, writers := s.readers(want, unchanged(want)), s.writers(t, "live")
-			s.killReplay(t, built(log[random.IntN(len(log))].Position))
-			left := s.killReplay(t, func(r row.Registry) bool { return r.Open })
-			s.replayOnceFree(t)
-			writers.awaitCount(t, writers.count.Load()+20)
-			writers.end(t)
-			readers.awaitCount(t, readers.count.Load()+100)
-			readers.end(t)
-			for name, line := range s.views(t) {
-				if line.Building != 0 || name == view.Orders.Name && line.Generation != left.Building.Number {
-					t.Errorf("view %s: %+v", name, line)
-				}
-			}
-			s.wantFold(t)
-		})
+	t.Parallel()
+	seed := seedOf(t)
+	random := rand.New(rand.NewPCG(seed, 0))
+	s := openApart(t, program.AsProcess, program.Filled(t, shopgen.Config{Seed: seed, Events: 10_000}), servers.RedisServer(t))
+	log := s.readLog(t)
+	want, _ := fold(t, log, 300)
+	s.wantViews(t, want)
+	want.withoutTotals()
+	readers, writers := s.readers(want, unchanged(want)), s.writers(t, "live")
+	s.killReplay(t, built(log[random.IntN(len(log))].Position))
+	left := s.killReplay(t, func(r row.Registry) bool { return r.Open })
+	s.replayOnceFree(t)
+	writers.awaitCount(t, writers.count.Load()+20)
+	writers.end(t)
+	readers.awaitCount(t, readers.count.Load()+100)
+	readers.end(t)
+	for name, line := range s.views(t) {
+		if line.Building != 0 || name == view.Orders.Name && line.Generation != left.Building.Number {
+			t.Errorf("view %s: %+v", name, line)
+		}
 	}
+	s.wantFold(t)
 }
 
 // built is true of a view that a replay has built up to a position.
