@@ -46,12 +46,14 @@ func (s *Store) Unpark(ctx context.Context, g row.Generation, streams []string) 
 	if len(streams) == 0 {
 		return nil
 	}
-	args := make([]any, len(streams))
-	for i, stream := range streams {
-		args[i] = stream
-	}
 	_, err := s.claim(ctx, g, func(p redis.Pipeliner, f *fence) {
-		p.EvalSha(ctx, f.drop.Hash(), []string{s.parkedKey(g, name(g))}, args...)
+		for part := range slices.Chunk(streams, dropMax) {
+			args := make([]any, len(part))
+			for i, stream := range part {
+				args[i] = stream
+			}
+			p.EvalSha(ctx, f.drop.Hash(), []string{s.parkedKey(g, name(g))}, args...)
+		}
 	})
 	if err != nil {
 		return fmt.Errorf("take streams off the parked list of %s: %w", g, err)

@@ -276,7 +276,10 @@ func (s *Store) scan(ctx context.Context, match string, each func(keys []string)
 	return nil
 }
 
-const scanBatch = 1000
+const (
+	dropMax   = 1000    // keys or fields that drop.lua takes; some Redis unpacks 5,000 at most
+	scanBatch = dropMax // what is found may have to be dropped
+)
 
 // primaries gives a client for each server that takes writes.
 func (s *Store) primaries(ctx context.Context) ([]redis.Cmdable, error) {

@@ -121,6 +121,9 @@ func parkedStreams(s *suite) {
 	s.expectParked(g, two, later)
 	s.must(s.m.Unpark(s.ctx, g, []string{"a-1", "a-7"}))
 	s.expectParked(g, two)
+	s.must(s.m.Unpark(s.ctx, g, append(make([]string, 10_000), "a-2"))) // more than a script may unpack at once
+	s.expectParked(g)
+	s.must(s.m.Park(s.ctx, g, []row.Parked{two}))
 
 	next := s.live()
 	s.expectParked(next)
