@@ -53,16 +53,25 @@ func (f rebuildFlags) rebuild(ctx context.Context, a *app, views []*view.View, c
 	}
 	defer func() { err = errors.Join(err, closeBoth()) }()
 	saveCollections()
-	head, err := store.Head(ctx)
-	if err != nil && !errors.Is(err, event.ErrStreamNotFound) {
-		return fmt.Errorf("%w; see that the event store runs at --eventstore-url", err)
-	}
 	var results []projector.Result
-	b := &rebuildBars{bars: map[string]*term.Bar{}, head: head.Position, began: time.Now(), took: map[string]time.Duration{}}
+	b := &rebuildBars{bars: map[string]*term.Bar{}, began: time.Now(), took: map[string]time.Duration{}}
 	var failed error
 	err = drawProgress(ctx, a, func(p *term.Progress) error {
 		for _, v := range views {
 			b.bars[v.Name] = p.Bar(v.Name, 0)
+		}
+		err := patiently(ctx, f.Patience, func() (_ bool, err error) {
+			head, err := store.Head(ctx)
+			b.head = head.Position
+			if errors.Is(err, event.ErrUnavailable) {
+				for _, bar := range b.bars {
+					bar.Phase(waiting(err))
+				}
+			}
+			return false, err
+		})
+		if err != nil && !errors.Is(err, event.ErrStreamNotFound) {
+			return err
 		}
 		cfg.Builder, cfg.Patience, cfg.Progress = builder(model), f.Patience, b.show
 		results, failed = work(projector.NewReplay(model, store, cfg))
@@ -105,7 +114,7 @@ func (b *rebuildBars) show(p projector.Progress) {
 		phase += " (" + term.Count(p.Verified) + " documents)"
 	}
 	if p.Note != nil {
-		phase += " (waiting: " + p.Note.Error() + ")"
+		phase += " " + waiting(p.Note)
 	}
 	bar.Phase(phase)
 	bar.Set(p.Events)
@@ -116,6 +125,8 @@ func (b *rebuildBars) show(p projector.Progress) {
 		bar.Total(int64(float64(p.Events) * float64(b.head.Commit) / float64(p.At.Commit)))
 	}
 }
+
+func waiting(err error) string { return "(waiting: " + err.Error() + ")" }
 
 // print tells what was done: a table, why something was not verified, and what differs.
 func (f rebuildFlags) print(a *app, results []projector.Result, took map[string]time.Duration) error {

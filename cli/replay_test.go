@@ -10,6 +10,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"jangbu/domain/order"
+	"jangbu/infra/embedded/eventstoredb"
 	"jangbu/projector"
 	"jangbu/test/servers"
 )
@@ -150,6 +151,26 @@ func TestReplayInterrupted(t *testing.T) {
 	mustRun(t, "replay", "orders")
 	if now := viewsNow(t)["orders"]; now.Generation != 2 {
 		t.Errorf("resumed: %+v", now)
+	}
+}
+
+// TestReplayWaitsForTheStore: a store that is away when a replay starts is waited for, as one that goes away later, and for no longer.
+func TestReplayWaitsForTheStore(t *testing.T) {
+	addr := "127.0.0.1:" + servers.Port(t)
+	args := []string{"replay", "orders", "--eventstore-url", "esdb://" + addr + "?tls=false", "--redis-url", servers.EmbeddedRedis(t)}
+	code, _, stderr := quiet(t, append(args, "--patience", "10ms")...)
+	if code != exitFailed || !strings.Contains(stderr, "see that the event store runs at --eventstore-url") {
+		t.Errorf("with little patience: code %d: %s", code, stderr)
+	}
+	p := start(t, append(args, "--log-level", "error")...)
+	servers.Eventually(t, "it says what it waits for", func() bool { return strings.Contains(p.stderr.String(), "(waiting: read the end of the log") })
+	store, err := eventstoredb.Start(eventstoredb.Config{Addr: addr})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	if code := p.end(t); code != 0 {
+		t.Errorf("code %d: %s", code, p.stderr.String())
 	}
 }
 
