@@ -54,25 +54,25 @@ func (f rebuildFlags) rebuild(ctx context.Context, a *app, views []*view.View, c
 	defer func() { err = errors.Join(err, closeBoth()) }()
 	saveCollections()
 	var results []projector.Result
-	b := &rebuildBars{bars: map[string]*term.Bar{}, began: time.Now(), took: map[string]time.Duration{}}
+	b := &rebuildBars{bars: map[string]*term.Bar{}, took: map[string]time.Duration{}}
 	var failed error
 	err = drawProgress(ctx, a, func(p *term.Progress) error {
 		for _, v := range views {
 			b.bars[v.Name] = p.Bar(v.Name, 0)
 		}
-		err := patiently(ctx, f.Patience, func() (_ bool, err error) {
+		head, err := awaitHead(ctx, f.Patience, func(ctx context.Context) (event.Recorded, error) {
 			head, err := store.Head(ctx)
-			b.head = head.Position
 			if errors.Is(err, event.ErrUnavailable) {
 				for _, bar := range b.bars {
 					bar.Phase(waiting(err))
 				}
 			}
-			return false, err
+			return head, err
 		})
 		if err != nil && !errors.Is(err, event.ErrStreamNotFound) {
 			return err
 		}
+		b.head, b.began = head.Position, time.Now()
 		cfg.Builder, cfg.Patience, cfg.Progress = builder(model), f.Patience, b.show
 		results, failed = work(projector.NewReplay(model, store, cfg))
 		return nil

@@ -168,9 +168,11 @@ func TestReplayWaitsForTheStore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = store.Close() })
 	if code := p.end(t); code != 0 {
 		t.Errorf("code %d: %s", code, p.stderr.String())
+	}
+	if err := store.Close(); err != nil {
+		t.Error(err)
 	}
 }
 

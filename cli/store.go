@@ -141,6 +141,15 @@ func patiently(ctx context.Context, patience time.Duration, f func() (further bo
 	}
 }
 
+// awaitHead reads the last event of the log, patiently. Its error is that of head: event.ErrStreamNotFound where there is none.
+func awaitHead(ctx context.Context, patience time.Duration, head func(context.Context) (event.Recorded, error)) (last event.Recorded, err error) {
+	err = patiently(ctx, patience, func() (_ bool, err error) {
+		last, err = head(ctx)
+		return false, err
+	})
+	return last, err
+}
+
 // patienceFlags bound the waiting for an event store.
 type patienceFlags struct {
 	Patience time.Duration `help:"How long the event store may be away before this stops." default:"30s" env:"JANGBU_STORE_PATIENCE" placeholder:"TIME"`

@@ -132,11 +132,7 @@ const exportBuffer = 256 << 10
 
 // run writes whatever the log has after the last event. What it counts as written is on its way to the file even with an error.
 func (e *exporter) run(ctx context.Context, a *app) error {
-	var head event.Recorded
-	err := patiently(ctx, e.patience, func() (_ bool, err error) {
-		head, err = e.head(ctx)
-		return false, err
-	})
+	head, err := awaitHead(ctx, e.patience, e.head)
 	if errors.Is(err, event.ErrStreamNotFound) {
 		return nil
 	}

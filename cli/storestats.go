@@ -55,11 +55,7 @@ func (m *storeStatsMode) Run(ctx context.Context, a *app) (err error) {
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	c := &counter{categories: map[string]*tally{}, streams: map[uint64]struct{}{}, seed: maphash.MakeSeed()}
-	var head event.Recorded
-	err = patiently(ctx, m.Patience, func() (_ bool, err error) {
-		head, err = store.Head(ctx)
-		return false, err
-	})
+	head, err := awaitHead(ctx, m.Patience, store.Head)
 	switch {
 	case errors.Is(err, event.ErrStreamNotFound): // an empty store
 		err = nil

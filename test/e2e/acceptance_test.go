@@ -12,6 +12,7 @@ import (
 
 	"jangbu/domain/event"
 	"jangbu/domain/order"
+	"jangbu/test/program"
 	"jangbu/test/servers"
 )
 
@@ -33,20 +34,19 @@ func folders() []struct {
 
 func TestAcceptance(t *testing.T) {
 	for _, v := range variants() {
-		for _, f := range folders() {
-			t.Run(v.name+"/"+f.name, func(t *testing.T) {
-				if f.name != "demo" {
-					if v.name != "dev as a process" {
-						t.Skip("skipped: long, and another way to run shows as much")
-					}
-					long(t, "830 orders")
-				}
-				t.Parallel()
-				dir := f.dir(t)
-				accept(t, v.open(t), dir)
-			})
-		}
+		t.Run(v.name, func(t *testing.T) {
+			t.Parallel()
+			accept(t, v.open(t), demo)
+		})
 	}
+}
+
+// TestAcceptanceOfNorthwind imports many more orders, in one way of running: the demo shop tells the ways apart.
+func TestAcceptanceOfNorthwind(t *testing.T) {
+	long(t, "830 orders")
+	t.Parallel()
+	dir := servers.Northwind(t)
+	accept(t, openDev(t, program.AsProcess, t.TempDir()), dir)
 }
 
 // accept is the acceptance test: what is imported is what the views say, and importing it again changes nothing.

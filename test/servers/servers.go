@@ -4,6 +4,7 @@ package servers
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -181,7 +182,7 @@ func Northwind(t testing.TB) string {
 		dir = filepath.Join(filepath.Dir(here), "..", "..", "..", "shared", "data", "northwind")
 	}
 	if _, err := os.Stat(dir); err != nil {
-		t.Skipf("skipped: the Northwind data is not at %s (set JANGBU_TEST_NORTHWIND to its folder)", dir)
+		Missing(t, fmt.Sprintf("the Northwind data is not at %s (set JANGBU_TEST_NORTHWIND to its folder)", dir))
 	}
 	return dir
 }
