@@ -13,8 +13,9 @@ const electionTerm = 5 * time.Second
 
 // elected runs a loop while this process holds a lease on it, so that of many projectors one does the work. Two at once,
 // as when a lease ran out unnoticed, only do it twice. While the keeper of leases is away, whoever was elected goes on. Who is not
-// elected reports of the loop too.
-func (s *Service) elected(ctx context.Context, loop, lease string, run func(context.Context) error) error {
+// elected reports of the loop too. What the loop reports of its parts holds while it runs: when a term ends, an error there is
+// no longer this process's, which might never run the loop again to take it back.
+func (s *Service) elected(ctx context.Context, loop, lease string, run func(context.Context) error, parts ...string) error {
 	token := s.cfg.NewID().String()
 	for ctx.Err() == nil {
 		if !s.await(ctx, loop, lease, token) {
@@ -23,6 +24,9 @@ func (s *Service) elected(ctx context.Context, loop, lease string, run func(cont
 		err := s.serve(ctx, lease, token, run)
 		if err != nil {
 			return err
+		}
+		for _, part := range parts {
+			s.cfg.Report(part, nil)
 		}
 	}
 	return nil

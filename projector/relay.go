@@ -31,6 +31,12 @@ const (
 	relaySave     = 500 * time.Millisecond
 )
 
+// The checks of a relay's parts, beside its own.
+const (
+	relayPublishes = "publish"
+	relayKeeps     = "relay checkpoint"
+)
+
 // NewRelay returns a relay for the categories, named by what it publishes to.
 func NewRelay(feed Feed, pub Publisher, topic string, categories []string, report Report, newID func() uuid.UUID) *Relay {
 	prefixes := make([]string, len(categories))
@@ -196,10 +202,10 @@ func (r *Relay) publish(ctx context.Context, batch []event.Recorded) bool {
 			}
 		}
 		if len(rest) == 0 {
-			r.report("publish", nil)
+			r.report(relayPublishes, nil)
 			return true
 		}
-		r.report("publish", fmt.Errorf("publish %s@%d: %w", rest[0].Stream, rest[0].Revision, failed))
+		r.report(relayPublishes, fmt.Errorf("publish %s@%d: %w", rest[0].Stream, rest[0].Revision, failed))
 		batch = rest
 		if !retry.wait(ctx) {
 			return false
@@ -221,7 +227,7 @@ func (r *Relay) save(ctx context.Context, p *prefix) {
 		if err == nil {
 			kept = at
 		}
-		r.report("relay checkpoint", err)
+		r.report(relayKeeps, err)
 	}
 	for {
 		select {

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/alicebob/miniredis/v2"
 
@@ -190,6 +191,25 @@ func TestServicesSideBySide(t *testing.T) {
 	other.landed()
 	other.check()
 	other.well()
+}
+
+// TestServiceUnseated: an error at which a term ended is not reported for ever by a process that another has taken over from.
+func TestServiceUnseated(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 8))
+	redis := miniredis.RunT(t)
+	p := newPlant(t, history.Random(t, r, 60), "redis://"+redis.Addr())
+	defer p.run(nil)()
+	p.well()
+	p.pub.set(func() { p.pub.down = true })
+	p.log.Grow(t, r, 1)
+	p.feed.wake()
+	servers.Eventually(t, "publishing fails", func() bool { err, _ := p.report("publish"); return err != nil })
+	servers.Eventually(t, "another is elected", func() bool {
+		redis.Del("jangbu:{lease}:relay")
+		held, err := p.model.Lease(t.Context(), "relay", "another", time.Hour)
+		return err == nil && held
+	})
+	p.well("publish")
 }
 
 // TestServiceProvisions: what the bus lacks is created at the start, as often as it takes, and again when a queue is
