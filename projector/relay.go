@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -23,6 +24,7 @@ type Relay struct {
 	prefixes []string
 	report   Report
 	newID    func() uuid.UUID
+	refused  atomic.Int64 // batches that are being sent again
 }
 
 const (
@@ -192,25 +194,41 @@ func (r *Relay) batches(ctx context.Context, from event.Position) <-chan []event
 
 // publish sends a batch until every event of it is accepted; false when ctx ended first.
 func (r *Relay) publish(ctx context.Context, batch []event.Recorded) bool {
+	if rest := r.send(ctx, batch); len(rest) > 0 && !r.insist(ctx, rest) {
+		return false
+	}
+	if r.refused.Load() == 0 { // else the report of that stands, however many others are accepted meanwhile
+		r.report(relayPublishes, nil)
+	}
+	return true
+}
+
+// insist sends what was not accepted again and again.
+func (r *Relay) insist(ctx context.Context, batch []event.Recorded) bool {
+	r.refused.Add(1)
+	defer r.refused.Add(-1)
 	var retry backoff
-	for {
-		var rest []event.Recorded
-		var failed error
-		for i, err := range r.pub.Publish(ctx, batch) {
-			if err != nil {
-				rest, failed = append(rest, batch[i]), err
-			}
-		}
-		if len(rest) == 0 {
-			r.report(relayPublishes, nil)
-			return true
-		}
-		r.report(relayPublishes, fmt.Errorf("publish %s@%d: %w", rest[0].Stream, rest[0].Revision, failed))
-		batch = rest
+	for len(batch) > 0 {
 		if !retry.wait(ctx) {
 			return false
 		}
+		batch = r.send(ctx, batch)
 	}
+	return true
+}
+
+// send gives the events that were not accepted.
+func (r *Relay) send(ctx context.Context, batch []event.Recorded) (rest []event.Recorded) {
+	var failed error
+	for i, err := range r.pub.Publish(ctx, batch) {
+		if err != nil {
+			rest, failed = append(rest, batch[i]), err
+		}
+	}
+	if len(rest) > 0 {
+		r.report(relayPublishes, fmt.Errorf("publish %s@%d: %w", rest[0].Stream, rest[0].Revision, failed))
+	}
+	return rest
 }
 
 // save keeps the checkpoint while the prefix grows, and once more at the end.

@@ -229,6 +229,30 @@ func TestRelayReports(t *testing.T) {
 	})
 }
 
+// TestRelayReportsTheRefused: that other events are accepted does not hide one that never is.
+func TestRelayReportsTheRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, history.Random(t, rand.New(rand.NewPCG(1, 1)), 20))
+		b.pub.never = name(b.log.Events()[0])
+		stop := b.run()
+		for range 20 {
+			b.log.Grow(t, rand.New(rand.NewPCG(1, 2)), 5)
+			b.feed.wake()
+			synctest.Wait() // these are through before the refused one is sent again
+			if err, _ := b.last("publish"); err == nil {
+				t.Fatalf("publish reports that all is well, with %d of %d events published", b.pub.count(), len(b.log.Events()))
+			}
+			time.Sleep(time.Second)
+		}
+		b.pub.set(func() { b.pub.never = "" })
+		time.Sleep(time.Minute)
+		if err, _ := b.last("publish"); err != nil || b.missing() > 0 {
+			t.Errorf("%d events are missing, publish reports %v", b.missing(), err)
+		}
+		stop()
+	})
+}
+
 // TestRelayDamagedCheckpoint: a checkpoint that cannot be read is reported and waited for; the relay does not take it
 // upon itself to begin anew.
 func TestRelayDamagedCheckpoint(t *testing.T) {
