@@ -35,7 +35,8 @@ func TestQueue(t *testing.T) {
 		if due := w.schedule.noted(); len(due) != 1 || due["p"].IsZero() {
 			t.Errorf("noted %v", due)
 		}
-		r.wantGreen(t, LoopQueue, LoopSchedule, LoopSweep, LoopOrders)
+		r.wantGreen(t, LoopQueue, LoopSchedule, LoopSweep, LoopGateway)
+		r.wantStuck(t, "order p has been stuck since", payment.ErrRejected.Error())
 
 		// What fulfilment itself has recorded calls for nothing.
 		before := r.readings
@@ -60,7 +61,7 @@ func TestQueueKeepsWhatIsNotNoted(t *testing.T) {
 		if got := r.queue.gone(); len(got) != 0 {
 			t.Errorf("deleted %v", got)
 		}
-		r.wantGreen(t, LoopQueue, LoopOrders)
+		r.wantGreen(t, LoopQueue, LoopGateway)
 	})
 }
 

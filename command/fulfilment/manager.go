@@ -14,7 +14,6 @@ import (
 
 	"jangbu/domain/event"
 	"jangbu/domain/order"
-	"jangbu/domain/payment"
 )
 
 // The defaults of a Config.
@@ -203,7 +202,6 @@ func (m *Manager) attempt(ctx context.Context, id string) (outcome, job) {
 	if ctx.Err() != nil && err != nil {
 		return unsettled, job{}
 	}
-	m.tell(err)
 	if err == nil {
 		m.failures.Remove(id)
 		m.stuck.settled(id)
@@ -217,14 +215,6 @@ func (m *Manager) attempt(ctx context.Context, id string) (outcome, job) {
 		return unsettled, j
 	}
 	return noted, j
-}
-
-// tell reports of the gateway: red when it rejects what we ask, until it takes something again.
-func (m *Manager) tell(err error) {
-	var failed *stepError
-	if errors.As(err, &failed) && errors.Is(err, payment.ErrRejected) {
-		m.cfg.Report(LoopGateway, failed.err)
-	}
 }
 
 // retryAt is when an order is tried again whose step failed: after a pause that doubles with each failure in a row, at random

@@ -13,11 +13,10 @@ import (
 
 	"jangbu/domain/event"
 	"jangbu/domain/order"
-	"jangbu/domain/payment"
 )
 
 // stuck is the orders with which this process cannot go on, and which no retry cures: an event that its code cannot read or
-// fold, a rule that panics. They are tried again all the same, since the next try may be by other code; until one
+// fold, a rule that panics, a step that the gateway rejects. They are tried again all the same, since the next try may be by other code; until one
 // succeeds, the health page names them. It is safe for concurrent use.
 type stuck struct {
 	report func(error)
@@ -40,10 +39,9 @@ const (
 	stuckText  = 300  // bytes of an error that the health page shows
 )
 
-// passing reports whether a retry may cure an error, as Shop and Gateway class them. What a gateway rejects has a check of
-// its own.
+// passing reports whether a retry may cure an error, as Shop and Gateway class them.
 func passing(err error) bool {
-	return errors.Is(err, event.ErrUnavailable) || errors.Is(err, event.ErrConflict) || errors.Is(err, payment.ErrRejected)
+	return errors.Is(err, event.ErrUnavailable) || errors.Is(err, event.ErrConflict)
 }
 
 // failed notes that an order could not be gone on with at now, and when it is tried again.

@@ -9,7 +9,6 @@ import (
 
 	"jangbu/domain/event"
 	"jangbu/domain/order"
-	"jangbu/domain/payment"
 )
 
 // wantStuck wants the health page to name the order and why, or, without words, to be green.
@@ -159,7 +158,7 @@ func TestStuckIsBounded(t *testing.T) {
 
 // TestPassing: what may pass by itself is no order that is stuck.
 func TestPassing(t *testing.T) {
-	for _, err := range []error{event.ErrUnavailable, event.ErrConflict, payment.ErrRejected} {
+	for _, err := range []error{event.ErrUnavailable, event.ErrConflict} {
 		var told error
 		s := stuck{report: func(err error) { told = err }, orders: map[string]*stuckOrder{}}
 		s.failed("o", fmt.Errorf("step: %w", err), time.Time{}, time.Time{})

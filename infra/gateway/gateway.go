@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/failsafe-go/failsafe-go"
@@ -45,6 +46,13 @@ const (
 	breakerPeriod = 10 * time.Second
 )
 
+// A gateway counts as silent when it has answered nothing for silentAfter. What was said of it is stale when nobody has asked it for
+// staleAfter, which is longer than an order waits for its next try: another process has that now.
+const (
+	silentAfter = time.Minute
+	staleAfter  = 10 * time.Minute
+)
+
 // Config says how patient to be. The zero Config is ready for use.
 type Config struct {
 	Timeout    time.Duration // of one try; 0: DefaultTimeout
@@ -53,7 +61,8 @@ type Config struct {
 	RetryMost  time.Duration // the longest; 0: DefaultRetryMost
 	Rest       time.Duration // how long a gateway is left alone that does not answer; 0: DefaultRest
 
-	// Report hears how the gateway is: nil when it answers, an error when it rejects what we ask or is left alone.
+	// Report hears how the gateway is: nil when it answers, or has not been asked for ten minutes; an error when it has not answered for
+	// one, or is left alone. It must be cheap and safe for concurrent use.
 	Report func(err error)
 }
 
@@ -74,6 +83,10 @@ type Patient struct {
 	gateway Gateway
 	cfg     Config
 	calls   failsafe.Executor[string]
+
+	mu    sync.Mutex
+	since time.Time   // when a call first got no answer since the last that got one; zero: none has
+	stale *time.Timer // ends since, and what was reported of it
 }
 
 // New makes a gateway reliable.
@@ -131,20 +144,58 @@ func (p *Patient) call(ctx context.Context, step string, c payment.Charge, try f
 		}
 		return reference, err
 	})
-	var refusal *payment.Refusal
-	switch {
-	case err == nil, errors.As(err, &refusal):
-		p.cfg.Report(nil)
-	case errors.Is(err, circuitbreaker.ErrOpen):
+	if errors.Is(err, circuitbreaker.ErrOpen) {
 		err = fmt.Errorf("the payment gateway does not answer and is left alone for a while: %w: %w", event.ErrUnavailable, err)
-		p.cfg.Report(err)
-	case errors.Is(err, payment.ErrRejected):
-		p.cfg.Report(err)
 	}
+	p.tell(err)
 	if err != nil {
 		return "", fmt.Errorf("%s payment of order %s: %w", step, c.OrderID, err)
 	}
 	return reference, nil
+}
+
+// tell reports what a call says of the gateway. One that we gave up says nothing.
+func (p *Patient) tell(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case err == nil, final(err):
+		p.answered()
+	case unanswered(err):
+		now := time.Now()
+		if p.since.IsZero() {
+			p.since = now
+		}
+		if errors.Is(err, circuitbreaker.ErrOpen) || now.Sub(p.since) >= silentAfter {
+			p.cfg.Report(fmt.Errorf("no answer since %s: %w", p.since.UTC().Format(time.RFC3339), err))
+		}
+		p.expire()
+	}
+}
+
+// answered is for a gateway of which nothing bad is known. The caller holds the lock.
+func (p *Patient) answered() {
+	if p.stale != nil {
+		p.stale.Stop()
+	}
+	p.since, p.stale = time.Time{}, nil
+	p.cfg.Report(nil)
+}
+
+// expire makes what is known stale some time from now. The caller holds the lock.
+func (p *Patient) expire() {
+	if p.stale != nil {
+		p.stale.Stop()
+	}
+	var timer *time.Timer
+	timer = time.AfterFunc(staleAfter, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.stale == timer {
+			p.answered()
+		}
+	})
+	p.stale = timer
 }
 
 // final reports whether an error is an answer.

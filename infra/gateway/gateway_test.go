@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -45,19 +46,18 @@ func TestTries(t *testing.T) {
 		answer func(context.Context, int) error
 		tries  int
 		want   error
-		red    bool
 	}{
-		{"answered", func(context.Context, int) error { return nil }, 1, nil, false},
+		{"answered", func(context.Context, int) error { return nil }, 1, nil},
 		{"away once", func(_ context.Context, try int) error {
 			if try == 1 {
 				return errAway
 			}
 			return nil
-		}, 2, nil, false},
-		{"away", func(context.Context, int) error { return errAway }, 3, event.ErrUnavailable, false},
-		{"silent", silent, 3, event.ErrUnavailable, false},
-		{"refused", func(context.Context, int) error { return &payment.Refusal{Reason: "no"} }, 1, nil, false},
-		{"rejected", func(context.Context, int) error { return errWe }, 1, payment.ErrRejected, true},
+		}, 2, nil},
+		{"away", func(context.Context, int) error { return errAway }, 3, event.ErrUnavailable},
+		{"silent", silent, 3, event.ErrUnavailable},
+		{"refused", func(context.Context, int) error { return &payment.Refusal{Reason: "no"} }, 1, nil},
+		{"rejected", func(context.Context, int) error { return errWe }, 1, payment.ErrRejected},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -73,7 +73,7 @@ func TestTries(t *testing.T) {
 				case tt.want == nil && (err != nil || reference != "ref"), tt.want != nil && !errors.Is(err, tt.want):
 					t.Errorf("%q, %v", reference, err)
 				}
-				if g.tries != tt.tries || (reported != nil) != tt.red {
+				if g.tries != tt.tries || reported != nil {
 					t.Errorf("%d tries, reported %v", g.tries, reported)
 				}
 			})
@@ -107,6 +107,58 @@ func TestBreaker(t *testing.T) {
 		if err := ask(); err != nil || reported != nil {
 			t.Errorf("%v, reported %v", err, reported)
 		}
+	})
+}
+
+// TestSilent: a gateway that answers nothing is said to, however rarely it is asked, until it answers, or nobody asks it any more.
+func TestSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var reported error
+		red := func() bool {
+			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
+			return reported != nil
+		}
+		answer := errAway
+		g := &scripted{answer: func(context.Context, int) error { return answer }}
+		p := gateway.New(g, gateway.Config{Report: func(err error) { mu.Lock(); reported = err; mu.Unlock() }})
+		ask := func(after time.Duration) {
+			time.Sleep(after) // of the bubble's clock
+			_, _ = p.Authorise(t.Context(), payment.Charge{OrderID: "o"})
+		}
+		since := time.Now().UTC()
+		ask(0)
+		if ask(40 * time.Second); red() {
+			t.Errorf("red after less than a minute: %v", reported)
+		}
+		if ask(40 * time.Second); !red() || !strings.Contains(reported.Error(), "no answer since "+since.Format("2006-01-02T15:04:0")) {
+			t.Errorf("after more than a minute it says %v", reported)
+		}
+		if ask(9 * time.Minute); !red() {
+			t.Error("it is green, and is asked again and again")
+		}
+		answer = errWe // which is an answer
+		if ask(0); red() {
+			t.Errorf("red after an answer: %v", reported)
+		}
+		answer = errAway
+		ask(0)
+		if ask(2 * time.Minute); !red() {
+			t.Error("green after two minutes")
+		}
+		if time.Sleep(9 * time.Minute); !red() {
+			t.Error("green before it is tried again")
+		}
+		if time.Sleep(2 * time.Minute); red() {
+			t.Errorf("red although nobody asks any more: %v", reported)
+		}
+		if ask(0); red() {
+			t.Errorf("red at the first call for long: %v", reported)
+		}
+		answer = nil
+		ask(0) // and no timer is left
 	})
 }
 
