@@ -49,13 +49,13 @@ func (s *Service) batch(c echo.Context) error {
 			return web.MalformedHeader(name, "must not come with a batch: each command has its own, idempotency_key and if_match.")
 		}
 	}
-	commands, lines, err := web.DecodeMany[batchCommand](c)
+	commands, lines, err := web.DecodeMany[batchCommand](c, MaxBatch)
 	if err != nil {
 		return err
 	}
 	if len(commands) > MaxBatch {
 		return web.NewProblem(http.StatusRequestEntityTooLarge, "batch-too-large",
-			fmt.Sprintf("A batch may have at most %d commands; this one has %d. Nothing was done.", MaxBatch, len(commands)))
+			fmt.Sprintf("A batch may have at most %d commands; this one has more. Nothing was done.", MaxBatch))
 	}
 	for i := range commands {
 		if string(commands[i].Body) == "null" { // as in any other optional field

@@ -89,8 +89,8 @@ const (
 
 // DecodeMany reads a request body of many values as strictly as Decode: a JSON array (application/json), or one value a line
 // (application/x-ndjson), which lines then reports; blank lines do not count. Wrong fields have a pointer into the
-// array, or into what would be one.
-func DecodeMany[T any](c echo.Context) (values []T, lines bool, err error) {
+// array, or into what would be one. It stops after one value more than most, so that who checks for it can say so.
+func DecodeMany[T any](c echo.Context, most int) (values []T, lines bool, err error) {
 	body, err := readBody(c.Request())
 	if err != nil {
 		return nil, false, err
@@ -99,16 +99,36 @@ func DecodeMany[T any](c echo.Context) (values []T, lines bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
+	var check checker
+	add := func(text []byte) {
+		var value T
+		if wrong := decodeInto(&value, &check, "/"+strconv.Itoa(len(values)), text); wrong != nil {
+			err = wrong
+		}
+		values = append(values, value)
+	}
 	if media == mediaTypeJSON {
 		if err := checkJSON(body, "The body"); err != nil {
 			return nil, false, err
 		}
-		err := decodeInto(&values, &checker{}, "", body)
+		array := json.NewDecoder(bytes.NewReader(body))
+		if first, _ := array.Token(); first != json.Delim('[') {
+			return nil, false, decodeInto(&values, &check, "", body) // which says what is wrong
+		}
+		for array.More() && len(values) <= most {
+			var element json.RawMessage
+			if err := array.Decode(&element); err != nil { // not of valid JSON
+				return nil, false, err
+			}
+			add(element)
+		}
 		return values, false, err
 	}
-	var check checker
 	number := 0
 	for line := range bytes.Lines(body) {
+		if len(values) > most {
+			break
+		}
 		number++
 		if len(bytes.TrimSpace(line)) == 0 {
 			continue
@@ -116,11 +136,7 @@ func DecodeMany[T any](c echo.Context) (values []T, lines bool, err error) {
 		if err := checkJSON(line, "Line "+strconv.Itoa(number)); err != nil {
 			return nil, true, err
 		}
-		var value T
-		if wrong := decodeInto(&value, &check, "/"+strconv.Itoa(len(values)), line); wrong != nil {
-			err = wrong
-		}
-		values = append(values, value)
+		add(line)
 	}
 	return values, true, err
 }

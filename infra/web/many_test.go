@@ -18,9 +18,31 @@ func TestDecodeMany(t *testing.T) {
 	} {
 		r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(form.body))
 		r.Header.Set("Content-Type", form.media)
-		got, lines, err := DecodeMany[part](echo.New().NewContext(r, httptest.NewRecorder()))
+		got, lines, err := DecodeMany[part](echo.New().NewContext(r, httptest.NewRecorder()), 2)
 		if err != nil || lines != (form.media == MediaTypeLines) || !reflect.DeepEqual(got, []part{{"a"}, {"b"}}) {
 			t.Errorf("%s: %v, %v, %v", form.body, got, lines, err)
+		}
+	}
+}
+
+type counted struct{}
+
+var decoded int
+
+func (*counted) UnmarshalJSON([]byte) error { decoded++; return nil }
+
+// TestDecodeTooMany: of a body with far too many values no more are decoded than it takes to say so.
+func TestDecodeTooMany(t *testing.T) {
+	for media, body := range map[string]string{
+		"application/json":     "[" + strings.Repeat("{},", 1000) + "{}]",
+		"application/x-ndjson": strings.Repeat("{}\n", 1000),
+	} {
+		decoded = 0
+		r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))
+		r.Header.Set("Content-Type", media)
+		got, _, err := DecodeMany[counted](echo.New().NewContext(r, httptest.NewRecorder()), 10)
+		if err != nil || len(got) != 11 || decoded != 11 {
+			t.Errorf("%s: %d values, %d decoded, %v", media, len(got), decoded, err)
 		}
 	}
 }

@@ -62,14 +62,18 @@ func Run(t *testing.T, g Gateway, amounts Amounts) {
 				t.Errorf("%v", err)
 			}
 		}
+		voidFirst(t, g, c)
+		voidFirst(t, g, Charge(t, amounts.Declined))
 	})
 	t.Run("rejected", func(t *testing.T) {
 		if amounts.Rejected == 0 {
 			t.Skip("skipped: this gateway rejects no amount")
 		}
-		if _, err := g.Authorise(t.Context(), Charge(t, amounts.Rejected)); !errors.Is(err, payment.ErrRejected) {
+		c := Charge(t, amounts.Rejected)
+		if _, err := g.Authorise(t.Context(), c); !errors.Is(err, payment.ErrRejected) {
 			t.Errorf("%v", err)
 		}
+		must(t, g.Void(t.Context(), c)) // the order gives up, and nothing is held
 	})
 }
 

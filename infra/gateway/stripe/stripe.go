@@ -10,6 +10,7 @@
 //   - Stripe remembers keys for at least 24 hours. A payment that was authorised, whose answer was lost, and that nobody went on
 //     with for longer than that, is created anew; the hold of the first one ends by itself, after seven days for most cards.
 //     Refunds are found by their metadata, however old.
+//   - A refund that Stripe answered 5xx, without effect, is tried in vain until Stripe has forgotten its key.
 //   - The amount is sent as it is, in minor units of ISO 4217. For the few currencies that Stripe counts otherwise (ISK, UGX, HUF and
 //     TWD for payouts), see its documentation.
 //   - The shop has no page for a customer's card. Config.PaymentMethod stands for it.
@@ -75,6 +76,8 @@ func New(key string, cfg Config) (*Gateway, error) {
 const (
 	cancelled = "the payment was cancelled"
 	byBank    = "the bank refused it"
+	tooSmall  = "the amount is too small for a card payment"
+	tooLarge  = "the amount is too large for a card payment"
 )
 
 // Authorise holds the amount.
@@ -87,8 +90,9 @@ func (g *Gateway) Authorise(ctx context.Context, c payment.Charge) (reference st
 		return authorised(intent)
 	}
 	params := &stripe.PaymentIntentConfirmParams{PaymentMethod: stripe.String(g.method), ErrorOnRequiresAction: stripe.Bool(true)}
-	params.SetIdempotencyKey(c.Key("confirm"))
-	confirmed, err := g.api.V1PaymentIntents.Confirm(ctx, intent.ID, params)
+	confirmed, err := keyed(&params.Params, c.Key("confirm"), func() (*stripe.PaymentIntent, error) {
+		return g.api.V1PaymentIntents.Confirm(ctx, intent.ID, params)
+	})
 	if unexpectedState(err) || err == nil && replayed(confirmed.LastResponse) {
 		// Somebody else confirmed or cancelled it.
 		confirmed, err = g.api.V1PaymentIntents.Retrieve(ctx, intent.ID, nil)
@@ -112,7 +116,7 @@ func authorised(intent *stripe.PaymentIntent) (reference string, err error) {
 	return "", fmt.Errorf("stripe: payment intent %s is %s: %w", intent.ID, intent.Status, event.ErrUnavailable)
 }
 
-// intent creates the payment's intent, or finds it, as it is now.
+// intent creates the payment's intent, or finds it, as it is now. An amount that Stripe does not take is refused.
 func (g *Gateway) intent(ctx context.Context, c payment.Charge) (*stripe.PaymentIntent, error) {
 	if c.Reference != "" {
 		intent, err := g.api.V1PaymentIntents.Retrieve(ctx, c.Reference, nil)
@@ -127,8 +131,15 @@ func (g *Gateway) intent(ctx context.Context, c payment.Charge) (*stripe.Payment
 		Description:        stripe.String("Order " + c.OrderID),
 	}
 	params.AddMetadata("order_id", c.OrderID)
-	params.SetIdempotencyKey(c.Key("authorise"))
-	intent, err := g.api.V1PaymentIntents.Create(ctx, params)
+	intent, err := keyed(&params.Params, c.Key("authorise"), func() (*stripe.PaymentIntent, error) {
+		return g.api.V1PaymentIntents.Create(ctx, params)
+	})
+	switch {
+	case hasCode(err, stripe.ErrorCodeAmountTooSmall):
+		return nil, &payment.Refusal{Reason: tooSmall}
+	case hasCode(err, stripe.ErrorCodeAmountTooLarge):
+		return nil, &payment.Refusal{Reason: tooLarge}
+	}
 	if err == nil && replayed(intent.LastResponse) { // the answer is as old as the first one
 		intent, err = g.api.V1PaymentIntents.Retrieve(ctx, intent.ID, nil)
 	}
@@ -138,12 +149,16 @@ func (g *Gateway) intent(ctx context.Context, c payment.Charge) (*stripe.Payment
 // Void lets go of what is held, and of what would be.
 func (g *Gateway) Void(ctx context.Context, c payment.Charge) error {
 	intent, err := g.intent(ctx, c)
+	if c.Reference == "" && errors.As(err, new(*payment.Refusal)) {
+		return nil // nothing was created, so nothing is held
+	}
 	if err != nil || intent.Status == stripe.PaymentIntentStatusCanceled {
 		return err
 	}
 	params := &stripe.PaymentIntentCancelParams{}
-	params.SetIdempotencyKey(c.Key("void"))
-	_, err = g.api.V1PaymentIntents.Cancel(ctx, intent.ID, params)
+	_, err = keyed(&params.Params, c.Key("void"), func() (*stripe.PaymentIntent, error) {
+		return g.api.V1PaymentIntents.Cancel(ctx, intent.ID, params)
+	})
 	return g.settled(ctx, "cancel", intent.ID, stripe.PaymentIntentStatusCanceled, err)
 }
 
@@ -154,8 +169,9 @@ func (g *Gateway) Capture(ctx context.Context, c payment.Charge) error {
 		return err
 	}
 	params := &stripe.PaymentIntentCaptureParams{}
-	params.SetIdempotencyKey(c.Key("capture"))
-	_, err = g.api.V1PaymentIntents.Capture(ctx, intent.ID, params)
+	_, err = keyed(&params.Params, c.Key("capture"), func() (*stripe.PaymentIntent, error) {
+		return g.api.V1PaymentIntents.Capture(ctx, intent.ID, params)
+	})
 	return g.settled(ctx, "capture", intent.ID, stripe.PaymentIntentStatusSucceeded, err)
 }
 
@@ -200,14 +216,42 @@ func (g *Gateway) Refund(ctx context.Context, c payment.Charge, n int, amount in
 	return refund.ID, nil
 }
 
+// maxKeys bounds the keys of one step. During an outage each try may use one up, and a try goes through all that are.
+const maxKeys = 20
+
+// keyed sends a request under its key. Stripe saves the answer by the key, a 5xx as well; after one that was saved the request is
+// sent again under the key with "-2", then "-3", and so on.
+//
+// The step may have been taken all the same, and taking it twice does no harm: to create an intent holds nothing, and whoever asks
+// goes through the same keys to the same intent; an intent is confirmed, captured and cancelled once, as its state, which was
+// read before, allows. A second refund would pay twice, so a refund keeps its one key: it waits until Stripe has forgotten it.
+func keyed(params *stripe.Params, key string, send func() (*stripe.PaymentIntent, error)) (*stripe.PaymentIntent, error) {
+	params.SetIdempotencyKey(key)
+	intent, err := send()
+	for n := 2; n <= maxKeys && savedFailure(err); n++ {
+		params.SetIdempotencyKey(key + "-" + strconv.Itoa(n))
+		intent, err = send()
+	}
+	return intent, err
+}
+
+func savedFailure(err error) bool {
+	var answer *stripe.Error
+	return errors.As(err, &answer) && answer.HTTPStatusCode >= 500 && replayed(answer.LastResponse)
+}
+
 // replayed reports whether an answer is that of an earlier request with the same key.
 func replayed(r *stripe.APIResponse) bool {
 	return r != nil && r.Header.Get("Idempotent-Replayed") == "true"
 }
 
-func unexpectedState(err error) bool {
+func hasCode(err error, code stripe.ErrorCode) bool {
 	var answer *stripe.Error
-	return errors.As(err, &answer) && answer.Code == stripe.ErrorCodePaymentIntentUnexpectedState
+	return errors.As(err, &answer) && answer.Code == code
+}
+
+func unexpectedState(err error) bool {
+	return hasCode(err, stripe.ErrorCodePaymentIntentUnexpectedState)
 }
 
 // classify puts an error of Stripe's into one of the three classes.

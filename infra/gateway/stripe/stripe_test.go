@@ -2,6 +2,7 @@ package stripe_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -28,7 +29,7 @@ func open(t *testing.T, handler http.Handler) *stripe.Gateway {
 
 // test/stripe runs the same against the schema of stripe-mock.
 func TestConformance(t *testing.T) {
-	amounts := gatewaytest.Amounts{Approved: 1000, Declined: stripetest.Declined, Rejected: stripetest.TooSmall}
+	amounts := gatewaytest.Amounts{Approved: 1000, Declined: stripetest.Declined}
 	account := &stripetest.Server{}
 	g := open(t, account)
 	t.Run("bare", func(t *testing.T) { gatewaytest.Run(t, g, amounts) })
@@ -63,6 +64,78 @@ func TestForgottenKeys(t *testing.T) {
 	}
 	for _, wrong := range account.Once() {
 		t.Error(wrong)
+	}
+}
+
+// TestAmounts: an amount that Stripe does not take is refused, and there is nothing to void.
+func TestAmounts(t *testing.T) {
+	for amount, says := range map[int64]string{stripetest.TooSmall: "too small", stripetest.TooLarge: "too large"} {
+		g, c := open(t, &stripetest.Server{}), gatewaytest.Charge(t, amount)
+		for range 2 {
+			var refusal *payment.Refusal
+			if _, err := g.Authorise(t.Context(), c); !errors.As(err, &refusal) || !strings.Contains(refusal.Reason, says) {
+				t.Errorf("authorise %d: %v", amount, err)
+			}
+			if err := g.Void(t.Context(), c); err != nil {
+				t.Errorf("void %d: %v", amount, err)
+			}
+		}
+	}
+}
+
+// TestSavedFailures: Stripe saves a failure by its key, whether or not the step was taken. Each step succeeds all the same, once.
+func TestSavedFailures(t *testing.T) {
+	again := func(t *testing.T, step func() error) {
+		t.Helper()
+		for range 10 {
+			err := step()
+			if err == nil {
+				return
+			}
+			if !errors.Is(err, event.ErrUnavailable) {
+				t.Fatal(err)
+			}
+		}
+		t.Fatal("it never succeeds")
+	}
+	for _, effect := range []bool{false, true} {
+		for name, reference := range map[string]bool{"known": true, "lost": false} {
+			t.Run(fmt.Sprintf("effect %v, reference %s", effect, name), func(t *testing.T) {
+				account := &stripetest.Server{Effect: effect}
+				g := open(t, account)
+				held := func() payment.Charge {
+					account.Failing = map[string]int{"payment_intents": 3, "confirm": 3, "capture": 3, "cancel": 3}
+					c := gatewaytest.Charge(t, 1000)
+					again(t, func() (err error) { c.Reference, err = g.Authorise(t.Context(), c); return err })
+					if !reference {
+						c.Reference = ""
+					}
+					return c
+				}
+				taken, voided := held(), held()
+				again(t, func() error { return g.Capture(t.Context(), taken) })
+				again(t, func() error { return g.Void(t.Context(), voided) })
+				for _, wrong := range account.Once() {
+					t.Error(wrong)
+				}
+			})
+		}
+	}
+}
+
+// TestSavedFailureOfRefund: a refund is not sent under another key, since both might be paid.
+func TestSavedFailureOfRefund(t *testing.T) {
+	g, c := open(t, &stripetest.Server{Failing: map[string]int{"refunds": 1}}), gatewaytest.Charge(t, 1000)
+	if _, err := g.Authorise(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Capture(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := g.Refund(t.Context(), c, 1, 300); !errors.Is(err, event.ErrUnavailable) {
+			t.Error(err)
+		}
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"path"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,13 +21,19 @@ import (
 
 // Amounts that are treated otherwise than approved.
 const (
-	Declined = 1002 // insufficient_funds
-	TooSmall = 7    // rejected
+	Declined = 1002        // insufficient_funds
+	TooSmall = 7           // amount_too_small
+	TooLarge = 100_000_000 // amount_too_large
 )
 
 // Server is a Stripe account. Its zero value has no payments. It is safe for concurrent use.
 type Server struct {
 	Schema http.Handler // checks requests and makes answers; nil: nobody does
+
+	// Failing is how many new requests with such an end of their path, say "confirm", are answered 500 from now on, which is saved by
+	// their key as any answer is.
+	Failing map[string]int
+	Effect  bool // of those that fail: they are carried out all the same
 
 	mu      sync.Mutex
 	intents map[string]*intent
@@ -64,9 +71,19 @@ func unexpected(in *intent) *failure {
 func (s *Server) Once() (wrong []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	holds, kept, cancelled := map[string]int{}, map[string]bool{}, map[string]bool{} // by order, which may have several intents
 	for _, in := range s.intents {
 		if in.Holds > 1 || in.Captures > 1 || in.refunded > in.amount {
 			wrong = append(wrong, fmt.Sprintf("%+v", *in))
+		}
+		order := in.metadata["order_id"]
+		holds[order] += in.Holds
+		kept[order] = kept[order] || in.status == "requires_capture" || in.status == "succeeded"
+		cancelled[order] = cancelled[order] || in.status == "canceled"
+	}
+	for order, n := range holds {
+		if n > 1 || kept[order] && cancelled[order] {
+			wrong = append(wrong, fmt.Sprintf("order %s: held %d times, kept %v, cancelled %v", order, n, kept[order], cancelled[order]))
 		}
 	}
 	return wrong
@@ -94,7 +111,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		write(w, held.status, held.body)
 		return
 	}
-	status, out := s.answer(r, body)
+	status, out := s.answerOrFail(r, body)
 	if key != "" {
 		s.answers[key] = answer{request, status, out}
 	}
@@ -114,6 +131,18 @@ func encode(f *failure) []byte {
 	}
 	out, _ := json.Marshal(map[string]any{"error": e})
 	return out
+}
+
+func (s *Server) answerOrFail(r *http.Request, body []byte) (int, []byte) {
+	kind := path.Base(r.URL.Path)
+	if r.Method != http.MethodPost || s.Failing[kind] == 0 {
+		return s.answer(r, body)
+	}
+	s.Failing[kind]--
+	if s.Effect {
+		s.answer(r, body)
+	}
+	return 500, encode(&failure{500, "api_error", "", "An unknown error occurred.", ""})
 }
 
 func (s *Server) answer(r *http.Request, body []byte) (int, []byte) {
@@ -169,6 +198,9 @@ func (s *Server) create(form url.Values) (map[string]any, *failure) {
 	amount, err := strconv.ParseInt(form.Get("amount"), 10, 64)
 	if err != nil || amount < 50 {
 		return nil, &failure{400, "invalid_request_error", "amount_too_small", "The amount is too small.", ""}
+	}
+	if amount >= TooLarge {
+		return nil, &failure{400, "invalid_request_error", "amount_too_large", "The amount is too large.", ""}
 	}
 	in := &intent{id: fmt.Sprintf("pi_%d", len(s.intents)+1), status: "requires_confirmation", amount: amount,
 		currency: form.Get("currency"), metadata: metadata(form)}
