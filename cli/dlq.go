@@ -255,7 +255,7 @@ func land(ctx context.Context, store *eventstore.Store, model *readmodel.Store, 
 	if p != nil && p.Revision <= e.Revision {
 		return &r.Parked, nil
 	}
-	registry, err := model.Registry(ctx, v.Name)
+	registry, err := model.Peek(ctx, v.Name)
 	if err != nil {
 		return nil, redisAway(err)
 	}

@@ -122,8 +122,8 @@ func TestDevFulfils(t *testing.T) {
 	}
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		names, red := checksOf(t, url)
-		if strings.Contains(red, "gateway: ") && strings.Contains(red, "the amount 107 is not taken") &&
-			strings.Contains(red, "fulfilment orders: order odd has been stuck since ") {
+		if strings.Contains(red, "fulfilment orders: order ours has been stuck since ") && strings.Contains(red, "the amount 107 is not taken") &&
+			strings.Contains(red, "Likewise 1 more: odd.") {
 			for _, loop := range fulfilment.Loops() {
 				if !slices.Contains(names, loop) {
 					t.Errorf("/readyz does not know %s: %v", loop, names)

@@ -56,7 +56,7 @@ func parkedAs(g row.Generation, p row.Parked) *parkedStream {
 
 // parkedIn lists what is parked in the view, in its live generation and in one being built, by stream.
 func parkedIn(ctx context.Context, model *readmodel.Store, v *view.View) ([]parkedStream, error) {
-	registry, err := model.Registry(ctx, v.Name)
+	registry, err := model.Peek(ctx, v.Name)
 	if err != nil {
 		return nil, redisAway(err)
 	}

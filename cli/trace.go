@@ -122,7 +122,7 @@ func streamOf(ctx context.Context, store *eventstore.Store, stream string) (even
 }
 
 func traceIn(ctx context.Context, model *readmodel.Store, v *view.View, stream string, events []event.Recorded) (tracedView, error) {
-	registry, err := model.Registry(ctx, v.Name)
+	registry, err := model.Peek(ctx, v.Name)
 	if err != nil {
 		return tracedView{}, err
 	}

@@ -137,7 +137,7 @@ func (o *observer) depth(ctx context.Context, view string) (*queueStatus, error)
 }
 
 func (o *observer) lookAt(ctx context.Context, v *view.View, head event.Position) (viewStatus, error) {
-	registry, err := o.model.Registry(ctx, v.Name)
+	registry, err := o.model.Peek(ctx, v.Name)
 	if err != nil {
 		return viewStatus{}, err
 	}

@@ -2,6 +2,7 @@ package projector
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -19,6 +20,9 @@ func (r *Replay) begin(ctx context.Context, b *build, j job) error {
 	b.ending.Store(false)
 	err := r.insist(ctx, b, func() (err error) {
 		b.Build, err = j.begin(ctx, b.view.Name, b.view.Version, r.token)
+		if err != nil && !errors.Is(err, row.ErrBusy) {
+			r.makeRoom(ctx, b) // which may be all that is missing
+		}
 		anew := r.cfg.Restart && !b.begun || !b.Open && (b.assembled || b.Built == event.Position{})
 		if err != nil || b.Fresh || !anew {
 			return err
@@ -32,6 +36,9 @@ func (r *Replay) begin(ctx context.Context, b *build, j job) error {
 	if err != nil {
 		return err
 	}
+	if b.Fresh {
+		r.makeRoom(ctx, b)
+	}
 	b.begun, b.at, b.result.Generation = true, b.Built, b.Number
 	b.assembler, b.assembled, b.unsettled = nil, false, false
 	if b.Open {
@@ -43,6 +50,9 @@ func (r *Replay) begin(ctx context.Context, b *build, j job) error {
 	r.tell(b, nil)
 	return nil
 }
+
+// makeRoom removes what builds that failed, or were killed, have left behind. Where it cannot, whoever succeeds does.
+func (r *Replay) makeRoom(ctx context.Context, b *build) { _ = r.model.DropGarbage(ctx, b.view.Name) }
 
 // equip gives a build what it is to be landed with.
 func (r *Replay) equip(b *build) (err error) {

@@ -24,6 +24,7 @@ type Relay struct {
 	prefixes []string
 	report   Report
 	newID    func() uuid.UUID
+	missing  func()       // called when the topic may not exist
 	refused  atomic.Int64 // batches that are being sent again
 }
 
@@ -45,7 +46,7 @@ func NewRelay(feed Feed, pub Publisher, topic string, categories []string, repor
 	for i, c := range categories {
 		prefixes[i] = c + "-"
 	}
-	return &Relay{feed: feed, pub: pub, stream: "relay-" + topic, prefixes: prefixes, report: report, newID: newID}
+	return &Relay{feed: feed, pub: pub, stream: "relay-" + topic, prefixes: prefixes, report: report, newID: newID, missing: func() {}}
 }
 
 type relayCheckpoint struct {
@@ -226,6 +227,7 @@ func (r *Relay) send(ctx context.Context, batch []event.Recorded) (rest []event.
 		}
 	}
 	if len(rest) > 0 {
+		r.missing()
 		r.report(relayPublishes, fmt.Errorf("publish %s@%d: %w", rest[0].Stream, rest[0].Revision, failed))
 	}
 	return rest

@@ -223,11 +223,11 @@ func (r *Replay) run(ctx context.Context, views []*view.View, j job) ([]Result, 
 // attempt does what is left to do of a job.
 func (r *Replay) attempt(ctx context.Context, all []*build, j job) (err error) {
 	var builds []*build
-	defer func() {
+	defer func(ctx context.Context) {
 		if uncomposable := new(errUncomposable); !errors.Is(err, row.ErrRestarted) && !errors.As(err, &uncomposable) {
 			r.leave(ctx, builds)
 		}
-	}()
+	}(ctx)
 	for _, b := range all {
 		if b.done {
 			continue
@@ -379,15 +379,20 @@ func (r *Replay) renew(ctx context.Context, builds []*build, cancel context.Canc
 	}
 }
 
-// leave lets go of the leases, so that whoever resumes need not wait for them to end.
+// leave lets go of the leases, so that whoever resumes need not wait for them to end, and of what nobody could go on with.
 func (r *Replay) leave(ctx context.Context, builds []*build) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
 	for _, b := range builds {
 		if b.unsettled {
-			_ = r.model.Abandon(ctx, b.Generation, r.token) // nobody could go on with it
-			continue
+			_ = r.model.Abandon(last, b.Generation, r.token)
+		} else {
+			_ = r.model.Leave(last, b.Generation, r.token) // else it ends by itself
 		}
-		_ = r.model.Leave(ctx, b.Generation, r.token) // else it ends by itself
+	}
+	for _, b := range builds {
+		if b.unsettled {
+			r.makeRoom(ctx, b) // Redis may have no memory for anything else
+		}
 	}
 }

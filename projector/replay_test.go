@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -277,7 +279,12 @@ func TestReplayRenewsToTheEnd(t *testing.T) {
 		case <-t.Context().Done():
 		}
 	}
-	model.onRemove = func() { // after the switch
+	var switched atomic.Bool
+	model.onSwitch = func(row.Generation) { switched.Store(true) }
+	model.onRemove = func() {
+		if !switched.Load() {
+			return
+		}
 		for range 2 * len(s.views) {
 			<-renewals
 		}
@@ -333,4 +340,90 @@ func TestReplayNewVersion(t *testing.T) {
 		t.Errorf("registry: %+v", now)
 	}
 	s.check()
+}
+
+// TestReplayThatDoesNotFit: a replay for which Redis has no memory gives back what it took, and the live views go on; when there is
+// room, the next one succeeds. So it is where it was killed in the middle.
+func TestReplayThatDoesNotFit(t *testing.T) {
+	for _, killed := range []bool{false, true} {
+		t.Run(fmt.Sprintf("killed %t", killed), func(t *testing.T) {
+			t.Parallel()
+			redis := servers.StartRedis(t, "--maxmemory-policy", "noeviction")
+			client := redis.Client()
+			defer client.Close()
+			r := rand.New(rand.NewPCG(7, 8))
+			log := history.Random(t, r, 12_000)
+			m := openModel(t, redis.URL())
+			replay := func() error {
+				_, err := newReplay(m, log).Run(t.Context(), view.All())
+				return err
+			}
+			if err := replay(); err != nil {
+				t.Fatal(err)
+			}
+			used := func() int64 {
+				t.Helper()
+				info, err := client.InfoMap(t.Context(), "memory").Result()
+				if err != nil {
+					t.Fatal(err)
+				}
+				n, err := strconv.ParseInt(info["Memory"]["used_memory"], 10, 64)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return n
+			}
+			limit := func(more int64) {
+				t.Helper()
+				if err := client.ConfigSet(t.Context(), "maxmemory", strconv.FormatInt(used()+more, 10)).Err(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if killed {
+				short, err := readmodel.Open(redis.URL(), readmodel.Config{Lease: time.Millisecond})
+				if err != nil {
+					t.Fatal(err)
+				}
+				b, err := short.Begin(t.Context(), view.Orders.Name, view.Orders.Version, "killed")
+				if err != nil {
+					t.Fatal(err)
+				}
+				all := row.Batch{Docs: []row.Put{{Doc: "all the memory", Version: 1, Composed: true, Body: make([]byte, 20<<20)}}}
+				if err := errors.Join(short.NewBuilder(b).Put(t.Context(), b.Generation, all), short.Close()); err != nil {
+					t.Fatal(err)
+				}
+				servers.Eventually(t, "what it was sent in is freed", func() bool { return used() < 40<<20 })
+				limit(-1 << 20)
+				if err := client.Set(t.Context(), "x", "x", 0).Err(); err == nil {
+					t.Fatal("there is memory left")
+				}
+				if err := replay(); err != nil {
+					t.Errorf("after one that was killed: %v", err)
+				}
+				return
+			}
+			limit(1 << 20)
+			if err := replay(); err == nil || !strings.Contains(err.Error(), "OOM") {
+				t.Fatalf("a replay that does not fit: %v", err)
+			}
+			log.Grow(t, r, 10)
+			for _, v := range view.All() {
+				registry, err := m.Registry(t.Context(), v.Name)
+				if err != nil || registry.Live.Number != 1 {
+					t.Fatalf("registry of %s: %+v, %v", v.Name, registry, err)
+				}
+				for _, e := range log.Events()[log.Len()-10:] {
+					if _, feeds := v.Source(e.Stream); feeds {
+						if err := NewApplier(v, registry.Live, m, log).Apply(t.Context(), []event.Recorded{e}); err != nil {
+							t.Errorf("live view %s: %v", v.Name, err)
+						}
+					}
+				}
+			}
+			limit(100 << 20)
+			if err := replay(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 }

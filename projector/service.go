@@ -86,6 +86,7 @@ func (s *Service) Run(ctx context.Context) error {
 		g.Go(func() error { return s.provision(ctx) })
 	}
 	relay := NewRelay(s.store, s.pub, s.cfg.Topic, view.Categories(s.cfg.Views), s.cfg.Report, s.cfg.NewID)
+	relay.missing = s.reprovision
 	g.Go(func() error {
 		return s.elected(ctx, "relay", "relay", func(ctx context.Context) error {
 			if !relay.skipPast(ctx, s.store) {
@@ -120,7 +121,7 @@ func fleet(views []*view.View) string {
 	return fmt.Sprintf("%08x", h.Sum32())
 }
 
-// provision creates what the bus lacks, at the start and whenever a consumer misses its queue.
+// provision creates what the bus lacks, at the start and whenever a consumer misses its queue, or the relay its topic.
 func (s *Service) provision(ctx context.Context) error {
 	var retry backoff
 	for {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -43,6 +44,27 @@ func (s fakeStore) Head(context.Context) (event.Recorded, error) {
 	return events[len(events)-1], nil
 }
 
+// refusingStore is a store of which the log may not be readable.
+type refusingStore struct {
+	fakeStore
+	p *plant
+}
+
+func (s refusingStore) ReadAll(ctx context.Context, after event.Position) iter.Seq2[event.Recorded, error] {
+	return func(yield func(event.Recorded, error) bool) {
+		s.p.mu.Lock()
+		readAll := s.p.readAll
+		s.p.mu.Unlock()
+		if readAll != nil {
+			if err := readAll(); err != nil {
+				yield(event.Recorded{}, err)
+				return
+			}
+		}
+		s.fakeStore.ReadAll(ctx, after)(yield)
+	}
+}
+
 // plant is a whole projector between fakes, over a miniredis.
 type plant struct {
 	*testing.T
@@ -54,6 +76,7 @@ type plant struct {
 
 	views      []*view.View // nil: as they are
 	autoReplay bool
+	readAll    func() error // says why the log cannot be read; nil: it can. Under mu once it runs
 
 	mu      sync.Mutex
 	reports map[string]error
@@ -81,7 +104,7 @@ func newPlant(t *testing.T, log *history.History, url string) *plant {
 
 func (p *plant) run(provision func(context.Context) error) (stop func()) {
 	ctx, cancel := context.WithCancel(p.Context())
-	s := New(fakeStore{p.log, p.feed}, p.model, p.pub, func(view string) Queue { return p.queues[view] }, Config{
+	s := New(refusingStore{fakeStore{p.log, p.feed}, p}, p.model, p.pub, func(view string) Queue { return p.queues[view] }, Config{
 		Topic: "test", Provision: provision, Builder: func(b row.Build) Builder { return p.model.builder(b) },
 		Logger: slog.New(slog.DiscardHandler), Views: p.views, AutoReplay: p.autoReplay,
 		Report: func(loop string, err error) {
@@ -235,6 +258,15 @@ func TestServiceProvisions(t *testing.T) {
 	q.mu.Unlock()
 	q.comeBack() // wakes a receiver
 	servers.Eventually(t, "a missed queue is provisioned", func() bool { return calls.Load() > 3 })
+	q.mu.Lock()
+	q.receiveFails = 0
+	q.mu.Unlock()
+	p.well()
+	p.pub.set(func() { p.pub.down = true })
+	before := calls.Load()
+	p.log.Grow(t, rand.New(rand.NewPCG(7, 8)), 20)
+	p.feed.wake()
+	servers.Eventually(t, "a missed topic is provisioned", func() bool { return calls.Load() > before })
 }
 
 // TestServiceRebuilds: a Redis that loses everything, even again and again, is filled anew from the log.
@@ -256,6 +288,27 @@ func TestServiceRebuilds(t *testing.T) {
 			p.check()
 		}
 	})
+}
+
+// TestServiceSaysWhyABuildFails: what no waiting cures is said, for as long as it lasts.
+func TestServiceSaysWhyABuildFails(t *testing.T) {
+	p := newPlant(t, history.Random(t, rand.New(rand.NewPCG(7, 8)), 60), servers.MiniRedis(t))
+	forbidden := errors.New("the user may not read $all")
+	var refused atomic.Int64
+	p.readAll = func() error { refused.Add(1); return forbidden }
+	defer p.run(nil)()
+	servers.Eventually(t, "it is tried again", func() bool { return refused.Load() > 1 })
+	for range 100 {
+		if err, _ := p.report("generations"); !errors.Is(err, forbidden) {
+			t.Fatalf("generations reports %v", err)
+		}
+	}
+	p.mu.Lock()
+	p.readAll = nil
+	p.mu.Unlock()
+	p.landed()
+	p.check()
+	p.well()
 }
 
 // TestServiceStartsAlone: a projector may come up before anything it needs.

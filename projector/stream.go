@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"jangbu/domain/event"
 	"jangbu/query/row"
@@ -26,34 +27,39 @@ func Land(ctx context.Context, model Model, log StreamReader, v *view.View, stre
 		if err := NewApplier(v, g, model, log).ensure(ctx, []string{stream}); err != nil {
 			return err
 		}
-		if err := unparkLanded(ctx, model, g, stream); err != nil {
+		if err := unparkLanded(ctx, model, g, map[string]bool{stream: true}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// unparkLanded takes a stream off the parked list when the event that it stood at has landed. In this order a crash leaves
-// it parked, never forgotten.
-func unparkLanded(ctx context.Context, model Model, g row.Generation, stream string) error {
+// unparkLanded takes those of the streams off the parked list of which the event that they stood at has landed. In this order a crash
+// leaves them parked, never forgotten.
+func unparkLanded(ctx context.Context, model Model, g row.Generation, streams map[string]bool) error {
 	parked, err := model.ParkedIn(ctx, g)
 	if err != nil {
 		return err
 	}
-	states, err := model.States(ctx, g, []string{stream})
+	parked = slices.DeleteFunc(parked, func(p row.Parked) bool { return !streams[p.Stream] })
+	if len(parked) == 0 {
+		return nil
+	}
+	names := make([]string, len(parked))
+	for i, p := range parked {
+		names[i] = p.Stream
+	}
+	states, err := model.States(ctx, g, names)
 	if err != nil {
 		return err
 	}
-	landed := event.NoStream
-	for _, st := range states {
-		landed = st.Revision
-	}
-	for _, p := range parked {
-		if p.Stream == stream && p.Revision <= landed {
-			return model.Unpark(ctx, g, []string{stream})
+	var landed []string
+	for i, st := range states {
+		if parked[i].Revision <= st.Revision {
+			landed = append(landed, st.Stream)
 		}
 	}
-	return nil
+	return model.Unpark(ctx, g, landed)
 }
 
 // wholeStreamBlock is how many events of a stream are in memory while all of it is read.

@@ -200,12 +200,14 @@ func (s *Sweep) checkView(ctx context.Context, b *sweeping, arrivals []arrival) 
 	if err != nil {
 		return err
 	}
+	streams := map[string]bool{}
 	for _, a := range arrivals {
 		if _, feeds := b.view.Source(a.Stream); feeds {
 			b.due++
+			streams[a.Stream] = true
 		}
 	}
-	return nil
+	return unparkLanded(ctx, s.model, b.gen, streams) // other code than ours may have parked them
 }
 
 // Lag is how far a view is behind the log.

@@ -191,3 +191,42 @@ func TestElected(t *testing.T) {
 		t.Errorf("%d ran at once, %d still run", most.Load(), running.Load())
 	}
 }
+
+// TestSweepUnparks: what other code has parked, and this code lands, is parked no longer; what has not landed stays parked.
+func TestSweepUnparks(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 8))
+	y := newYard(t, history.Random(t, r, 60))
+	if err := y.after(0); err != nil {
+		t.Fatal(err)
+	}
+	start := y.log.Len()
+	y.log.Grow(t, r, 40)
+	g := y.registry(view.Orders).Live
+	var first event.Recorded // new of a stream that the view knows already
+	for _, e := range y.log.Events()[start:] {
+		if _, ok := view.Orders.Source(e.Stream); ok && e.Revision > 0 && first.Type == "" {
+			first = e
+		}
+	}
+	sweep := func() []row.Parked {
+		t.Helper()
+		if err := errors.Join(y.after(time.Second), y.after(sweepMargin)); err != nil {
+			t.Fatal(err)
+		}
+		parked, err := y.model.store.ParkedIn(t.Context(), g)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return parked
+	}
+	if err := y.model.store.Park(t.Context(), g, []row.Parked{{Stream: first.Stream, Revision: first.Revision, Reason: "an older release cannot read it"}}); err != nil {
+		t.Fatal(err)
+	}
+	if parked := sweep(); len(parked) != 0 {
+		t.Errorf("parked: %+v", parked)
+	}
+	y.log.AddRaw(first.Stream, "nobody can read.v1", []byte("{}"))
+	if parked := sweep(); len(parked) != 1 || parked[0].Revision != y.log.Last(first.Stream) {
+		t.Errorf("parked: %+v", parked)
+	}
+}

@@ -32,6 +32,9 @@ type standing struct {
 const (
 	watchInterval = time.Second
 
+	// buildRetryMost is how long a view may wait for its next build, when one has failed of what no waiting cures.
+	buildRetryMost = time.Minute
+
 	// stalledAfter is how long a verified position may stand still while the log goes on.
 	stalledAfter = 30 * time.Second
 )
@@ -46,6 +49,9 @@ func (w *watch) Run(ctx context.Context) error {
 			<-building
 		}
 	}()
+	var failed error // of the last build
+	var failures int
+	var next time.Time // not before this is another begun
 	for {
 		missing, wanted, err := w.look(ctx)
 		switch {
@@ -53,23 +59,27 @@ func (w *watch) Run(ctx context.Context) error {
 			return nil
 		case err != nil:
 			w.cfg.Report("generations", err)
+		case len(wanted) > 0 && failed != nil:
+			w.cfg.Report("generations", fmt.Errorf("a build failed, and is tried again: %w", failed))
 		case len(missing) > 0:
 			w.cfg.Report("generations", fmt.Errorf("being built: %s", strings.Join(missing, ", ")))
 		case building == nil:
 			w.cfg.Report("generations", nil)
 		}
-		if building == nil && len(wanted) > 0 {
+		if building == nil && len(wanted) > 0 && !w.now().Before(next) {
 			building = make(chan error, 1)
 			go func() { building <- w.build(ctx, wanted) }()
 		}
 		select {
 		case <-ticker.C:
-		case err := <-building:
+		case failed = <-building:
 			building = nil
-			if err != nil && ctx.Err() == nil {
-				w.cfg.Report("generations", err)
-				sleep(ctx, watchInterval)
+			if failed == nil || errors.Is(failed, event.ErrUnavailable) {
+				failures = 0
+			} else {
+				failures++
 			}
+			next = w.now().Add(min(watchInterval<<min(failures, 10), buildRetryMost))
 		case <-ctx.Done():
 			return nil
 		}
@@ -109,15 +119,20 @@ func (w *watch) judge(ctx context.Context, v *view.View, r row.Registry, head ev
 	if r.Live.Number == 0 {
 		return true, errNoGeneration
 	}
+	if r.Version > v.Version { // whatever else is wrong, it would be put back to the old code
+		return false, fmt.Errorf("version %d of its code built what is live, this projector has version %d: upgrade or stop it", r.Version, v.Version)
+	}
 	switch fault = w.model.Intact(ctx, r.Live); {
 	case errors.Is(fault, row.ErrHalf):
 		return true, errors.Join(fault, w.model.Forget(ctx, r.Live))
+	case errors.Is(fault, row.ErrDoubt) && (r.Version == v.Version || w.cfg.AutoReplay):
+		return true, fault
+	case errors.Is(fault, row.ErrDoubt):
+		return false, fmt.Errorf("%w: run `jangbu replay %s`", fault, v.Name)
 	case fault != nil:
-		return errors.Is(fault, row.ErrDoubt), fault
+		return false, fault
 	}
 	switch {
-	case r.Version > v.Version:
-		return false, fmt.Errorf("version %d of its code built what is live, this projector has version %d: upgrade or stop it", r.Version, v.Version)
 	case r.Version < v.Version && w.cfg.AutoReplay:
 		return true, fmt.Errorf("version %d of its code built what is live; version %d is being built", r.Version, v.Version)
 	case r.Version < v.Version:

@@ -148,6 +148,15 @@ func TestWatchHalf(t *testing.T) {
 	for _, gone := range []error{row.ErrHalf, row.ErrDoubt, event.ErrUnavailable} {
 		o := newOutpost(t)
 		o.watch.model = halved{o.model, gone}
+		o.expect(view.Orders.Version-1, false, "upgrade or stop it") // it would put the view back to its code
+		if gone == row.ErrDoubt {
+			o.expect(view.Orders.Version+1, false, gone.Error(), "jangbu replay orders")
+			o.watch.cfg.AutoReplay = true
+			o.expect(view.Orders.Version+1, true, gone.Error())
+		}
+		if o.registry(view.Orders).Live.Number == 0 {
+			t.Errorf("%v: forgotten by other code than built it", gone)
+		}
 		o.expect(view.Orders.Version, gone != event.ErrUnavailable, gone.Error())
 		if forgotten := o.registry(view.Orders).Live.Number == 0; forgotten != errors.Is(gone, row.ErrHalf) {
 			t.Errorf("%v: forgotten %v", gone, forgotten)

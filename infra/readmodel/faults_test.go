@@ -49,6 +49,7 @@ func calls(m *readmodel.Store) map[string]func(context.Context) error {
 		"Page":         func(ctx context.Context) error { _, _, err := m.Page(ctx, g, "doc", "", 1); return err },
 		"Landed":       func(ctx context.Context) error { _, err := m.Landed(ctx, g, "a-1"); return err },
 		"Registry":     func(ctx context.Context) error { _, err := m.Registry(ctx, "things"); return err },
+		"Peek":         func(ctx context.Context) error { _, err := m.Peek(ctx, "things"); return err },
 		"Advance":      func(ctx context.Context) error { return m.Advance(ctx, g, event.Recorded{}) },
 		"Begin":        func(ctx context.Context) error { _, err := m.Begin(ctx, "things", 1, "x"); return err },
 		"Renew":        func(ctx context.Context) error { return m.Renew(ctx, g, "x") },

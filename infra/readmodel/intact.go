@@ -15,6 +15,8 @@ import (
 // claims more. The nodes of a Redis Cluster have each a history of their own: a state record on one may outlive the rows on
 // another. So a generation of a cluster knows which processes held it, and has a mark in each bucket.
 
+const doubted = "doubted" // names no processes
+
 // nodes names the processes that serve a Redis Cluster; "" for a single Redis.
 func (s *Store) nodes(ctx context.Context) (string, error) {
 	if _, ok := s.client.(*redis.ClusterClient); !ok {
@@ -55,7 +57,7 @@ func (s *Store) markBuckets(ctx context.Context, g row.Generation) (nodes string
 
 // Intact reports whether a live generation is still what its replay built and its consumers wrote. In a Redis Cluster it is
 // row.ErrHalf when a node has lost all it had, and row.ErrDoubt when one was restarted, or failed over, and may have lost
-// what it was told last. Of a single Redis nothing of the kind can be said, nor needs to be.
+// what it was told last; that stays so, also when the former node takes over again, with what the other had. Of a single Redis nothing of the kind can be said, nor needs to be.
 func (s *Store) Intact(ctx context.Context, g row.Generation) error {
 	nodes, err := s.nodes(ctx)
 	if err != nil || nodes == "" {
@@ -74,6 +76,9 @@ func (s *Store) Intact(ctx context.Context, g row.Generation) error {
 		}
 	}
 	if cmds[buckets].(*redis.StringCmd).Val() != nodes {
+		if err := s.client.HSet(ctx, s.registryKey(g.View), "nodes:"+name(g), doubted).Err(); err != nil {
+			return fmt.Errorf("see whether %s is whole: %w", g, classify(err))
+		}
 		return fmt.Errorf("generation %s: %w: a node of the cluster was restarted or replaced", g, row.ErrDoubt)
 	}
 	return nil

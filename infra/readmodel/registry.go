@@ -3,6 +3,7 @@ package readmodel
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,10 +22,23 @@ func (s *Store) Registry(ctx context.Context, view string) (row.Registry, error)
 	if err != nil {
 		return row.Registry{}, err
 	}
-	r := row.Registry{
-		Live:     generation(view, fields["live"], f.name),
-		Building: generation(view, fields["building"], f.name),
-		Previous: generation(view, fields["previous"], f.name),
+	return registry(view, fields, f.name)
+}
+
+// Peek is Registry for who only wants to see, and may not write by it: it leaves nothing in Redis, where a fence stays until that ends.
+func (s *Store) Peek(ctx context.Context, view string) (row.Registry, error) {
+	fields, err := s.client.HGetAll(ctx, s.registryKey(view)).Result()
+	if err != nil {
+		return row.Registry{}, fmt.Errorf("read registry of %s: %w", view, classify(err))
+	}
+	return registry(view, fields, "")
+}
+
+func registry(view string, fields map[string]string, fence string) (r row.Registry, err error) {
+	r = row.Registry{
+		Live:     generation(view, fields["live"], fence),
+		Building: generation(view, fields["building"], fence),
+		Previous: generation(view, fields["previous"], fence),
 		Moved:    millis(fields["moved:"+fields["live"]]),
 		Heard:    millis(fields["heard:"+fields["live"]]),
 		Silent:   millis(fields["silent:"+fields["live"]]),
@@ -164,15 +178,15 @@ func (s *Store) DropGarbage(ctx context.Context, view string) error {
 		n := generation(view, name, "").Number
 		return 0 < n && n <= last && !used[name]
 	}
-	var dropped []any
-	notes := []string{s.registryKey(view)} // and the keys beside it
+	var notes []any // fields of the registry
+	beside := map[string]bool{}
 	for field := range fields {
 		if _, name, ok := strings.Cut(field, ":"); ok && garbage(name) {
-			dropped = append(dropped, field)
-			notes = append(notes, s.parkedKey(row.Generation{View: view}, name))
+			notes = append(notes, field)
+			beside[s.parkedKey(row.Generation{View: view}, name)] = true
 		}
 	}
-	if len(dropped) == 0 {
+	if len(notes) == 0 {
 		return nil
 	}
 	select {
@@ -200,7 +214,14 @@ func (s *Store) DropGarbage(ctx context.Context, view string) error {
 		})
 	})
 	if err == nil {
-		err = drop(func(p redis.Pipeliner, f *fence) { p.EvalSha(ctx, f.drop.Hash(), notes, dropped...) })
+		err = drop(func(p redis.Pipeliner, f *fence) {
+			for keys := range slices.Chunk(slices.Collect(maps.Keys(beside)), dropMax) {
+				p.EvalSha(ctx, f.drop.Hash(), keys)
+			}
+			for some := range slices.Chunk(notes, dropMax) {
+				p.EvalSha(ctx, f.drop.Hash(), []string{s.registryKey(view)}, some...)
+			}
+		})
 	}
 	if err != nil {
 		return fmt.Errorf("drop former generations of %s: %w", view, err)

@@ -2,6 +2,7 @@ package readmodel_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 
 	"jangbu/domain/event"
@@ -101,7 +102,11 @@ func TestClusterNodeRestarts(t *testing.T) {
 			}
 			node.Kill()
 			node.Start()
+			held := notes(t, nodes[registry], g)
 			servers.Eventually(t, "the loss is noticed", func() bool { return errors.Is(m.Intact(t.Context(), g), test.want) })
+			if now := notes(t, nodes[registry], g); test.kept && now == held {
+				t.Errorf("the doubt would end if the former node, %s, came back with what the other had", now)
+			}
 			var next row.Build
 			servers.Eventually(t, "the cluster is well again", func() bool {
 				next, err = m.Begin(t.Context(), "things", 1, "y")
@@ -115,6 +120,18 @@ func TestClusterNodeRestarts(t *testing.T) {
 			})
 		})
 	}
+}
+
+// notes is which processes are said to have held a generation.
+func notes(t *testing.T, node *servers.RedisProcess, g row.Generation) string {
+	t.Helper()
+	client := node.Client()
+	defer client.Close()
+	held, err := client.HGet(t.Context(), "jangbu:{things}:registry", fmt.Sprintf("nodes:%d-%s", g.Number, g.Salt)).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return held
 }
 
 // nodeOf finds the node that holds a key.
