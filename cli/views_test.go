@@ -79,7 +79,7 @@ func TestViewsOfFulfilment(t *testing.T) {
 	}
 	head, err := s.Store.Head(t.Context())
 	if err == nil {
-		_, err = due.Advance(t.Context(), event.Position{}, head.Position)
+		_, _, err = due.Advance(t.Context(), event.Position{}, head.Position)
 	}
 	if err != nil {
 		t.Fatal(err)

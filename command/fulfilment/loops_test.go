@@ -239,6 +239,27 @@ func TestEmptied(t *testing.T) {
 	}
 }
 
+// TestLastNoteLost: what the schedule was told last it may lose when it is restarted, without the checkpoint before that.
+func TestLastNoteLost(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.restock("a", 10)
+		r := start(w, Config{})
+		defer r.stop()
+		r.do(func() { r.broken = func(call string) bool { return call == "gateway authorise" } })
+		w.schedule.set(func() { w.schedule.forgets = 2 }) // after the first the order has a new event, which brings it back in any case
+		w.place("o", 1000, order.Card, units("a", 1))
+		settle(time.Minute)
+		if due := w.schedule.noted(); due["o"].IsZero() || w.schedule.forgets > 0 {
+			t.Errorf("noted %v, and has still to forget %d", due, w.schedule.forgets)
+		}
+		settle(payWithin)
+		if s := w.state("o"); s.CancelCode != order.PaymentTimeout {
+			t.Errorf("%+v", s)
+		}
+		r.wantGreen(t, Loops()...)
+	})
+}
+
 // TestRestart: a process that died had seen an order and not dealt with it. Its successor begins before that, and not at the
 // beginning of the log.
 func TestRestart(t *testing.T) {

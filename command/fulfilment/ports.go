@@ -70,11 +70,11 @@ type Schedule interface {
 }
 
 // Checkpoint keeps how far the sweeps have come, where the schedule is kept, so that both are lost together. Advance moves
-// it forwards, never back, and returns where it stands; unless that is before known: then what was noted may be lost, and
-// it stays there. The zero Position is an empty one's.
+// it forwards, never back, and returns where it stands; unless what was noted may be lost, as where that is before known: then it
+// stays there. The zero Position is an empty one's.
 type Checkpoint interface {
 	Checkpoint(ctx context.Context) (event.Position, error)
-	Advance(ctx context.Context, known, to event.Position) (event.Position, error)
+	Advance(ctx context.Context, known, to event.Position) (at event.Position, lost bool, err error)
 }
 
 // Queue brings the events of orders, at least once, in any order, and again after a while unless they are deleted.

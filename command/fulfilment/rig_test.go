@@ -233,6 +233,8 @@ type fakeSchedule struct {
 	due        map[string]time.Time
 	checkpoint event.Position
 	away       bool
+	forgets    int  // so many notes: it is restarted right after each, and does not have it any more
+	restarted  bool // since the last Advance
 }
 
 func (s *fakeSchedule) call(do func()) error {
@@ -249,7 +251,13 @@ func (s *fakeSchedule) call(do func()) error {
 }
 
 func (s *fakeSchedule) Note(_ context.Context, id string, due time.Time) error {
-	return s.call(func() { s.due[id] = due.Truncate(time.Millisecond) })
+	return s.call(func() {
+		if s.forgets > 0 {
+			s.forgets, s.restarted = s.forgets-1, true
+			return
+		}
+		s.due[id] = due.Truncate(time.Millisecond)
+	})
 }
 
 func (s *fakeSchedule) Take(_ context.Context, now, until time.Time, limit int) (ids []string, err error) {
@@ -286,14 +294,14 @@ func (s *fakeSchedule) Checkpoint(context.Context) (at event.Position, err error
 	return at, err
 }
 
-func (s *fakeSchedule) Advance(_ context.Context, known, to event.Position) (at event.Position, err error) {
+func (s *fakeSchedule) Advance(_ context.Context, known, to event.Position) (at event.Position, lost bool, err error) {
 	err = s.call(func() {
-		if s.checkpoint.Compare(known) >= 0 && to.Compare(s.checkpoint) > 0 {
+		if lost = s.restarted || s.checkpoint.Compare(known) < 0; !lost && to.Compare(s.checkpoint) > 0 {
 			s.checkpoint = to
 		}
-		at = s.checkpoint
+		at, s.restarted = s.checkpoint, false
 	})
-	return at, err
+	return at, lost, err
 }
 
 func (s *fakeSchedule) noted() map[string]time.Time {

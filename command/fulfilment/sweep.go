@@ -60,7 +60,7 @@ const (
 )
 
 // errEmptied: what was noted may be lost.
-var errEmptied = errors.New("the schedule has been emptied or is an older one")
+var errEmptied = errors.New("the schedule has been emptied, is an older one, or may have lost its last notes")
 
 func newSweep(m *Manager, log Log, checkpoint Checkpoint) *sweep {
 	return &sweep{m: m, log: log, checkpoint: checkpoint}
@@ -289,12 +289,12 @@ func (s *sweep) advance(ctx context.Context) error {
 		to = s.line[0].before
 	}
 	s.mu.Unlock()
-	held, err := s.checkpoint.Advance(ctx, known, to)
+	held, lost, err := s.checkpoint.Advance(ctx, known, to)
 	if err != nil {
 		return errors.Join(fmt.Errorf("keep the checkpoint: %w", err), fault)
 	}
-	if held.Compare(known) < 0 {
-		return fmt.Errorf("%w: it stands at %s, and stood at %s", errEmptied, held, known)
+	if lost {
+		return fmt.Errorf("%w: its checkpoint was to move on from %s", errEmptied, known)
 	}
 	s.mu.Lock()
 	s.known = held

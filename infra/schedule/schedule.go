@@ -3,7 +3,9 @@
 //
 // It is two keys in one hash slot, so that a Redis that loses one loses the other: <namespace>:{fulfilment}:due, a sorted set of
 // order ids by Unix milliseconds, and <namespace>:{fulfilment}:checkpoint, a position. What it holds can be rebuilt from
-// the log; the checkpoint says from where on.
+// the log; the checkpoint says from where on. A Redis that comes back without its last writes may have lost an order and not the
+// checkpoint, so the script that moves that bears a name drawn before the first order was noted: a Redis that does not know it is
+// another (docs/adr/0007-fence.md).
 //
 // A Schedule is safe for concurrent use, by any number of processes. Errors that a retry may cure wrap
 // event.ErrUnavailable. Every call may be repeated.
@@ -16,8 +18,10 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 
@@ -34,9 +38,8 @@ var (
 )
 
 var (
-	takeScript    = redis.NewScript(takeLua)
-	doneScript    = redis.NewScript(doneLua)
-	advanceScript = redis.NewScript(advanceLua)
+	takeScript = redis.NewScript(takeLua)
+	doneScript = redis.NewScript(doneLua)
 )
 
 // DefaultTimeout bounds every call.
@@ -53,6 +56,9 @@ type Schedule struct {
 	client          redis.UniversalClient
 	due, checkpoint string
 	timeout         time.Duration
+
+	mu      sync.Mutex
+	advance *redis.Script // nil before the first order is noted, and after a restart of Redis
 }
 
 // Open parses rawURL; it makes no connection yet. redis:// and rediss:// name a single server, redis+cluster:// and
@@ -111,6 +117,9 @@ func (s *Schedule) Ping(ctx context.Context) error {
 // Note puts an order in, due at that time, or moves it there. Times are kept in whole milliseconds.
 func (s *Schedule) Note(ctx context.Context, orderID string, due time.Time) error {
 	return s.do(ctx, "note order "+orderID, func(ctx context.Context) error {
+		if _, err := s.fence(ctx); err != nil {
+			return err
+		}
 		return s.client.ZAdd(ctx, s.due, redis.Z{Score: float64(due.UnixMilli()), Member: orderID}).Err()
 	})
 }
@@ -147,17 +156,58 @@ func (s *Schedule) Checkpoint(ctx context.Context) (at event.Position, err error
 	return at, err
 }
 
-// Advance moves the checkpoint forwards to a position, and returns where it stands. It never moves back; and it stays where
-// it is, if that is before known: then this Redis has lost what it held.
-func (s *Schedule) Advance(ctx context.Context, known, to event.Position) (at event.Position, err error) {
+// Advance moves the checkpoint forwards to a position, and returns where it stands. It never moves back; and it stays where it is, and
+// lost is true, if this Redis may have lost what was noted: if that is before known, or Redis was restarted since an order was first noted
+// here, or the last Advance.
+func (s *Schedule) Advance(ctx context.Context, known, to event.Position) (at event.Position, lost bool, err error) {
 	err = s.do(ctx, "move the checkpoint", func(ctx context.Context) error {
-		text, err := advanceScript.Run(ctx, s.client, []string{s.checkpoint}, fixed(known), fixed(to)).Text()
+		script, err := s.fence(ctx)
+		if err != nil {
+			return err
+		}
+		text, err := script.EvalSha(ctx, s.client, []string{s.checkpoint}, fixed(known), fixed(to)).Text()
+		if redis.HasErrorPrefix(err, "NOSCRIPT") {
+			s.forget(script)
+			lost = true
+			return nil
+		}
 		if err == nil {
 			at, err = event.ParsePosition(text)
 		}
+		lost = at.Compare(known) < 0
 		return err
 	})
-	return at, err
+	return at, lost && err == nil, err
+}
+
+// fence gives the script that the present run of Redis knows, as far as anybody has noticed.
+func (s *Schedule) fence(ctx context.Context) (*redis.Script, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.advance != nil {
+		return s.advance, nil
+	}
+	script := redis.NewScript("-- fence " + uuid.NewString() + "\n" + advanceLua)
+	load := func(ctx context.Context, c *redis.Client) error { return script.Load(ctx, c).Err() }
+	var err error
+	switch c := s.client.(type) {
+	case *redis.ClusterClient:
+		err = c.ForEachMaster(ctx, load) // and no replica, which shall not pass for its primary
+	case *redis.Client:
+		err = load(ctx, c)
+	}
+	if err == nil {
+		s.advance = script
+	}
+	return script, err
+}
+
+func (s *Schedule) forget(script *redis.Script) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.advance == script {
+		s.advance = nil
+	}
 }
 
 // fixed is a position as text that sorts as positions do; ParsePosition reads it.

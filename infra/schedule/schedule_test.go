@@ -43,7 +43,7 @@ func TestRedisAway(t *testing.T) {
 		"done": func(ctx context.Context) error { return s.Done(ctx, "o", time.Now()) },
 		"read": func(ctx context.Context) error { _, err := s.Checkpoint(ctx); return err },
 		"write": func(ctx context.Context) error {
-			_, err := s.Advance(ctx, event.Position{}, event.Position{})
+			_, _, err := s.Advance(ctx, event.Position{}, event.Position{})
 			return err
 		},
 	} {
@@ -57,5 +57,57 @@ func TestWrongURL(t *testing.T) {
 	_, err := schedule.Open("http://user:secret@nowhere", schedule.Config{})
 	if err == nil || strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(), "redis://127.0.0.1:6379") {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestRestarted: a Redis that comes back with the checkpoint and without what was noted after it is no longer trusted, once.
+func TestRestarted(t *testing.T) {
+	single := servers.StartRedis(t)
+	url, nodes := servers.StartRedisCluster(t)
+	for name, redis := range map[string]struct {
+		url   string
+		nodes []*servers.RedisProcess
+	}{"redis-server": {single.URL(), []*servers.RedisProcess{single}}, "redis-cluster": {url, nodes}} {
+		t.Run(name, func(t *testing.T) {
+			s := open(t, redis.url, schedule.Config{})
+			at := event.Position{Commit: 9, Prepare: 9}
+			advance := func() (lost bool) {
+				t.Helper()
+				var stands event.Position
+				servers.Eventually(t, "the checkpoint can be moved", func() (ok bool) {
+					var err error
+					stands, lost, err = s.Advance(t.Context(), at, event.Position{Commit: 9, Prepare: 9})
+					return err == nil
+				})
+				if !lost && stands != at {
+					t.Errorf("it stands at %s", stands)
+				}
+				return lost
+			}
+			if _, lost, err := s.Advance(t.Context(), event.Position{}, at); lost || err != nil || advance() {
+				t.Fatalf("lost %t, %v", lost, err)
+			}
+			for _, n := range redis.nodes {
+				client := n.Client()
+				defer client.Close()
+				if err := client.Save(t.Context()).Err(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := s.Note(t.Context(), "o", time.Now()); err != nil {
+				t.Fatal(err)
+			}
+			for _, n := range redis.nodes {
+				n.Kill()
+				n.Start()
+			}
+			servers.Eventually(t, "Redis answers again", func() bool { got, err := s.Checkpoint(t.Context()); return err == nil && got == at })
+			if !advance() {
+				t.Error("nobody hears that the note may be lost")
+			}
+			if advance() {
+				t.Error("it is lost again")
+			}
+		})
 	}
 }

@@ -16,7 +16,7 @@ type Schedule interface {
 	Take(ctx context.Context, now, until time.Time, limit int) (orderIDs []string, err error)
 	Done(ctx context.Context, orderID string, due time.Time) error
 	Checkpoint(ctx context.Context) (event.Position, error)
-	Advance(ctx context.Context, known, to event.Position) (event.Position, error)
+	Advance(ctx context.Context, known, to event.Position) (at event.Position, lost bool, err error)
 }
 
 var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -100,10 +100,10 @@ func checkpoint(t *testing.T, s Schedule) {
 		{2e15, 3e15, 1e15}, // it has lost 2e15: it stays
 		{1e15, 1<<63 + 7, 1<<63 + 7},
 	} {
-		got, err := s.Advance(t.Context(), pos(step.known), pos(step.to))
+		got, lost, err := s.Advance(t.Context(), pos(step.known), pos(step.to))
 		must(t, err)
-		if got != pos(step.want) {
-			t.Errorf("Advance(%d, %d) = %s, want %d", step.known, step.to, got, step.want)
+		if got != pos(step.want) || lost != (step.want < step.known) {
+			t.Errorf("Advance(%d, %d) = %s, lost %t, want %d", step.known, step.to, got, lost, step.want)
 		}
 		stands(pos(step.want))
 	}
