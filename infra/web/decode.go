@@ -240,9 +240,9 @@ func (c *checker) object(t reflect.Type, pointer string) {
 			c.wrong(at, "is given twice")
 			c.skipValue()
 		default:
+			seen[name] = true
 			c.value(field.typ, at, field.optional)
 		}
-		seen[name] = true
 	}
 	c.end()
 }
