@@ -18,7 +18,7 @@ import (
 const (
 	DefaultBodyLimit         = 1 << 20
 	DefaultReadHeaderTimeout = 5 * time.Second
-	DefaultReadTimeout       = 30 * time.Second
+	DefaultReadTimeout       = 2 * time.Minute
 	DefaultWriteTimeout      = 90 * time.Second
 	DefaultIdleTimeout       = 2 * time.Minute
 )
@@ -30,7 +30,7 @@ type Config struct {
 
 	BodyLimit         int64         // bytes of a request's body; 0: DefaultBodyLimit
 	ReadHeaderTimeout time.Duration // 0: DefaultReadHeaderTimeout
-	ReadTimeout       time.Duration // of the whole request; 0: DefaultReadTimeout
+	ReadTimeout       time.Duration // of the whole request, and of answering it: net/http cancels its context then; 0: DefaultReadTimeout
 	WriteTimeout      time.Duration // from the end of the headers to the end of the answer; 0: DefaultWriteTimeout
 	IdleTimeout       time.Duration // of a kept-alive connection; 0: DefaultIdleTimeout
 }
@@ -74,9 +74,12 @@ func New(cfg Config) *echo.Echo {
 	return e
 }
 
+// lastGrace is how long a request may take whose context has been cancelled.
+const lastGrace = 2 * time.Second
+
 // Serve answers on the listener until ctx is done, then takes no new connections, waits up to grace for the requests
-// in flight, cancels the contexts of those that are left, and closes. It owns the listener. It returns nil after a
-// stop by ctx in which every request was answered.
+// in flight, cancels the contexts of those that are left, which may then still say so, and closes. It owns the listener. It
+// returns nil after a stop by ctx in which every request was answered.
 func Serve(ctx context.Context, e *echo.Echo, listener net.Listener, grace time.Duration) error {
 	requests, cancelRequests := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancelRequests()
@@ -89,11 +92,17 @@ func Serve(ctx context.Context, e *echo.Echo, listener net.Listener, grace time.
 		return fmt.Errorf("serve %s: %w", listener.Addr(), err)
 	case <-ctx.Done():
 	}
-	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
-	defer cancel()
-	err := e.Server.Shutdown(stopping)
+	shutdown := func(within time.Duration) error {
+		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
+		defer cancel()
+		return e.Server.Shutdown(stopping)
+	}
+	err := shutdown(grace)
 	if err != nil {
 		cancelRequests()
+		err = shutdown(lastGrace)
+	}
+	if err != nil {
 		err = errors.Join(fmt.Errorf("stop serving %s: %w", listener.Addr(), err), e.Server.Close())
 	}
 	if e := <-served; !errors.Is(e, http.ErrServerClosed) {

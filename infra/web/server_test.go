@@ -225,24 +225,41 @@ func TestServeStopsGracefully(t *testing.T) {
 	}
 }
 
+// TestServeGraceEnds: a request that heeds its context is answered, and one that does not is cut off.
 func TestServeGraceEnds(t *testing.T) {
-	e, _ := routes(slog.LevelInfo)
-	entered := make(chan struct{})
-	left := make(chan error, 1)
-	e.GET("/endless", func(c echo.Context) error {
-		close(entered)
-		<-c.Request().Context().Done()
-		left <- c.Request().Context().Err()
-		return c.Request().Context().Err()
-	})
-	addr, stop := start(t, e, time.Millisecond)
-	go fetch(addr + "/endless")
-	<-entered
-	if err := stop(); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("stop: %v", err)
+	for name, heeds := range map[string]bool{"heeding": true, "deaf": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e, _ := routes(slog.LevelInfo)
+			entered, ended := make(chan struct{}), make(chan struct{})
+			e.GET("/endless", func(c echo.Context) error {
+				close(entered)
+				<-c.Request().Context().Done()
+				if !heeds {
+					<-ended
+				}
+				return NewProblem(http.StatusServiceUnavailable, "stopping", c.Request().Context().Err().Error())
+			})
+			addr, stop := start(t, e, time.Millisecond)
+			answer := make(chan string, 1)
+			go func() { answer <- fetch(addr + "/endless") }()
+			<-entered
+			err := stop()
+			close(ended)
+			if got := <-answer; heeds != (err == nil) || heeds != strings.HasPrefix(got, "503 ") || heeds != strings.Contains(got, "context canceled") {
+				t.Errorf("stop: %v, answered %q", err, got)
+			}
+			if !heeds && !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("stop: %v", err)
+			}
+		})
 	}
-	if err := <-left; !errors.Is(err, context.Canceled) {
-		t.Errorf("the handler's context: %v", err)
+}
+
+// TestTimeouts: a request that takes as long to answer as it may is not cancelled for having been read long ago.
+func TestTimeouts(t *testing.T) {
+	if cfg := (Config{}).withDefaults(); cfg.ReadTimeout <= cfg.WriteTimeout {
+		t.Errorf("%+v", cfg)
 	}
 }
 
