@@ -47,6 +47,9 @@ func (s *Service) await(c echo.Context, v *view.View) (row.Generation, error) {
 		if landed >= t.revision {
 			continue
 		}
+		if g.Number == 0 {
+			return g, rebuilding(v)
+		}
 		behind := fmt.Sprintf("%s; landed=%s", web.ConsistencyToken(t.stream, t.revision), landedText(landed))
 		if !prefer.Lenient {
 			return g, web.NewProblem(http.StatusServiceUnavailable, "view-behind",

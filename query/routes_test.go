@@ -227,6 +227,7 @@ func TestNotBuilt(t *testing.T) {
 		for _, route := range routes {
 			s.isProblem(s.get(route.path), 503, "view-rebuilding")
 			s.isProblem(s.get(strings.Replace(route.path, "/1", "/none", 1)), 503, "view-rebuilding")
+			s.isProblem(s.get(route.path, "Consistency-Token", "order-1@0"), 503, "view-rebuilding")
 		}
 	}
 	t.Run("before", func(t *testing.T) { rebuilding(newShop(t)) })

@@ -163,12 +163,16 @@ func (s *Service) look(ctx context.Context, v *view.View, g row.Generation, look
 	case err != nil:
 		return nil, err
 	case now.Number == 0:
-		return nil, web.NewProblem(http.StatusServiceUnavailable, "view-rebuilding",
-			"the view "+v.Name+" is being built and cannot be read yet").RetryAfter(time.Second)
+		return nil, rebuilding(v)
 	case now == g:
 		return nil, absent
 	}
 	return look(ctx, now)
+}
+
+func rebuilding(v *view.View) *web.Problem {
+	return web.NewProblem(http.StatusServiceUnavailable, "view-rebuilding",
+		"the view "+v.Name+" is being built and cannot be read yet").RetryAfter(time.Second)
 }
 
 // problem maps what a query can fail with to what a client is told.
