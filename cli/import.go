@@ -23,6 +23,8 @@ func (importMode) Help() string {
 	return `
 Orders are placed by date, each at the prices its lines name: a product is repriced whenever a line's price differs. Each product's opening stock is put there first, orders are on account (payment method invoice), and each is shipped once fulfilment has confirmed it. Whatever does not depend on each other runs side by side.
 
+A product's opening_stock must cover all its orders in the folder; a product with less is reported and left out, with its orders, until the row is corrected. Once a product is in the shop, its opening_stock cannot be corrected any more: restock it (POST /products/{id}/restock) before importing orders that take more, as those beyond the stock are cancelled as sold out.
+
 Importing again is safe at any time: after a kill it resumes, and when all is there it changes nothing. A row that is wrong is reported with file and line, the others go on, and the exit code is 1; correct the row and import again. Do not run two imports at once: one that starts half-way through the other may set a price that an order of the other then pays.
 
 Examples:

@@ -241,7 +241,23 @@ func TestExportRefuses(t *testing.T) {
 			}
 		})
 	}
+	whole := contents(t, path)
+	empty := newShopStore(t)
+	for url, want := range map[string]string{
+		"esdb://127.0.0.1:1?tls=false": "was overwritten; run the same export again",
+		empty.url:                      "has nothing to export",
+	} {
+		code, _, stderr := quiet(t, "store", "export", path, "--force", "--patience", "1ms", "--eventstore-url", url)
+		if code != 1 || contents(t, path) != whole {
+			t.Errorf("%s: code %d, or --force has not left the file as it was", url, code)
+		}
+		wantOneLine(t, stderr, want)
+	}
+	mustRun(t, "store", "export", filepath.Join(t.TempDir(), "new"), "--force", "--eventstore-url", empty.url)
 	mustRun(t, "store", "export", path, "--force", "--eventstore-url", other.url)
+	if n := len(bare(t, path)); n != len(strings.Split(strings.TrimSpace(mustRun(t, "store", "export", "--eventstore-url", other.url)), "\n")) {
+		t.Errorf("--force has left %d lines", n)
+	}
 	if first := bare(t, path)[0]; strings.Contains(first, s.all(t)[0].ID.String()) {
 		t.Error("--force has not overwritten the file")
 	}
@@ -271,17 +287,17 @@ func TestAnInterruptedExportLeavesWholeWork(t *testing.T) {
 	s, path := exported(t, 400)
 	whole := contents(t, path)
 	export := func(after int, then func() error, ctx context.Context) (*exporter, error) {
-		f, err := os.Create(path)
+		f, err := os.OpenFile(path, os.O_RDWR, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
-		e := &exporter{w: f, read: spoilt(s.ReadAll, after, then), head: s.Head, patience: time.Minute}
+		e := &exporter{w: &overwriter{f: f}, read: spoilt(s.ReadAll, after, then), head: s.Head, patience: time.Minute}
 		var stderr output
 		return e, errors.Join(e.run(ctx, &app{stderr: &stderr}), f.Close())
 	}
 	ctx, interrupt := context.WithCancel(t.Context())
 	e, err := export(250, func() error { interrupt(); return nil }, ctx)
-	mode := &storeExportMode{File: path}
+	mode := &storeExportMode{File: path, Force: true}
 	if err = mode.ended(ctx, nil, e, err); codeOf(err) != 130 || !strings.Contains(err.Error(), "--resume") {
 		t.Errorf("interrupted: %v", err)
 	}

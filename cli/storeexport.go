@@ -20,7 +20,7 @@ type storeExportMode struct {
 	storeFlags
 	patienceFlags
 	Resume bool `help:"Continue FILE after its last whole line." env:"JANGBU_STORE_RESUME"`
-	Force  bool `help:"Overwrite FILE." env:"JANGBU_STORE_FORCE"`
+	Force  bool `help:"Overwrite FILE, once there is something to write." env:"JANGBU_STORE_FORCE"`
 }
 
 // Help is the detailed help.
@@ -34,6 +34,7 @@ Examples:
 
     jangbu store export shop.ndjson
     jangbu store export shop.ndjson --resume
+    jangbu store export shop.ndjson --force
     jangbu store export | gzip > shop.ndjson.gz
 `
 }
@@ -63,15 +64,14 @@ func (m *storeExportMode) Run(ctx context.Context, a *app) (err error) {
 	if err := mustBeNew(m.File, m.Resume || m.Force, "continue it with --resume, or overwrite it with --force"); err != nil {
 		return err
 	}
-	mode := os.O_RDWR | os.O_CREATE
-	if m.Force {
-		mode |= os.O_TRUNC
-	}
-	f, err := os.OpenFile(m.File, mode, 0o600)
+	f, err := os.OpenFile(m.File, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
 	}
 	e := exporter{w: f, read: store.ReadAll, head: store.Head, patience: m.Patience}
+	if m.Force {
+		e.w = &overwriter{f: f}
+	}
 	if m.Resume {
 		e.last, err = lastWholeLine(f)
 		if err == nil && e.last.Type != "" {
@@ -82,13 +82,19 @@ func (m *storeExportMode) Run(ctx context.Context, a *app) (err error) {
 		}
 	}
 	err = e.run(ctx, a)
+	if err == nil && m.Force && e.written == 0 {
+		err = mustBeEmpty(f)
+	}
 	return m.ended(ctx, a, &e, errors.Join(err, f.Sync(), f.Close()))
 }
 
 func (m *storeExportMode) ended(ctx context.Context, a *app, e *exporter, err error) error {
 	again := "run the same export again with --resume (and without --force) to go on"
-	if m.File == "-" {
+	switch {
+	case m.File == "-":
 		again = "export to a FILE to be able to resume"
+	case m.Force && e.written == 0:
+		again = "nothing in " + m.File + " was overwritten; run the same export again"
 	}
 	done := term.Count(e.written) + " events written"
 	switch {
@@ -100,6 +106,31 @@ func (m *storeExportMode) ended(ctx context.Context, a *app, e *exporter, err er
 		return nil
 	}
 	_, err = fmt.Fprintf(a.stdout, "%s: %s\n", m.File, done)
+	return err
+}
+
+// overwriter empties the file right before the first write, so that a store that does not answer leaves what the file holds.
+type overwriter struct {
+	f     *os.File
+	begun bool
+}
+
+func (w *overwriter) Write(p []byte) (int, error) {
+	if !w.begun {
+		if err := w.f.Truncate(0); err != nil {
+			return 0, err
+		}
+		w.begun = true
+	}
+	return w.f.Write(p)
+}
+
+// mustBeEmpty refuses to take a file that holds something for the export of an empty store.
+func mustBeEmpty(f *os.File) error {
+	info, err := f.Stat()
+	if err == nil && info.Size() > 0 {
+		err = errors.New("the event store has nothing to export (see that --eventstore-url names the right one, or remove the file)")
+	}
 	return err
 }
 

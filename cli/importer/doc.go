@@ -21,6 +21,9 @@
 // first asks which orders are there already (see survey.go), and sets prices only for those that are missing, so a
 // folder with bad rows can be corrected and imported again.
 //
+// A product's opening stock must cover all its orders in the folder: fulfilment would cancel the rest as sold out, and the stock
+// is put there once. A product with less is left out with its orders, unless it is in the shop already.
+//
 // Rows that cannot be right are reported with file and line, the rest goes on, and no order is placed in part: an
 // order with a bad line is left out whole. When the server does not answer for Config.Patience the run stops, and
 // running it again resumes it.

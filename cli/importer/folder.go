@@ -28,6 +28,8 @@ type product struct {
 	price              int64
 	stock              int64 // before the first order
 	discontinued       bool
+	taken              int64  // by its orders, those that are left out included: once corrected, they are placed too
+	short              string // when set, the first line that the opening stock does not cover
 }
 
 type order struct {
@@ -247,6 +249,7 @@ func (l *loader) settleOrders() {
 	slices.SortFunc(all, func(a, b *order) int {
 		return cmp.Or(cmp.Compare(a.placedOn, b.placedOn), compareIDs(a.id, b.id))
 	})
+	l.countStock(all)
 	for _, o := range all {
 		if !o.faulty {
 			l.checkLines(o)
@@ -264,6 +267,34 @@ func (l *loader) settleOrders() {
 			}
 		}
 	}
+}
+
+// countStock adds up what the orders take of each product.
+func (l *loader) countStock(orders []*order) {
+	products := map[string]*product{}
+	for i := range l.products {
+		products[l.products[i].id] = &l.products[i]
+	}
+	for _, o := range orders {
+		for _, ln := range o.lines {
+			d, usable := products[ln.productID]
+			if !usable {
+				continue
+			}
+			if left := d.stock - d.taken; ln.quantity > left && d.short == "" {
+				d.short = fmt.Sprintf("order %s takes %d with %d left (%s)", o.id, ln.quantity, left, ln.at)
+			}
+			d.taken += ln.quantity
+		}
+	}
+}
+
+// lack says that the opening stock does not cover the product's orders, or nothing.
+func (d product) lack() string {
+	if d.short == "" {
+		return ""
+	}
+	return fmt.Sprintf("opening_stock: the orders take %d of product %s, not %d; %s: raise it to %d or more, or correct the orders", d.taken, d.id, d.stock, d.short, d.taken)
 }
 
 func (l *loader) checkLines(o *order) {

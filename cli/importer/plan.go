@@ -35,10 +35,11 @@ type step struct {
 	key     string
 	ifMatch string
 	body    []byte
-	needs   []int // steps that must have succeeded
-	follows []int // steps that must have ended, well or not
-	blocked Place // when set, a row already known to be bad makes the step impossible
-	fine    []int // statuses besides 2xx that are as good as success here
+	needs   []int  // steps that must have succeeded
+	follows []int  // steps that must have ended, well or not
+	blocked Place  // when set, a row already known to be bad makes the step impossible
+	wrong   string // when set, what is wrong with the step's own row
+	fine    []int  // statuses besides 2xx that are as good as success here
 }
 
 // noRevision is an If-Match that no stream's revision ever meets: a command that carries it changes nothing.
@@ -46,8 +47,9 @@ const noRevision = `"9007199254740991"`
 
 // present says what an earlier run left in the shop. The zero value is an empty shop.
 type present struct {
-	resumed bool            // some product of the folder is there
-	orders  map[string]bool // the orders of the folder that are there
+	resumed  bool            // some product of the folder is there
+	products map[string]bool // the products of the folder that are there
+	orders   map[string]bool // the orders of the folder that are there
 }
 
 // planner turns a folder into steps, walking the orders and keeping track of what each product costs.
@@ -84,6 +86,11 @@ func plan(f *folder, shop present) []step {
 	for _, d := range f.products {
 		i := p.add(step{kind: Products, at: d.at, what: "product " + d.id, path: "/products", key: "import-product-" + d.id,
 			body: encode(productBody{d.id, d.name, d.category, d.price, currency})})
+		// The opening stock cannot be corrected once it is there, so a product that has too little is not begun. Of one that is
+		// there the shop may have been restocked since.
+		if !shop.products[d.id] {
+			p.steps[i].wrong = d.lack()
+		}
 		price := d.price
 		if shop.resumed {
 			price = unknownPrice

@@ -93,6 +93,14 @@ func TestBadRowsAreNamedAndTheRestGoesOn(t *testing.T) {
 				"orders.csv:2: order 1 is left out because of products.csv:2", "orders.csv:3: order 2 is left out because of products.csv:2"},
 			orders: []string{"3"},
 		},
+		"more ordered than there is": {
+			files: map[string]string{"lines.csv": lineHead + "1,P,2.00,6,0\n2,P,2.00,4,0\n3,Q,3.10,9,0\n"},
+			want: []string{"products.csv:2: opening_stock: the orders take 10 of product P, not 9; order 2 takes 4 with 3 left (lines.csv:3): raise it to 10 or more, or correct the orders",
+				"orders.csv:2: order 1 skipped because of products.csv:2 (product P)", "orders.csv:2: shipping of order 1 skipped because of products.csv:2 (order 1)",
+				"orders.csv:3: order 2 skipped because of products.csv:2 (product P)", "products.csv:2: stock of product P skipped because of products.csv:2 (product P)",
+				"products.csv:2: end of product P skipped because of products.csv:2 (product P)"},
+			orders: []string{"3"},
+		},
 		"duplicates and bad ids": {
 			files: map[string]string{
 				"members.csv": "id,name,contact,city,country,phone\nM,Mo,,,,\nN,No,,,,\nM,Other,,,,\nA B,Space,,,,\n",
@@ -189,6 +197,53 @@ func TestACorrectedRowIsPlacedAtItsOwnPrice(t *testing.T) {
 	mustRun(t, dir, srv.URL, nil)
 	if s.effectCount() != effects {
 		t.Errorf("the third run changed the shop: %v", s.effects[effects:])
+	}
+}
+
+// An opening stock that is too small is corrected like any other row, whatever else is in the shop, and an order that is left
+// out for another reason counts: it comes later.
+func TestAnOpeningStockIsCorrected(t *testing.T) {
+	const head = "id,name,category,list_price,opening_stock,discontinued\n"
+	dir := write(t, map[string]string{
+		"orders.csv": orderHead + "1,M,2024-01-01,2024-01-02,0,Post,,,\n2,N,2024-01-02,,0,,,,\n3,M,2024-01-03,,0,,,,\n",
+		"lines.csv":  lineHead + "1,P,2.00,6,0\n2,P,two,4,0\n3,Q,3.10,9,0\n",
+	})
+	s := newShop()
+	srv := s.serve(t)
+	for range 2 {
+		if report, err := run(t, dir, srv.URL, nil); err != nil || len(report.Problems) == 0 || s.products["P"] != nil || s.orders["3"] == nil {
+			t.Fatalf("%v, %v, orders %v", err, report.Problems, s.orders)
+		}
+	}
+	for name, text := range map[string]string{
+		"products.csv": head + "P,Pen,Pens,2.00,10,1\nQ,Quill,Pens,3.00,9,0\n",
+		"lines.csv":    lineHead + "1,P,2.00,6,0\n2,P,2.00,4,0\n3,Q,3.10,9,0\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustRun(t, dir, srv.URL, nil)
+	check(t, s, dir)
+}
+
+// What a shop was restocked with by hand is not in the folder.
+func TestARestockedShopTakesMoreThanTheOpeningStock(t *testing.T) {
+	dir, s := write(t, nil), newShop()
+	srv := s.serve(t)
+	mustRun(t, dir, srv.URL, nil)
+	s.products["Q"].stock += 5
+	for name, text := range map[string]string{
+		"orders.csv": orderHead + "1,M,2024-01-01,2024-01-02,0,Post,,,\n2,N,2024-01-02,,1.5,,,,\n3,M,2024-01-03,,0,,,,\n4,M,2024-01-04,,0,,,,\n",
+		"lines.csv":  lineHead + "1,P,2.00,1,0\n2,P,2.00,1,0\n3,Q,3.10,1,0\n4,Q,3.10,13,0\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustRun(t, dir, srv.URL, nil)
+	if s.orders["4"] == nil || s.products["Q"].stock != 0 {
+		t.Errorf("order 4 is %v, %d of Q are left", s.orders["4"], s.products["Q"].stock)
 	}
 }
 

@@ -171,6 +171,12 @@ func (r *runner) next() int {
 	for len(r.ready) > 0 {
 		i := r.ready[0]
 		s := &r.steps[i]
+		if s.wrong != "" {
+			heap.Pop(&r.ready)
+			r.problems.add(s.at, "%s", s.wrong)
+			r.end(i, failed, s.at)
+			continue
+		}
 		cause, because := s.blocked, ""
 		for _, j := range s.needs {
 			if r.states[j] == failed {

@@ -26,7 +26,9 @@ func (r *runner) survey(ctx context.Context, f *folder) (present, error) {
 	if err != nil {
 		return shop, err
 	}
-	for _, yes := range there {
+	shop.products = make(map[string]bool, len(f.products))
+	for i, yes := range there {
+		shop.products[f.products[i].id] = yes
 		shop.resumed = shop.resumed || yes
 	}
 	if !shop.resumed {
