@@ -41,7 +41,8 @@
 //   - Nothing is ever removed from the file: truncated and deleted events are hidden from their streams, and still
 //     stand in $all, as in EventStoreDB before a scavenge.
 //   - When a commit fails (a full disk, say) the appends in it fail with UNAVAILABLE and the file is reopened; later
-//     ones succeed as soon as the disk does.
+//     ones succeed as soon as the disk does. A file that cannot be reopened is tried again twice a second; until then
+//     reads fail with UNAVAILABLE as well.
 //   - Repetitions of appends with an exact revision are recognised for ever, of those with Any or StreamExists
 //     among the newest events only (at least 8,192 of them, also after a restart).
 //   - Filters by regular expression are Go's (RE2), not .NET's: look-around is refused.

@@ -65,6 +65,20 @@ func (h *hub) ring(touched []string) {
 	}
 }
 
+// ringAll wakes every waiter.
+func (h *hub) ringAll() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for b := range h.all {
+		b.ring()
+	}
+	for _, bells := range h.streams {
+		for b := range bells {
+			b.ring()
+		}
+	}
+}
+
 func (b *bell) ring() {
 	select {
 	case b.rung <- struct{}{}:

@@ -255,6 +255,23 @@ func TestSubscriptionGoesOnAfterDeletion(t *testing.T) {
 	}
 }
 
+func TestSubscriptionToADeletedStreamBeginsWithItsReturn(t *testing.T) {
+	c := connected(t)
+	mustAppend(t, c, "s", noStream, numbered(3)...)
+	mustDelete(t, c, "s")
+	sub, err := c.SubscribeToStream(patient(t), "s", esdb.SubscribeToStreamOptions{From: esdb.Start{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sub.Close()
+	for sub.Recv().CaughtUp == nil {
+	}
+	mustAppend(t, c, "s", noStream, numbered(1)...)
+	if e := sub.Recv(); e.EventAppeared == nil || e.EventAppeared.Event.EventNumber != 3 {
+		t.Errorf("received %+v, want revision 3", e)
+	}
+}
+
 func TestLiveSubscriptionSeesWhatIsTruncatedAtOnce(t *testing.T) {
 	c := connected(t)
 	var meta esdb.StreamMetadata

@@ -54,6 +54,7 @@ func (m *mux) close() {
 
 // sort hands a connection to the server it speaks to.
 func (m *mux) sort(conn net.Conn) {
+	_ = conn.SetReadDeadline(time.Now().Add(sniffFor)) // before the goroutine that may shorten it
 	sorted := make(chan struct{})
 	defer close(sorted)
 	m.waiting.Go(func() { // so that close does not wait for a silent client
@@ -64,7 +65,6 @@ func (m *mux) sort(conn net.Conn) {
 		}
 	})
 	first := make([]byte, len(preface))
-	_ = conn.SetReadDeadline(time.Now().Add(sniffFor))
 	n, err := readPreface(conn, first)
 	if err != nil {
 		_ = conn.Close()

@@ -144,6 +144,9 @@ func (t *streamScan) chunk(store *store, c *chunk) (more bool, err error) {
 			t.start(h, floor)
 		}
 		if !h.visible() {
+			if t.query.subscribe && !t.live { // what is deleted now stays hidden when the stream comes back
+				t.next = max(t.next, uint64(h.last+1))
+			}
 			return nil
 		}
 		if t.query.backwards {

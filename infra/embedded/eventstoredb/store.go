@@ -62,7 +62,7 @@ func openStore(path string, noSync bool) (*store, error) {
 	} else if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return nil, fmt.Errorf("open event store %s: %w", path, err)
 	}
-	db, err := openFile(s.path, s.noSync)
+	db, err := openFile(s.path, s.noSync, false)
 	if err != nil {
 		s.removeTemp()
 		return nil, fmt.Errorf("open event store %s: %w", s.path, err)
@@ -71,14 +71,14 @@ func openStore(path string, noSync bool) (*store, error) {
 	return s, nil
 }
 
-// openFile opens a file for writing, checked and complete.
-func openFile(path string, noSync bool) (*bbolt.DB, error) {
+// openFile opens a file for writing, checked and complete. Opened again, it must be there, and is not created.
+func openFile(path string, noSync, again bool) (*bbolt.DB, error) {
 	db, err := openBolt(path, bbolt.Options{
 		FreelistType:    bbolt.FreelistMapType,
 		InitialMmapSize: initialMmap(),
 		NoSync:          noSync,
 		NoGrowSync:      noSync,
-	})
+	}, again)
 	if err != nil {
 		return nil, err
 	}
@@ -91,13 +91,16 @@ func openFile(path string, noSync bool) (*bbolt.DB, error) {
 }
 
 // openBolt opens a database and answers for bbolt, which panics or faults on some damaged files.
-func openBolt(path string, o bbolt.Options) (db *bbolt.DB, err error) {
-	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && 0 < info.Size() && info.Size() < leastFile {
+func openBolt(path string, o bbolt.Options, again bool) (db *bbolt.DB, err error) {
+	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && (again || 0 < info.Size()) && info.Size() < leastFile {
 		return nil, fmt.Errorf("%w: a file of %d bytes is too small to be one", ErrDamaged, info.Size())
 	}
 	var file *os.File
 	o.Timeout, o.NoStatistics = lockTimeout, true
 	o.OpenFile = func(name string, flag int, mode os.FileMode) (*os.File, error) {
+		if again {
+			flag &^= os.O_CREATE
+		}
 		f, err := os.OpenFile(name, flag, mode)
 		file = f
 		return f, err
@@ -113,7 +116,31 @@ func openBolt(path string, o bbolt.Options) (db *bbolt.DB, err error) {
 	if db, err = bbolt.Open(path, 0o600, &o); err != nil {
 		return nil, openError(err)
 	}
+	if again && !o.NoSync {
+		if err := syncRoots(file, db.Info().PageSize); err != nil {
+			// The file is given up for err; closing it can only repeat that it is broken.
+			_ = db.Close()
+			return nil, err
+		}
+	}
 	return db, nil
+}
+
+// syncRoots writes the two root pages as they are read, and syncs them. After a sync that failed the newest may be in
+// the page cache only, where it counts as written and no later sync would write it. A new commit would do as well, but
+// it needs room, and takes pages that the root on disk may still need.
+func syncRoots(f *os.File, pageSize int) error {
+	roots := make([]byte, 2*pageSize)
+	if _, err := f.ReadAt(roots, 0); err != nil {
+		return fmt.Errorf("read the root pages: %w", err)
+	}
+	if _, err := f.WriteAt(roots, 0); err != nil {
+		return fmt.Errorf("write the root pages: %w", err)
+	}
+	if err := f.Sync(); err != nil {
+		return fmt.Errorf("sync the root pages: %w", err)
+	}
+	return nil
 }
 
 // prepare checks that the file is whole and creates what a new file lacks.
@@ -191,21 +218,33 @@ func viewSafely(db *bbolt.DB, f func(*bbolt.Tx) error) (err error) {
 }
 
 // reopen replaces the database after a failed commit. bbolt's picture in memory cannot be trusted then, while the
-// file itself always holds the last whole commit.
+// file itself always holds the last whole commit. That commit is on disk, unless syncing is off, before reads go on.
 func (s *store) reopen() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.db != nil {
-		// An error of closing a file that already failed says nothing new; the lock is released all the same.
-		_ = s.db.Close()
-		s.db = nil
-	}
-	db, err := openFile(s.path, s.noSync)
+	s.release()
+	db, err := openFile(s.path, s.noSync, true)
 	if err != nil {
 		return fmt.Errorf("reopen event store %s: %w", s.path, err)
 	}
 	s.db = db
 	return nil
+}
+
+// takeDown closes the file until it is reopened.
+func (s *store) takeDown() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.release()
+}
+
+// release closes the file. The caller holds the lock.
+func (s *store) release() {
+	if s.db != nil {
+		// An error of closing a file that already failed says nothing new; the lock is released all the same.
+		_ = s.db.Close()
+		s.db = nil
+	}
 }
 
 // down reports that the file could not be reopened.

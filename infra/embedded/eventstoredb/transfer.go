@@ -133,7 +133,7 @@ func Export(path string) iter.Seq2[Event, error] {
 var errEnough = errors.New("the consumer has enough")
 
 func export(path string, yield func(Event, error) bool) error {
-	db, err := openBolt(path, bbolt.Options{ReadOnly: true})
+	db, err := openBolt(path, bbolt.Options{ReadOnly: true}, false)
 	if err != nil {
 		return err
 	}

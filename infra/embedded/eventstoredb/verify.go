@@ -34,7 +34,7 @@ func Verify(path string) (r Report, err error) {
 		return r, fmt.Errorf("verify event store: %w", err)
 	}
 	r.FileBytes = info.Size()
-	db, err := openBolt(path, bbolt.Options{ReadOnly: true})
+	db, err := openBolt(path, bbolt.Options{ReadOnly: true}, false)
 	if err != nil {
 		return r, fmt.Errorf("verify event store %s: %w", path, err)
 	}

@@ -20,6 +20,7 @@ const (
 	recentEvents  = 1 << 16
 	seedEvents    = 1 << 13 // how many of the newest events are remembered at start, for repetitions
 	firstPosition = 64
+	reviveEvery   = 500 * time.Millisecond // while the file cannot be reopened
 )
 
 var errClosed = status.Error(codes.Unavailable, "the event store is closed")
@@ -141,14 +142,21 @@ func (w *writer) await(r *request) outcome {
 	}
 }
 
-// run serves requests until close.
+// run serves requests until close. While the store is down it tries to revive it, and not only when a request comes:
+// who cannot read will not write.
 func (w *writer) run() {
 	defer close(w.stopped)
+	retry := time.NewTicker(reviveEvery)
+	defer retry.Stop()
 	batch := make([]*request, 0, maxBatch)
 	for {
 		select {
 		case <-w.stop:
 			return
+		case <-retry.C:
+			if w.store.down() && w.revive() == nil {
+				w.logger.Info("event store is up again")
+			}
 		case r := <-w.requests:
 			batch = w.gather(append(batch[:0], r))
 			w.write(batch)
@@ -177,7 +185,7 @@ func (w *writer) gather(batch []*request) []*request {
 }
 
 // write carries a batch out in one transaction and answers it. A request that is refused leaves no trace in the
-// transaction; an error spoils it for all.
+// transaction; an error spoils it for all, unless it is damage that was found before anything was put.
 func (w *writer) write(batch []*request) {
 	outcomes := make([]outcome, len(batch))
 	w.touched = w.touched[:0]
@@ -190,7 +198,12 @@ func (w *writer) write(batch []*request) {
 				outcomes[i].err = status.FromContextError(err).Err()
 				continue
 			}
-			if outcomes[i], err = t.perform(r); err != nil {
+			before := t.next
+			if outcomes[i], err = t.perform(r); errors.Is(err, ErrDamaged) && t.next == before {
+				outcomes[i].err = err
+				continue
+			}
+			if err != nil {
 				return false, err
 			}
 		}
@@ -260,9 +273,15 @@ func (w *writer) restore() {
 	}
 }
 
+// revive reopens the store, or leaves it down. Everybody is woken: a commit that failed may be in the file.
 func (w *writer) revive() error {
 	if err := w.store.reopen(); err != nil {
 		return err
 	}
-	return w.reset()
+	if err := w.reset(); err != nil {
+		w.store.takeDown()
+		return err
+	}
+	w.hub.ringAll()
+	return nil
 }

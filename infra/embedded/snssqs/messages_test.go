@@ -67,6 +67,24 @@ func TestReceiptHandles(t *testing.T) {
 	wantCode(t, err, "ReceiptHandleIsInvalid")
 }
 
+func TestReceiptsAreOfOneQueue(t *testing.T) {
+	h := start(t, snssqs.Config{})
+	url := h.queue("q")
+	h.send(url, "a")
+	receipt := h.one(url).ReceiptHandle
+	if _, err := h.sqs.DeleteQueue(t.Context(), &sqs.DeleteQueueInput{QueueUrl: &url}); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"other", "q"} {
+		url := h.queue(name)
+		h.send(url, "b")
+		h.one(url)
+		_, err := h.sqs.DeleteMessage(t.Context(), &sqs.DeleteMessageInput{QueueUrl: &url, ReceiptHandle: receipt})
+		wantCode(t, err, "ReceiptHandleIsInvalid")
+		h.wantDepth(name, snssqs.Depth{InFlight: 1})
+	}
+}
+
 func TestSystemAttributes(t *testing.T) {
 	c := newClock()
 	h := start(t, snssqs.Config{Now: c.Now})

@@ -19,7 +19,7 @@ type queue struct {
 	created time.Time
 	now     func() time.Time
 	dice    *dice
-	tag     uint32
+	tag     uint32 // marks this queue's receipt handles
 
 	mu       sync.Mutex
 	settings settings
@@ -36,7 +36,7 @@ type queue struct {
 }
 
 func newQueue(s *Server, name string, set settings) *queue {
-	return &queue{name: name, arn: s.queueARN(name), created: s.cfg.Now(), now: s.cfg.Now, dice: &s.dice, tag: s.tag,
+	return &queue{name: name, arn: s.queueARN(name), created: s.cfg.Now(), now: s.cfg.Now, dice: &s.dice, tag: uint32(randomWord()),
 		settings: set, bySeq: map[uint64]*message{}}
 }
 

@@ -113,7 +113,7 @@ func (h *timedHeap) Pop() any {
 
 const receiptBytes = 4 + 8 + 4
 
-// makeReceipt names one receiving of one message: the server's tag, the message, and which time it was.
+// makeReceipt names one receiving of one message: the queue's tag, the message, and which time it was.
 func makeReceipt(tag uint32, seq uint64, receives int) string {
 	var raw [receiptBytes]byte
 	binary.BigEndian.PutUint32(raw[:4], tag)

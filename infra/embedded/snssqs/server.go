@@ -40,7 +40,6 @@ type Server struct {
 	closing  chan struct{} // closed first by Close: long polls end
 	once     sync.Once
 	dice     dice
-	tag      uint32 // marks this server's receipt handles
 
 	mu     sync.RWMutex // guards the two maps; never held while a queue's lock is taken
 	queues map[string]*queue
@@ -64,7 +63,6 @@ func Start(cfg Config) (*Server, error) {
 		closing:  make(chan struct{}),
 		queues:   map[string]*queue{},
 		topics:   map[string]*topic{},
-		tag:      uint32(randomWord()),
 	}
 	s.dice.seed(cfg.Seed)
 	s.SetFaults(cfg.Faults)
