@@ -74,6 +74,9 @@ func (w *watch) Run(ctx context.Context) error {
 		case <-ticker.C:
 		case failed = <-building:
 			building = nil
+			if errors.Is(failed, row.ErrBusy) {
+				failed = nil // another builds it
+			}
 			if failed == nil || errors.Is(failed, event.ErrUnavailable) {
 				failures = 0
 			} else {
