@@ -19,13 +19,15 @@ func (r *Replay) begin(ctx context.Context, b *build, j job) error {
 	b.phase = PhaseBuild
 	b.ending.Store(false)
 	err := r.insist(ctx, b, func() (err error) {
-		b.Build, err = j.begin(ctx, b.view.Name, b.view.Version, r.token)
-		if err != nil && !errors.Is(err, row.ErrBusy) {
-			r.makeRoom(ctx, b) // which may be all that is missing
+		if b.Build, err = j.begin(ctx, b.view.Name, b.view.Version, r.token); err != nil {
+			if !errors.Is(err, row.ErrBusy) {
+				r.makeRoom(ctx, b) // which may be all that is missing
+			}
+			return err
 		}
 		anew := r.cfg.Restart && !b.begun || !b.Open && (b.assembled || b.Built == event.Position{})
-		if err != nil || b.Fresh || !anew {
-			return err
+		if b.Fresh || !anew {
+			return nil
 		}
 		if err := r.model.Abandon(ctx, b.Generation, r.token); err != nil {
 			return err

@@ -21,7 +21,14 @@ func write(t *testing.T, files map[string]string) string {
 	}
 	maps.Copy(all, files)
 	dir := t.TempDir()
-	for name, text := range all {
+	overwrite(t, dir, all)
+	return dir
+}
+
+// overwrite puts files into a folder, but for empty ones.
+func overwrite(t *testing.T, dir string, files map[string]string) {
+	t.Helper()
+	for name, text := range files {
 		if text == "" {
 			continue
 		}
@@ -29,7 +36,6 @@ func write(t *testing.T, files map[string]string) string {
 			t.Fatal(err)
 		}
 	}
-	return dir
 }
 
 const (
@@ -185,9 +191,7 @@ func TestACorrectedRowIsPlacedAtItsOwnPrice(t *testing.T) {
 	if err != nil || len(report.Problems) != 3 || s.orders["2"] != nil || s.products["P"].price != 250 {
 		t.Fatalf("first run: %v, %v", err, report.Problems)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "lines.csv"), []byte(right), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	overwrite(t, dir, map[string]string{"lines.csv": right})
 	mustRun(t, dir, srv.URL, nil)
 	check(t, s, dir)
 	if p, q := s.products["P"].price, s.products["Q"].price; p != 250 || q != 310 {
@@ -215,14 +219,10 @@ func TestAnOpeningStockIsCorrected(t *testing.T) {
 			t.Fatalf("%v, %v, orders %v", err, report.Problems, s.orders)
 		}
 	}
-	for name, text := range map[string]string{
+	overwrite(t, dir, map[string]string{
 		"products.csv": head + "P,Pen,Pens,2.00,10,1\nQ,Quill,Pens,3.00,9,0\n",
 		"lines.csv":    lineHead + "1,P,2.00,6,0\n2,P,2.00,4,0\n3,Q,3.10,9,0\n",
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	})
 	mustRun(t, dir, srv.URL, nil)
 	check(t, s, dir)
 }
@@ -233,14 +233,10 @@ func TestARestockedShopTakesMoreThanTheOpeningStock(t *testing.T) {
 	srv := s.serve(t)
 	mustRun(t, dir, srv.URL, nil)
 	s.products["Q"].stock += 5
-	for name, text := range map[string]string{
+	overwrite(t, dir, map[string]string{
 		"orders.csv": orderHead + "1,M,2024-01-01,2024-01-02,0,Post,,,\n2,N,2024-01-02,,1.5,,,,\n3,M,2024-01-03,,0,,,,\n4,M,2024-01-04,,0,,,,\n",
 		"lines.csv":  lineHead + "1,P,2.00,1,0\n2,P,2.00,1,0\n3,Q,3.10,1,0\n4,Q,3.10,13,0\n",
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	})
 	mustRun(t, dir, srv.URL, nil)
 	if s.orders["4"] == nil || s.products["Q"].stock != 0 {
 		t.Errorf("order 4 is %v, %d of Q are left", s.orders["4"], s.products["Q"].stock)
@@ -252,14 +248,10 @@ func TestRowsEditedAfterTheirImportAreReported(t *testing.T) {
 	srv := s.serve(t)
 	mustRun(t, dir, srv.URL, nil)
 	effects := s.effectCount()
-	for name, text := range map[string]string{
+	overwrite(t, dir, map[string]string{
 		"members.csv": "id,name,contact,city,country,phone\nM,Mo,,,,\nN,Nobody,,,,\n",
 		"lines.csv":   lineHead + "1,P,2.00,1,0\n2,P,2.00,7,0\n3,Q,3.20,1,0\n",
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	})
 	report, err := run(t, dir, srv.URL, nil)
 	if err != nil {
 		t.Fatal(err)

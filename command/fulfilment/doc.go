@@ -19,8 +19,8 @@
 //     missed. With SNS, SQS and Redis all gone it carries everything alone.
 //   - A step that fails does not hold up other orders. It is tried again after a pause that grows, and its deadline is kept
 //     across the death of all processes, in the schedule, and across the death of that, in the log.
-//   - An order that no retry cures, such as one with an event that cannot be read, or that the gateway rejects, is tried again likewise, and reported
-//     under LoopOrders until a try succeeds.
+//   - An order that no retry cures, such as one with an event that cannot be read, or that the gateway rejects, is tried
+//     again likewise, and reported under LoopOrders until a try succeeds.
 //
 // # Finish and undo
 //

@@ -16,8 +16,8 @@ import (
 )
 
 // stuck is the orders with which this process cannot go on, and which no retry cures: an event that its code cannot read or
-// fold, a rule that panics, a step that the gateway rejects. They are tried again all the same, since the next try may be by other code; until one
-// succeeds, the health page names them. It is safe for concurrent use.
+// fold, a rule that panics, a step that the gateway rejects. They are tried again all the same, since the next try may be by
+// other code; until one succeeds, the health page names them. It is safe for concurrent use.
 type stuck struct {
 	report func(error)
 	within time.Duration // how long it may take until one is tried again

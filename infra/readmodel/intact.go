@@ -57,7 +57,8 @@ func (s *Store) markBuckets(ctx context.Context, g row.Generation) (nodes string
 
 // Intact reports whether a live generation is still what its replay built and its consumers wrote. In a Redis Cluster it is
 // row.ErrHalf when a node has lost all it had, and row.ErrDoubt when one was restarted, or failed over, and may have lost
-// what it was told last; that stays so, also when the former node takes over again, with what the other had. Of a single Redis nothing of the kind can be said, nor needs to be.
+// what it was told last; that stays so, also when the former node takes over again, with what the other had. Of a
+// single Redis nothing of the kind can be said, nor needs to be.
 func (s *Store) Intact(ctx context.Context, g row.Generation) error {
 	nodes, err := s.nodes(ctx)
 	if err != nil || nodes == "" {

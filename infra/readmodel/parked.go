@@ -47,13 +47,7 @@ func (s *Store) Unpark(ctx context.Context, g row.Generation, streams []string) 
 		return nil
 	}
 	_, err := s.claim(ctx, g, func(p redis.Pipeliner, f *fence) {
-		for part := range slices.Chunk(streams, dropMax) {
-			args := make([]any, len(part))
-			for i, stream := range part {
-				args[i] = stream
-			}
-			p.EvalSha(ctx, f.drop.Hash(), []string{s.parkedKey(g, name(g))}, args...)
-		}
+		dropFields(ctx, p, f, s.parkedKey(g, name(g)), streams)
 	})
 	if err != nil {
 		return fmt.Errorf("take streams off the parked list of %s: %w", g, err)

@@ -27,9 +27,9 @@ func (s *Store) Registry(ctx context.Context, view string) (row.Registry, error)
 
 // Peek is Registry for who only wants to see, and may not write by it: it leaves nothing in Redis, where a fence stays until that ends.
 func (s *Store) Peek(ctx context.Context, view string) (row.Registry, error) {
-	fields, err := s.client.HGetAll(ctx, s.registryKey(view)).Result()
+	fields, err := s.registryFields(ctx, view)
 	if err != nil {
-		return row.Registry{}, fmt.Errorf("read registry of %s: %w", view, classify(err))
+		return row.Registry{}, err
 	}
 	return registry(view, fields, "")
 }
@@ -62,11 +62,16 @@ func (s *Store) readRegistry(ctx context.Context, view string) (map[string]strin
 	if err != nil {
 		return nil, nil, fmt.Errorf("read registry of %s: %w", view, err)
 	}
+	fields, err := s.registryFields(ctx, view)
+	return fields, f, err
+}
+
+func (s *Store) registryFields(ctx context.Context, view string) (map[string]string, error) {
 	fields, err := s.client.HGetAll(ctx, s.registryKey(view)).Result()
 	if err != nil {
-		return nil, nil, fmt.Errorf("read registry of %s: %w", view, classify(err))
+		return nil, fmt.Errorf("read registry of %s: %w", view, classify(err))
 	}
-	return fields, f, nil
+	return fields, nil
 }
 
 // name is what a generation is called in keys.
@@ -178,7 +183,7 @@ func (s *Store) DropGarbage(ctx context.Context, view string) error {
 		n := generation(view, name, "").Number
 		return 0 < n && n <= last && !used[name]
 	}
-	var notes []any // fields of the registry
+	var notes []string // fields of the registry
 	beside := map[string]bool{}
 	for field := range fields {
 		if _, name, ok := strings.Cut(field, ":"); ok && garbage(name) {
@@ -218,15 +223,24 @@ func (s *Store) DropGarbage(ctx context.Context, view string) error {
 			for keys := range slices.Chunk(slices.Collect(maps.Keys(beside)), dropMax) {
 				p.EvalSha(ctx, f.drop.Hash(), keys)
 			}
-			for some := range slices.Chunk(notes, dropMax) {
-				p.EvalSha(ctx, f.drop.Hash(), []string{s.registryKey(view)}, some...)
-			}
+			dropFields(ctx, p, f, s.registryKey(view), notes)
 		})
 	}
 	if err != nil {
 		return fmt.Errorf("drop former generations of %s: %w", view, err)
 	}
 	return nil
+}
+
+// dropFields queues the removal of fields of a key, as many at once as drop.lua takes.
+func dropFields(ctx context.Context, p redis.Pipeliner, f *fence, key string, fields []string) {
+	for part := range slices.Chunk(fields, dropMax) {
+		args := make([]any, len(part))
+		for i, field := range part {
+			args[i] = field
+		}
+		p.EvalSha(ctx, f.drop.Hash(), []string{key}, args...)
+	}
 }
 
 // Documents counts the documents that readers of a generation can find. It walks all keys.

@@ -166,18 +166,19 @@ func (s *Schedule) Advance(ctx context.Context, known, to event.Position) (at ev
 			return err
 		}
 		text, err := script.EvalSha(ctx, s.client, []string{s.checkpoint}, fixed(known), fixed(to)).Text()
-		if redis.HasErrorPrefix(err, "NOSCRIPT") {
+		switch {
+		case redis.HasErrorPrefix(err, "NOSCRIPT"):
 			s.forget(script)
 			lost = true
 			return nil
+		case err != nil:
+			return err
 		}
-		if err == nil {
-			at, err = event.ParsePosition(text)
-		}
-		lost = at.Compare(known) < 0
+		at, err = event.ParsePosition(text)
+		lost = err == nil && at.Compare(known) < 0
 		return err
 	})
-	return at, lost && err == nil, err
+	return at, lost, err
 }
 
 // fence gives the script that the present run of Redis knows, as far as anybody has noticed.
