@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"jangbu/domain/event"
+	"jangbu/infra/redisdb"
 	"jangbu/query/row"
 )
 
@@ -64,7 +65,7 @@ func (s *Store) begin(ctx context.Context, view string, version int, token, prev
 	answer, err := beginScript.Run(ctx, s.client, []string{s.registryKey(view)},
 		version, token, s.lease.Milliseconds(), uuid.NewString()[:8], nodes, previous).Slice()
 	if err != nil {
-		return row.Build{}, classify(err)
+		return row.Build{}, redisdb.Classify(err)
 	}
 	if answer[0] == "" {
 		ms, _ := answer[1].(int64)
@@ -78,7 +79,7 @@ func (s *Store) begin(ctx context.Context, view string, version int, token, prev
 		return row.Build{}, err
 	}
 	switch {
-	case s.fence.Load() != f: // the answer may be from before, and the registry from after
+	case !s.fences.Stands(f): // the answer may be from before, and the registry from after
 		return row.Build{}, row.ErrRestarted
 	case name(registry.Building) != answer[0]:
 		return row.Build{}, row.ErrLost
@@ -124,12 +125,12 @@ func (s *Store) Abandon(ctx context.Context, g row.Generation, token string) err
 // step takes a step that rests on nothing written before.
 func (s *Store) step(ctx context.Context, g row.Generation, token, step string) error {
 	ok, err := stepScript.Run(ctx, s.client, []string{s.registryKey(g.View)}, s.stepArgs(g, token, step, "")...).Bool()
-	return stepped(g, step, ok, classify(err))
+	return stepped(g, step, ok, redisdb.Classify(err))
 }
 
 func (s *Store) fencedStep(ctx context.Context, g row.Generation, token, step, argument string) error {
-	cmds, err := s.claim(ctx, g, func(p redis.Pipeliner, f *fence) {
-		p.EvalSha(ctx, f.step.Hash(), []string{s.registryKey(g.View)}, s.stepArgs(g, token, step, argument)...)
+	cmds, err := s.claim(ctx, g, func(p redis.Pipeliner, f *redisdb.Fence) {
+		p.EvalSha(ctx, f.Hash(stepLua), []string{s.registryKey(g.View)}, s.stepArgs(g, token, step, argument)...)
 	})
 	if err != nil {
 		return stepped(g, step, false, err)

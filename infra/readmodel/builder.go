@@ -11,6 +11,7 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/redis/go-redis/v9"
 
+	"jangbu/infra/redisdb"
 	"jangbu/query/row"
 )
 
@@ -235,10 +236,10 @@ func (b *Builder) SaveStates(ctx context.Context, g row.Generation, states []row
 		k := bucket(st.Stream)
 		byBucket[k] = append(byBucket[k], st.Stream, strconv.FormatInt(st.Revision, 10)+now+string(st.Data))
 	}
-	_, err := b.claim(ctx, g, func(p redis.Pipeliner, f *fence) {
+	_, err := b.claim(ctx, g, func(p redis.Pipeliner, f *redisdb.Fence) {
 		for k, args := range byBucket {
 			for chunk := range slices.Chunk(args, 2*maxRecords) {
-				p.EvalSha(ctx, f.save.Hash(), []string{b.tag(g, k) + "s"}, chunk...)
+				p.EvalSha(ctx, f.Hash(saveLua), []string{b.tag(g, k) + "s"}, chunk...)
 			}
 		}
 	})

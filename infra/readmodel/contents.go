@@ -12,6 +12,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 	"github.com/redis/go-redis/v9"
 
+	"jangbu/infra/redisdb"
 	"jangbu/query/row"
 )
 
@@ -126,7 +127,7 @@ func (s *Store) listDigest(ctx context.Context, g row.Generation, doc string) ([
 	for {
 		items, err := s.client.ZRange(ctx, s.key(g, 'z', doc), n, n+wholeList-1).Result()
 		if err != nil {
-			return nil, classify(err)
+			return nil, redisdb.Classify(err)
 		}
 		for _, m := range items {
 			_, _ = hash.WriteString(m + "\n") // it never fails

@@ -8,6 +8,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"jangbu/infra/redisdb"
 	"jangbu/query/row"
 )
 
@@ -170,7 +171,7 @@ func (b *Builder) write(ctx context.Context, g row.Generation, writes []*docWrit
 			return nil
 		})
 		if err != nil {
-			return classify(err)
+			return redisdb.Classify(err)
 		}
 		for _, end := range ends {
 			end()

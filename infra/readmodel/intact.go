@@ -8,6 +8,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"jangbu/infra/redisdb"
 	"jangbu/query/row"
 )
 
@@ -22,15 +23,15 @@ func (s *Store) nodes(ctx context.Context) (string, error) {
 	if _, ok := s.client.(*redis.ClusterClient); !ok {
 		return "", nil
 	}
-	primaries, err := s.primaries(ctx)
+	primaries, err := redisdb.Primaries(ctx, s.client)
 	if err != nil {
-		return "", classify(err)
+		return "", redisdb.Classify(err)
 	}
 	var ids []string
 	for _, c := range primaries {
 		info, err := c.InfoMap(ctx, "server").Result()
 		if err != nil {
-			return "", classify(err)
+			return "", redisdb.Classify(err)
 		}
 		ids = append(ids, info["Server"]["run_id"])
 	}
@@ -78,7 +79,7 @@ func (s *Store) Intact(ctx context.Context, g row.Generation) error {
 	}
 	if cmds[buckets].(*redis.StringCmd).Val() != nodes {
 		if err := s.client.HSet(ctx, s.registryKey(g.View), "nodes:"+name(g), doubted).Err(); err != nil {
-			return fmt.Errorf("see whether %s is whole: %w", g, classify(err))
+			return fmt.Errorf("see whether %s is whole: %w", g, redisdb.Classify(err))
 		}
 		return fmt.Errorf("generation %s: %w: a node of the cluster was restarted or replaced", g, row.ErrDoubt)
 	}

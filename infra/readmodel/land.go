@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"jangbu/infra/redisdb"
 	"jangbu/query/row"
 )
 
@@ -277,10 +278,10 @@ func (s *Store) SaveStates(ctx context.Context, g row.Generation, states []row.S
 		b := bucket(st.Stream)
 		byBucket[b] = append(byBucket[b], st.Stream, st.Revision, st.Data)
 	}
-	_, err := s.claim(ctx, g, func(p redis.Pipeliner, f *fence) {
+	_, err := s.claim(ctx, g, func(p redis.Pipeliner, f *redisdb.Fence) {
 		for b, args := range byBucket {
 			for chunk := range slices.Chunk(args, 3*maxRecords) {
-				p.EvalSha(ctx, f.states.Hash(), []string{s.tag(g, b) + "s"}, chunk...)
+				p.EvalSha(ctx, f.Hash(statesLua), []string{s.tag(g, b) + "s"}, chunk...)
 			}
 		}
 	})

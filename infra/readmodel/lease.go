@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"jangbu/infra/redisdb"
 )
 
 // Lease takes the lease of that name for term, or renews it, and reports whether it is now the token's. A holder that
@@ -11,7 +13,7 @@ import (
 func (s *Store) Lease(ctx context.Context, name, token string, term time.Duration) (bool, error) {
 	held, err := leaseScript.Run(ctx, s.client, []string{s.leaseKey(name)}, token, term.Milliseconds()).Bool()
 	if err != nil {
-		return false, fmt.Errorf("lease %s: %w", name, classify(err))
+		return false, fmt.Errorf("lease %s: %w", name, redisdb.Classify(err))
 	}
 	return held, nil
 }

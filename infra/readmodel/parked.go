@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"jangbu/infra/redisdb"
 	"jangbu/query/row"
 )
 
@@ -46,7 +47,7 @@ func (s *Store) Unpark(ctx context.Context, g row.Generation, streams []string) 
 	if len(streams) == 0 {
 		return nil
 	}
-	_, err := s.claim(ctx, g, func(p redis.Pipeliner, f *fence) {
+	_, err := s.claim(ctx, g, func(p redis.Pipeliner, f *redisdb.Fence) {
 		dropFields(ctx, p, f, s.parkedKey(g, name(g)), streams)
 	})
 	if err != nil {
@@ -59,7 +60,7 @@ func (s *Store) Unpark(ctx context.Context, g row.Generation, streams []string) 
 func (s *Store) ParkedIn(ctx context.Context, g row.Generation) ([]row.Parked, error) {
 	fields, err := s.client.HGetAll(ctx, s.parkedKey(g, name(g))).Result()
 	if err != nil {
-		return nil, fmt.Errorf("read what is parked in %s: %w", g, classify(err))
+		return nil, fmt.Errorf("read what is parked in %s: %w", g, redisdb.Classify(err))
 	}
 	parked := make([]row.Parked, 0, len(fields))
 	for stream, stored := range fields {
@@ -76,7 +77,7 @@ func (s *Store) ParkedIn(ctx context.Context, g row.Generation) ([]row.Parked, e
 // Skip notes that an event is to be left out of a view where its code fails on it, in this generation and all to come.
 func (s *Store) Skip(ctx context.Context, view, stream string, revision int64) error {
 	if err := s.client.HSet(ctx, s.skippedKey(view), skipped(stream, revision), 1).Err(); err != nil {
-		return fmt.Errorf("skip %s@%d in %s: %w", stream, revision, view, classify(err))
+		return fmt.Errorf("skip %s@%d in %s: %w", stream, revision, view, redisdb.Classify(err))
 	}
 	return nil
 }
@@ -85,7 +86,7 @@ func (s *Store) Skip(ctx context.Context, view, stream string, revision int64) e
 func (s *Store) Skipped(ctx context.Context, view, stream string, revision int64) (bool, error) {
 	found, err := s.client.HExists(ctx, s.skippedKey(view), skipped(stream, revision)).Result()
 	if err != nil {
-		return false, fmt.Errorf("see whether %s@%d is skipped in %s: %w", stream, revision, view, classify(err))
+		return false, fmt.Errorf("see whether %s@%d is skipped in %s: %w", stream, revision, view, redisdb.Classify(err))
 	}
 	return found, nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"jangbu/infra/redisdb"
 	"jangbu/query/row"
 )
 
@@ -28,12 +29,12 @@ func (b *Builder) Put(ctx context.Context, g row.Generation, batch row.Batch) er
 	for i := range batch.Docs {
 		w.document(&batch.Docs[i])
 	}
-	_, err := b.claim(ctx, g, func(p redis.Pipeliner, f *fence) {
+	_, err := b.claim(ctx, g, func(p redis.Pipeliner, f *redisdb.Fence) {
 		_ = p.BatchProcess(ctx, w.commands(ctx)...) // queues them, and never fails
 		_, cluster := b.client.(*redis.ClusterClient)
 		for k := range w.buckets {
 			if tag := w.buckets[k].tag; tag != "" {
-				p.EvalSha(ctx, f.touch.Hash(), []string{tag + "s"})
+				p.EvalSha(ctx, f.Hash(touchLua), []string{tag + "s"})
 				if !cluster { // whose nodes are restarted each by itself
 					break
 				}

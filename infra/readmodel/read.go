@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"jangbu/domain/event"
+	"jangbu/infra/redisdb"
 	"jangbu/query/row"
 )
 
@@ -35,7 +36,7 @@ func (s *Store) Live(ctx context.Context, view string, fresh bool) (row.Generati
 	}
 	number, err := s.client.HGet(ctx, s.registryKey(view), "live").Result()
 	if err != nil && !errors.Is(err, redis.Nil) {
-		return row.Generation{}, fmt.Errorf("read live generation of %s: %w", view, classify(err))
+		return row.Generation{}, fmt.Errorf("read live generation of %s: %w", view, redisdb.Classify(err))
 	}
 	g := generation(view, number, "")
 	s.mu.Lock()
@@ -51,7 +52,7 @@ func (s *Store) Document(ctx context.Context, g row.Generation, doc string) ([]b
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read %s/%s: %w", g, doc, classify(err))
+		return nil, fmt.Errorf("read %s/%s: %w", g, doc, redisdb.Classify(err))
 	}
 	return body, nil
 }
@@ -63,7 +64,7 @@ func (s *Store) Landed(ctx context.Context, g row.Generation, stream string) (in
 		return event.NoStream, nil
 	}
 	if err != nil {
-		return 0, fmt.Errorf("read state of %s in %s: %w", stream, g, classify(err))
+		return 0, fmt.Errorf("read state of %s in %s: %w", stream, g, redisdb.Classify(err))
 	}
 	st, err := decodeState(stream, stored)
 	return st.Revision, err
@@ -84,7 +85,7 @@ func (s *Store) Page(ctx context.Context, g row.Generation, doc, after string, l
 	exists := s.listExists(ctx, pipe, g, doc)
 	members := pipe.ZRangeArgs(ctx, redis.ZRangeArgs{Key: s.key(g, 'z', doc), Start: from, Stop: "+", ByLex: true, Count: int64(limit)})
 	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, false, fmt.Errorf("read %s/%s: %w", g, doc, classify(err))
+		return nil, false, fmt.Errorf("read %s/%s: %w", g, doc, redisdb.Classify(err))
 	}
 	items := make([]row.Item, 0, len(members.Val()))
 	for _, m := range members.Val() {

@@ -7,12 +7,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"jangbu/domain/event"
+	"jangbu/infra/redisdb"
 	"jangbu/query/row"
 )
 
@@ -22,7 +22,7 @@ func (s *Store) Registry(ctx context.Context, view string) (row.Registry, error)
 	if err != nil {
 		return row.Registry{}, err
 	}
-	return registry(view, fields, f.name)
+	return registry(view, fields, f.Name)
 }
 
 // Peek is Registry for who only wants to see, and may not write by it: it leaves nothing in Redis, where a fence stays until that ends.
@@ -57,7 +57,7 @@ func registry(view string, fields map[string]string, fence string) (r row.Regist
 
 // readRegistry reads all that is noted of a view, and gives the fence for claims that rest on it. The fence comes first: one drawn
 // after a restart must not vouch for what was read before.
-func (s *Store) readRegistry(ctx context.Context, view string) (map[string]string, *fence, error) {
+func (s *Store) readRegistry(ctx context.Context, view string) (map[string]string, *redisdb.Fence, error) {
 	f, err := s.present(ctx)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read registry of %s: %w", view, err)
@@ -69,7 +69,7 @@ func (s *Store) readRegistry(ctx context.Context, view string) (map[string]strin
 func (s *Store) registryFields(ctx context.Context, view string) (map[string]string, error) {
 	fields, err := s.client.HGetAll(ctx, s.registryKey(view)).Result()
 	if err != nil {
-		return nil, fmt.Errorf("read registry of %s: %w", view, classify(err))
+		return nil, fmt.Errorf("read registry of %s: %w", view, redisdb.Classify(err))
 	}
 	return fields, nil
 }
@@ -115,8 +115,8 @@ func millis(s string) time.Time {
 
 // Advance moves the verified position of a generation forwards, never back: everything up to that event has landed.
 func (s *Store) Advance(ctx context.Context, g row.Generation, at event.Recorded) error {
-	_, err := s.claim(ctx, g, func(p redis.Pipeliner, f *fence) {
-		p.EvalSha(ctx, f.advance.Hash(), []string{s.registryKey(g.View)}, name(g), at.Position.Commit, at.Position.Prepare, at.Time.UnixMilli())
+	_, err := s.claim(ctx, g, func(p redis.Pipeliner, f *redisdb.Fence) {
+		p.EvalSha(ctx, f.Hash(advanceLua), []string{s.registryKey(g.View)}, name(g), at.Position.Commit, at.Position.Prepare, at.Time.UnixMilli())
 	})
 	if err != nil {
 		return fmt.Errorf("note position of %s: %w", g, err)
@@ -161,7 +161,7 @@ func (s *Store) Swept(ctx context.Context, g row.Generation, healed int64, silen
 // another is live.
 func (s *Store) Forget(ctx context.Context, g row.Generation) error {
 	if err := forgetScript.Run(ctx, s.client, []string{s.registryKey(g.View)}, name(g)).Err(); err != nil {
-		return fmt.Errorf("forget %s: %w", g, classify(err))
+		return fmt.Errorf("forget %s: %w", g, redisdb.Classify(err))
 	}
 	return nil
 }
@@ -199,8 +199,8 @@ func (s *Store) DropGarbage(ctx context.Context, view string) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	drop := func(build func(p redis.Pipeliner, f *fence)) error {
-		_, err := s.claim(ctx, row.Generation{View: view, Fence: f.name}, build)
+	drop := func(build func(p redis.Pipeliner, f *redisdb.Fence)) error {
+		_, err := s.claim(ctx, row.Generation{View: view, Fence: f.Name}, build)
 		return err
 	}
 	prefix := s.namespace + ":{" + view + "."
@@ -212,16 +212,16 @@ func (s *Store) DropGarbage(ctx context.Context, view string) error {
 				bySlot[tag] = append(bySlot[tag], k)
 			}
 		}
-		return drop(func(p redis.Pipeliner, f *fence) {
+		return drop(func(p redis.Pipeliner, f *redisdb.Fence) {
 			for _, keys := range bySlot {
-				p.EvalSha(ctx, f.drop.Hash(), keys)
+				p.EvalSha(ctx, f.Hash(dropLua), keys)
 			}
 		})
 	})
 	if err == nil {
-		err = drop(func(p redis.Pipeliner, f *fence) {
+		err = drop(func(p redis.Pipeliner, f *redisdb.Fence) {
 			for keys := range slices.Chunk(slices.Collect(maps.Keys(beside)), dropMax) {
-				p.EvalSha(ctx, f.drop.Hash(), keys)
+				p.EvalSha(ctx, f.Hash(dropLua), keys)
 			}
 			dropFields(ctx, p, f, s.registryKey(view), notes)
 		})
@@ -233,13 +233,13 @@ func (s *Store) DropGarbage(ctx context.Context, view string) error {
 }
 
 // dropFields queues the removal of fields of a key, as many at once as drop.lua takes.
-func dropFields(ctx context.Context, p redis.Pipeliner, f *fence, key string, fields []string) {
+func dropFields(ctx context.Context, p redis.Pipeliner, f *redisdb.Fence, key string, fields []string) {
 	for part := range slices.Chunk(fields, dropMax) {
 		args := make([]any, len(part))
 		for i, field := range part {
 			args[i] = field
 		}
-		p.EvalSha(ctx, f.drop.Hash(), []string{key}, args...)
+		p.EvalSha(ctx, f.Hash(dropLua), []string{key}, args...)
 	}
 }
 
@@ -287,16 +287,16 @@ func (s *Store) countLists(ctx context.Context, g row.Generation) (n int64, err 
 
 // scan walks the keys that match on every primary, in batches.
 func (s *Store) scan(ctx context.Context, match string, each func(keys []string) error) error {
-	primaries, err := s.primaries(ctx)
+	primaries, err := redisdb.Primaries(ctx, s.client)
 	if err != nil {
-		return classify(err)
+		return redisdb.Classify(err)
 	}
 	for _, c := range primaries {
 		var cursor uint64
 		for {
 			keys, next, err := c.Scan(ctx, cursor, match, scanBatch).Result()
 			if err != nil {
-				return classify(err)
+				return redisdb.Classify(err)
 			}
 			for batch := range slices.Chunk(keys, scanBatch) { // some servers answer with all at once
 				if err := each(batch); err != nil {
@@ -315,20 +315,3 @@ const (
 	dropMax   = 1000    // keys or fields that drop.lua takes; some Redis unpacks 5,000 at most
 	scanBatch = dropMax // what is found may have to be dropped
 )
-
-// primaries gives a client for each server that takes writes.
-func (s *Store) primaries(ctx context.Context) ([]redis.Cmdable, error) {
-	cluster, ok := s.client.(*redis.ClusterClient)
-	if !ok {
-		return []redis.Cmdable{s.client}, nil
-	}
-	var mu sync.Mutex
-	var all []redis.Cmdable
-	err := cluster.ForEachMaster(ctx, func(_ context.Context, c *redis.Client) error {
-		mu.Lock()
-		defer mu.Unlock()
-		all = append(all, c)
-		return nil
-	})
-	return all, err
-}

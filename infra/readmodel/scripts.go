@@ -42,4 +42,6 @@ var (
 	leaseScript   = redis.NewScript(leaseLua)
 
 	scripts = []*redis.Script{landScript, composeScript, beginScript, stepScript, forgetScript, leaseScript}
+
+	fenced = []string{statesLua, saveLua, advanceLua, stepLua, touchLua, dropLua}
 )

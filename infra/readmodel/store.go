@@ -16,19 +16,13 @@ package readmodel
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net"
-	"net/url"
-	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
 
-	"jangbu/domain/event"
+	"jangbu/infra/redisdb"
 	"jangbu/query/row"
 )
 
@@ -40,11 +34,8 @@ type Config struct {
 	Now       func() time.Time // default time.Now; ages the cached pointer to the live generation
 	Lease     time.Duration    // how long a build belongs to a builder that says nothing; default 15 s
 	Remember  int              // how many documents a Builder remembers; default 5,000
-	Dial      Dial             // how to connect; default: by TCP, or TLS where the URL says so
+	Dial      redisdb.Dial     // how to connect; default: by TCP, or TLS where the URL says so
 }
-
-// Dial makes a connection, as net.Dialer.DialContext does.
-type Dial = func(ctx context.Context, network, addr string) (net.Conn, error)
 
 // Store is one Redis, or one Redis Cluster, holding views.
 type Store struct {
@@ -57,16 +48,15 @@ type Store struct {
 	mu   sync.Mutex
 	live map[string]livePointer // by view
 
-	fence   atomic.Pointer[fence] // nil until it is needed, and after a restart of Redis
-	fencing chan struct{}         // held by who draws one
+	fences *redisdb.Fences
 }
 
 // Open parses rawURL and returns a Store; it makes no connection yet. redis:// and rediss:// name a single server,
 // redis+cluster:// and rediss+cluster:// a node of a cluster (more nodes as ?addr=host:port).
 func Open(rawURL string, cfg Config) (*Store, error) {
-	client, err := connect(rawURL, cfg.Dial)
+	client, err := redisdb.Open(rawURL, cfg.Dial)
 	if err != nil {
-		return nil, fmt.Errorf("REDIS_URL %q: %w; it looks like redis://127.0.0.1:6379 or redis+cluster://host:port", redacted(rawURL), err)
+		return nil, err
 	}
 	if cfg.Namespace == "" {
 		cfg.Namespace = "jangbu"
@@ -81,68 +71,14 @@ func Open(rawURL string, cfg Config) (*Store, error) {
 		cfg.Remember = 5000
 	}
 	return &Store{client: client, namespace: cfg.Namespace, now: cfg.Now, lease: cfg.Lease, remember: cfg.Remember,
-		live: map[string]livePointer{}, fencing: make(chan struct{}, 1)}, nil
-}
-
-func connect(rawURL string, dial Dial) (redis.UniversalClient, error) {
-	scheme, rest, _ := strings.Cut(rawURL, "://")
-	if base, ok := strings.CutSuffix(scheme, "+cluster"); ok {
-		opt, err := redis.ParseClusterURL(base + "://" + rest)
-		if err != nil {
-			return nil, err
-		}
-		opt.DialerRetries = 1
-		opt.Dialer, opt.MaintNotificationsConfig = dial, noNotices
-		return redis.NewClusterClient(opt), nil
-	}
-	opt, err := redis.ParseURL(rawURL)
-	if err != nil {
-		return nil, err
-	}
-	opt.DialTimeout = 2 * time.Second
-	opt.DialerRetries = 1 // commands are retried already; both together keep a reader waiting for seconds
-	opt.Dialer, opt.MaintNotificationsConfig = dial, noNotices
-	return redis.NewClient(opt), nil
-}
-
-// noNotices spares new connections a question that only Redis Enterprise answers, and a lock held while it is asked.
-var noNotices = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-
-func redacted(rawURL string) string {
-	u, err := url.Parse(rawURL)
-	if err != nil {
-		return "(unreadable)"
-	}
-	return u.Redacted()
+		live: map[string]livePointer{}, fences: redisdb.NewFences(client, fenced...)}, nil
 }
 
 // Close ends all connections.
 func (s *Store) Close() error { return s.client.Close() }
 
 // Ping reports whether Redis answers.
-func (s *Store) Ping(ctx context.Context) error { return classify(s.client.Ping(ctx).Err()) }
-
-// classify marks errors that a retry may cure. A reply in which Redis itself refuses a command is no such error, but
-// for the replies that say "not now".
-func classify(err error) error {
-	if err == nil || errors.Is(err, context.Canceled) {
-		return err
-	}
-	var reply redis.Error
-	if errors.As(err, &reply) && !temporary(reply.Error()) {
-		return fmt.Errorf("redis: %w", err)
-	}
-	return fmt.Errorf("redis: %w: %w", event.ErrUnavailable, err)
-}
-
-func temporary(reply string) bool {
-	code, _, _ := strings.Cut(reply, " ")
-	switch code {
-	case "LOADING", "READONLY", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "OOM", "BUSY", "MISCONF", "MOVED", "ASK", "NOREPLICAS":
-		return true
-	}
-	return false
-}
+func (s *Store) Ping(ctx context.Context) error { return redisdb.Classify(s.client.Ping(ctx).Err()) }
 
 func bucket(name string) string { return bucketName(bucketOf(name)) }
 
@@ -179,10 +115,10 @@ func (s *Store) pipeline(ctx context.Context, build func(redis.Pipeliner)) ([]re
 			return cmds, nil
 		}
 		if attempt > 0 || !scriptMissing(cmds) {
-			return nil, classify(err)
+			return nil, redisdb.Classify(err)
 		}
-		if err := s.load(ctx, scripts...); err != nil {
-			return nil, err
+		if err := redisdb.Load(ctx, s.client, scripts...); err != nil {
+			return nil, redisdb.Classify(err)
 		}
 	}
 }
@@ -203,20 +139,4 @@ func scriptMissing(cmds []redis.Cmder) bool {
 		}
 	}
 	return false
-}
-
-// load puts scripts on every primary.
-func (s *Store) load(ctx context.Context, scripts ...*redis.Script) error {
-	primaries, err := s.primaries(ctx)
-	if err != nil {
-		return classify(err)
-	}
-	for _, c := range primaries {
-		for _, script := range scripts {
-			if err := script.Load(ctx, c).Err(); err != nil {
-				return classify(err)
-			}
-		}
-	}
-	return nil
 }

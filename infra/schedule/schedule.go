@@ -16,16 +16,12 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	"net/url"
-	"strings"
-	"sync"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"jangbu/domain/event"
+	"jangbu/infra/redisdb"
 )
 
 var (
@@ -56,17 +52,15 @@ type Schedule struct {
 	client          redis.UniversalClient
 	due, checkpoint string
 	timeout         time.Duration
-
-	mu      sync.Mutex
-	advance *redis.Script // nil before the first order is noted, and after a restart of Redis
+	fences          *redisdb.Fences
 }
 
 // Open parses rawURL; it makes no connection yet. redis:// and rediss:// name a single server, redis+cluster:// and
 // rediss+cluster:// a node of a cluster.
 func Open(rawURL string, cfg Config) (*Schedule, error) {
-	client, err := connect(rawURL)
+	client, err := redisdb.Open(rawURL, nil)
 	if err != nil {
-		return nil, fmt.Errorf("REDIS_URL %q: %w; it looks like redis://127.0.0.1:6379 or redis+cluster://host:port", redacted(rawURL), err)
+		return nil, err
 	}
 	if cfg.Namespace == "" {
 		cfg.Namespace = "jangbu"
@@ -75,35 +69,8 @@ func Open(rawURL string, cfg Config) (*Schedule, error) {
 		cfg.Timeout = DefaultTimeout
 	}
 	slot := cfg.Namespace + ":{fulfilment}:"
-	return &Schedule{client: client, due: slot + "due", checkpoint: slot + "checkpoint", timeout: cfg.Timeout}, nil
-}
-
-func connect(rawURL string) (redis.UniversalClient, error) {
-	// It spares new connections a question that only Redis Enterprise answers.
-	noNotices := &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	scheme, rest, _ := strings.Cut(rawURL, "://")
-	if base, ok := strings.CutSuffix(scheme, "+cluster"); ok {
-		opt, err := redis.ParseClusterURL(base + "://" + rest)
-		if err != nil {
-			return nil, err
-		}
-		opt.DialerRetries, opt.MaintNotificationsConfig = 1, noNotices
-		return redis.NewClusterClient(opt), nil
-	}
-	opt, err := redis.ParseURL(rawURL)
-	if err != nil {
-		return nil, err
-	}
-	opt.DialTimeout, opt.DialerRetries, opt.MaintNotificationsConfig = 2*time.Second, 1, noNotices
-	return redis.NewClient(opt), nil
-}
-
-func redacted(rawURL string) string {
-	u, err := url.Parse(rawURL)
-	if err != nil {
-		return "(unreadable)"
-	}
-	return u.Redacted()
+	return &Schedule{client: client, due: slot + "due", checkpoint: slot + "checkpoint", timeout: cfg.Timeout,
+		fences: redisdb.NewFences(client, advanceLua)}, nil
 }
 
 // Close ends all connections.
@@ -117,7 +84,7 @@ func (s *Schedule) Ping(ctx context.Context) error {
 // Note puts an order in, due at that time, or moves it there. Times are kept in whole milliseconds.
 func (s *Schedule) Note(ctx context.Context, orderID string, due time.Time) error {
 	return s.do(ctx, "note order "+orderID, func(ctx context.Context) error {
-		if _, err := s.fence(ctx); err != nil {
+		if _, err := s.fences.Present(ctx); err != nil {
 			return err
 		}
 		return s.client.ZAdd(ctx, s.due, redis.Z{Score: float64(due.UnixMilli()), Member: orderID}).Err()
@@ -161,14 +128,14 @@ func (s *Schedule) Checkpoint(ctx context.Context) (at event.Position, err error
 // here, or the last Advance.
 func (s *Schedule) Advance(ctx context.Context, known, to event.Position) (at event.Position, lost bool, err error) {
 	err = s.do(ctx, "move the checkpoint", func(ctx context.Context) error {
-		script, err := s.fence(ctx)
+		fence, err := s.fences.Present(ctx)
 		if err != nil {
 			return err
 		}
-		text, err := script.EvalSha(ctx, s.client, []string{s.checkpoint}, fixed(known), fixed(to)).Text()
+		text, err := s.client.EvalSha(ctx, fence.Hash(advanceLua), []string{s.checkpoint}, fixed(known), fixed(to)).Text()
 		switch {
 		case redis.HasErrorPrefix(err, "NOSCRIPT"):
-			s.forget(script)
+			s.fences.Fell(fence)
 			lost = true
 			return nil
 		case err != nil:
@@ -181,36 +148,6 @@ func (s *Schedule) Advance(ctx context.Context, known, to event.Position) (at ev
 	return at, lost, err
 }
 
-// fence gives the script that the present run of Redis knows, as far as anybody has noticed.
-func (s *Schedule) fence(ctx context.Context) (*redis.Script, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.advance != nil {
-		return s.advance, nil
-	}
-	script := redis.NewScript("-- fence " + uuid.NewString() + "\n" + advanceLua)
-	load := func(ctx context.Context, c *redis.Client) error { return script.Load(ctx, c).Err() }
-	var err error
-	switch c := s.client.(type) {
-	case *redis.ClusterClient:
-		err = c.ForEachMaster(ctx, load) // and no replica, which shall not pass for its primary
-	case *redis.Client:
-		err = load(ctx, c)
-	}
-	if err == nil {
-		s.advance = script
-	}
-	return script, err
-}
-
-func (s *Schedule) forget(script *redis.Script) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.advance == script {
-		s.advance = nil
-	}
-}
-
 // fixed is a position as text that sorts as positions do; ParsePosition reads it.
 func fixed(p event.Position) string { return fmt.Sprintf("%020d/%020d", p.Commit, p.Prepare) }
 
@@ -218,25 +155,7 @@ func (s *Schedule) do(ctx context.Context, step string, call func(context.Contex
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	if err := call(ctx); err != nil {
-		return fmt.Errorf("schedule: %s: %w", step, classify(err))
+		return fmt.Errorf("schedule: %s: %w", step, redisdb.Classify(err))
 	}
 	return nil
-}
-
-// classify marks errors that a retry may cure: all but those in which Redis itself refuses a command for good.
-func classify(err error) error {
-	var reply redis.Error
-	if errors.Is(err, context.Canceled) || errors.As(err, &reply) && !temporary(reply.Error()) {
-		return err
-	}
-	return fmt.Errorf("%w: %w", event.ErrUnavailable, err)
-}
-
-func temporary(reply string) bool {
-	code, _, _ := strings.Cut(reply, " ")
-	switch code {
-	case "LOADING", "READONLY", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "OOM", "BUSY", "MISCONF", "MOVED", "ASK", "NOREPLICAS":
-		return true
-	}
-	return false
 }

@@ -93,8 +93,9 @@ var rules = []struct {
 	{"an embedded server", []string{"jangbu/infra/embedded"}, own(4), nil},
 	{"the web server", []string{"jangbu/infra/web"}, only("jangbu/infra/web", "jangbu/domain/event"), nil},
 	{"a payment gateway", []string{"jangbu/infra/gateway"}, only("jangbu/infra/gateway", "jangbu/domain/event", "jangbu/domain/payment"), nil},
+	{"what adapters of Redis share", []string{"jangbu/infra/redisdb"}, only("jangbu/domain/event"), []string{"github.com/google/uuid", "github.com/redis/go-redis/v9"}},
 	{"an adapter", []string{"jangbu/infra"}, func(importer, imported string) bool {
-		return within(imported, adapter(importer), "jangbu/domain/event", "jangbu/query/row")
+		return within(imported, adapter(importer), "jangbu/domain/event", "jangbu/query/row", "jangbu/infra/redisdb")
 	}, nil},
 	{"fulfilment", []string{"jangbu/command/fulfilment"}, only("jangbu/domain"), []string{"github.com/hashicorp/golang-lru", "golang.org/x/sync"}},
 	{"command", []string{"jangbu/command"}, only("jangbu/command", "jangbu/domain", "jangbu/infra/web"), nil},

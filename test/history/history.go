@@ -127,18 +127,18 @@ func (h *History) Len() int {
 	return len(h.events)
 }
 
-// Events is the whole log so far.
+// Events is the whole log so far, which callers only read.
 func (h *History) Events() []event.Recorded {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return slices.Clone(h.events)
+	return slices.Clip(h.events)
 }
 
-// Stream is the events of one stream so far.
+// Stream is the events of one stream so far, which callers only read.
 func (h *History) Stream(name string) []event.Recorded {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return slices.Clone(h.byStream[name])
+	return slices.Clip(h.byStream[name])
 }
 
 // Last is the newest revision of a stream, event.NoStream if it has none.

@@ -13,6 +13,7 @@ import (
 	"jangbu/domain/event"
 	"jangbu/infra/bus"
 	"jangbu/infra/readmodel"
+	"jangbu/infra/redisdb"
 	"jangbu/projector"
 	"jangbu/query/row"
 	"jangbu/query/view"
@@ -71,7 +72,7 @@ func (l *life) kill() {
 }
 
 // through makes a way to connect end with the process.
-func (l *life) through(dial readmodel.Dial) readmodel.Dial {
+func (l *life) through(dial redisdb.Dial) redisdb.Dial {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		if err := l.step(); err != nil {
 			return nil, err
