@@ -19,7 +19,7 @@ import (
 
 // paymentFlags say who takes the money, and how long an order waits for it.
 type paymentFlags struct {
-	PayWithin           time.Duration `help:"How long after it was placed an order may wait to be confirmed; then it is cancelled." default:"15m" env:"JANGBU_PAY_WITHIN" placeholder:"TIME"`
+	PayWithin           time.Duration `help:"How long after it was placed an order by card may wait to be confirmed; then it is cancelled." default:"15m" env:"JANGBU_PAY_WITHIN" placeholder:"TIME"`
 	Gateway             string        `help:"Payment gateway: simulator or stripe." enum:"simulator,stripe" default:"simulator" env:"JANGBU_GATEWAY" placeholder:"NAME"`
 	SimulatorURL        string        `name:"simulator-url" help:"Simulated gateway that several processes share; none: one in this process, which forgets when it stops." env:"JANGBU_SIMULATOR_URL" placeholder:"URL"`
 	StripeKey           string        `help:"Secret key of the Stripe account." env:"STRIPE_API_KEY" placeholder:"KEY"`

@@ -72,6 +72,12 @@ func scenes() []scene {
 				w.place("o", 1000, order.Card, units("a", 2))
 				w.pass(payWithin)
 			}},
+		{name: "on account and never too late", status: order.StatusConfirmed, pay: payment.StatusAuthorised,
+			before: func(w *world) {
+				w.restock("a", 10)
+				w.place("o", 1000, order.Invoice, units("a", 2))
+				w.pass(payWithin)
+			}},
 		{name: "cancelled at once", status: order.StatusCancelled,
 			before: func(w *world) {
 				w.restock("a", 10)

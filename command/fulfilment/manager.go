@@ -27,7 +27,7 @@ const (
 
 // Config says how orders are fulfilled. The zero Config is ready for use.
 type Config struct {
-	PayWithin  time.Duration // how long after it was placed an order may wait to be confirmed; 0: DefaultPayWithin
+	PayWithin  time.Duration // how long after it was placed an order by card may wait to be confirmed; 0: DefaultPayWithin
 	Workers    int           // how many orders are driven at a time; 0: DefaultWorkers
 	Margin     time.Duration // how long the sweep leaves an order to the others; 0: DefaultMargin
 	RetryFirst time.Duration // the first pause after a step that failed, doubling from then on; 0: DefaultRetryFirst

@@ -28,7 +28,7 @@ type Step struct {
 }
 
 // Next is the process manager's rule: what an order in this state needs at that moment. payWithin is how long after it
-// was placed an order may wait to be confirmed.
+// was placed an order may wait to be confirmed; one on account, for which no payment is awaited, may for ever.
 func Next(s State, now time.Time, payWithin time.Duration) Step {
 	if s.Manual {
 		return Step{}
@@ -37,7 +37,7 @@ func Next(s State, now time.Time, payWithin time.Duration) Step {
 	case "":
 		return Step{}
 	case StatusPlaced:
-		return s.nextOfPlaced(now, s.PlacedAt.Add(payWithin))
+		return s.nextOfPlaced(now, payWithin)
 	case StatusCancelled:
 		return s.nextOfCancelled()
 	}
@@ -60,9 +60,13 @@ func Next(s State, now time.Time, payWithin time.Duration) Step {
 	return Step{}
 }
 
-func (s State) nextOfPlaced(now, deadline time.Time) Step {
+func (s State) nextOfPlaced(now time.Time, payWithin time.Duration) Step {
+	var deadline time.Time
+	if s.PaymentMethod != Invoice {
+		deadline = s.PlacedAt.Add(payWithin)
+	}
 	switch {
-	case !now.Before(deadline):
+	case !deadline.IsZero() && !now.Before(deadline):
 		return Step{Kind: StepExpire}
 	case !s.Reserved:
 		return Step{Kind: StepReserve, Until: deadline}

@@ -13,6 +13,7 @@ const payWithin = 15 * time.Minute
 
 func TestNext(t *testing.T) {
 	order := placed(func(*Placed) {})
+	onAccount := placed(func(p *Placed) { p.PaymentMethod = Invoice })
 	deadline := now.UTC().Add(payWithin)
 	some := parcel(LineQuantity{1, 5})
 	off := Cancelled{Reason: "late"}
@@ -33,6 +34,8 @@ func TestNext(t *testing.T) {
 		{"the last moment", []any{order}, deadline.Add(-1), Step{Kind: StepReserve, Until: deadline}},
 		{"too late for stock", []any{order}, deadline, Step{Kind: StepExpire}},
 		{"too late for payment", []any{order, StockReserved{}}, deadline, Step{Kind: StepExpire}},
+		{"on account", []any{onAccount}, deadline, Step{Kind: StepReserve}},
+		{"on account, reserved", []any{onAccount, StockReserved{}}, deadline, Step{Kind: StepAuthorise}},
 		{"confirmed", confirmed(), deadline, Step{}},
 		{"cancelled at once", []any{order, off}, now, Step{Kind: StepRelease}},
 		{"cancelled at once, released", []any{order, off, StockReleased{}}, now, Step{}},
