@@ -182,22 +182,23 @@ func TestStatus(t *testing.T) {
 		registry row.Registry
 		parked   int64
 		behind   time.Time
+		ahead    bool
 		want     string
 	}{
-		"well":             {live(func(*row.Registry) {}), 0, time.Time{}, "ok"},
-		"a little behind":  {live(func(*row.Registry) {}), 0, ago(30 * time.Second), "ok"},
-		"stalled":          {live(func(*row.Registry) {}), 0, ago(31 * time.Second), "stalled since 20:14:29"},
-		"stalled for days": {live(func(*row.Registry) {}), 0, ago(48 * time.Hour), "stalled since 2026-03-02 20:15:00"},
-		"silent":           {live(func(r *row.Registry) { r.Silent = ago(time.Minute) }), 0, time.Time{}, "silent since 20:14:00"},
-		"parked":           {live(func(*row.Registry) {}), 1200, time.Time{}, "parked 1,200"},
-		"other code":       {live(func(r *row.Registry) { r.Version = 1 }), 0, time.Time{}, "version 1, code 2"},
-		"all of it": {live(func(r *row.Registry) { r.Version, r.Silent = 3, ago(time.Minute) }), 1, ago(time.Minute),
-			"version 3, code 2, stalled since 20:14:00, silent since 20:14:00, parked 1"},
-		"being rebuilt": {live(func(r *row.Registry) { r.Building.Number = 2 }), 0, time.Time{}, "ok"},
-		"not built":     {row.Registry{}, 0, ago(time.Hour), "not built yet"},
-		"being built":   {row.Registry{Building: row.Generation{View: "orders", Number: 1}}, 0, ago(time.Hour), "building"},
+		"well":             {live(func(*row.Registry) {}), 0, time.Time{}, false, "ok"},
+		"a little behind":  {live(func(*row.Registry) {}), 0, ago(30 * time.Second), false, "ok"},
+		"stalled":          {live(func(*row.Registry) {}), 0, ago(31 * time.Second), false, "stalled since 20:14:29"},
+		"stalled for days": {live(func(*row.Registry) {}), 0, ago(48 * time.Hour), false, "stalled since 2026-03-02 20:15:00"},
+		"silent":           {live(func(r *row.Registry) { r.Silent = ago(time.Minute) }), 0, time.Time{}, false, "silent since 20:14:00"},
+		"parked":           {live(func(*row.Registry) {}), 1200, time.Time{}, false, "parked 1,200"},
+		"other code":       {live(func(r *row.Registry) { r.Version = 1 }), 0, time.Time{}, false, "version 1, code 2"},
+		"all of it": {live(func(r *row.Registry) { r.Version, r.Silent = 3, ago(time.Minute) }), 1, ago(time.Minute), true,
+			"version 3, code 2, stalled since 20:14:00, ahead of the log, silent since 20:14:00, parked 1"},
+		"being rebuilt": {live(func(r *row.Registry) { r.Building.Number = 2 }), 0, time.Time{}, false, "ok"},
+		"not built":     {row.Registry{}, 0, ago(time.Hour), false, "not built yet"},
+		"being built":   {row.Registry{Building: row.Generation{View: "orders", Number: 1}}, 0, ago(time.Hour), false, "building"},
 	} {
-		if got := statusOf(&view.View{Name: "orders", Version: 2}, tt.registry, tt.parked, tt.behind, now); got != tt.want {
+		if got := statusOf(&view.View{Name: "orders", Version: 2}, tt.registry, tt.parked, tt.behind, tt.ahead, now); got != tt.want {
 			t.Errorf("%s: %q, want %q", name, got, tt.want)
 		}
 	}

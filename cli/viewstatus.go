@@ -167,7 +167,11 @@ func (o *observer) lookAt(ctx context.Context, v *view.View, head event.Position
 			return viewStatus{}, err
 		}
 	}
-	s.Status = statusOf(v, registry, s.Parked, behind, now)
+	ahead, err := o.ahead(ctx, registry.At, head)
+	if err != nil {
+		return viewStatus{}, err
+	}
+	s.Status = statusOf(v, registry, s.Parked, behind, ahead, now)
 	if registry.Live.Number > 0 {
 		switch fault := o.model.Intact(ctx, registry.Live); {
 		case errors.Is(fault, row.ErrHalf), errors.Is(fault, row.ErrDoubt):
@@ -193,8 +197,20 @@ func (o *observer) behind(ctx context.Context, registry row.Registry) (time.Time
 	return time.Time{}, nil
 }
 
+// ahead reports whether the log ends before what has been verified; head is where it ended before that was read.
+func (o *observer) ahead(ctx context.Context, at, head event.Position) (bool, error) {
+	if at.Compare(head) <= 0 {
+		return false, nil
+	}
+	end, err := o.store.Head(ctx) // there may be more since
+	if errors.Is(err, event.ErrStreamNotFound) {
+		return true, nil
+	}
+	return err == nil && at.Compare(end.Position) > 0, err
+}
+
 // statusOf says all that is wrong with a view.
-func statusOf(v *view.View, registry row.Registry, parked int64, behind, now time.Time) string {
+func statusOf(v *view.View, registry row.Registry, parked int64, behind time.Time, ahead bool, now time.Time) string {
 	var wrong []string
 	switch {
 	case registry.Live.Number > 0:
@@ -203,6 +219,9 @@ func statusOf(v *view.View, registry row.Registry, parked int64, behind, now tim
 		}
 		if !behind.IsZero() && now.Sub(behind) > stallTime {
 			wrong = append(wrong, "stalled since "+clock(behind, now))
+		}
+		if ahead {
+			wrong = append(wrong, "ahead of the log")
 		}
 	case registry.Building.Number > 0:
 		wrong = append(wrong, "building")

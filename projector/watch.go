@@ -112,6 +112,9 @@ func (w *watch) look(ctx context.Context) (missing []string, wanted []*view.View
 		if build {
 			wanted = append(wanted, v)
 		}
+		if fault == nil {
+			fault = w.ahead(ctx, v, registry.At, head.Position)
+		}
 		w.cfg.Report("view "+v.Name, fault)
 	}
 	return missing, wanted, nil
@@ -146,6 +149,20 @@ func (w *watch) judge(ctx context.Context, v *view.View, r row.Registry, head ev
 			r.Silent.Format(time.RFC3339))
 	}
 	return false, w.stalled(v, r.At, head)
+}
+
+// ahead tells that the log ends before what has been verified: the event store was put back to a backup, or is another one. It is not for
+// a replay begun by itself to throw away what Redis alone still knows.
+func (w *watch) ahead(ctx context.Context, v *view.View, at, head event.Position) error {
+	if at.Compare(head) <= 0 {
+		return nil
+	}
+	end, err := w.store.Head(ctx) // there may be more since
+	if err != nil && !errors.Is(err, event.ErrStreamNotFound) || at.Compare(end.Position) <= 0 {
+		return nil
+	}
+	return fmt.Errorf("verified up to %s, and the log ends at %s: it is another log than the view was made of, or one restored from a backup; run `jangbu replay %s --allow-drift`",
+		at, end.Position, v.Name)
 }
 
 // stalled tells that the verified position stands still while the log goes on.

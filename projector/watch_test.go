@@ -82,6 +82,35 @@ func TestWatchStalled(t *testing.T) {
 	o.expect(view.Orders.Version, false)
 }
 
+// TestWatchAheadOfTheLog: an event store that was put back to a backup no longer has what was verified.
+func TestWatchAheadOfTheLog(t *testing.T) {
+	o := newOutpost(t)
+	faults := map[string]error{}
+	o.watch.cfg.Report = func(check string, err error) { faults[check] = err }
+	look := func() error {
+		t.Helper()
+		if _, _, err := o.watch.look(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return faults["view "+view.Orders.Name]
+	}
+	if err := look(); err != nil {
+		t.Fatal(err)
+	}
+	backup := &history.History{}
+	for _, log := range []*history.History{{}, backup} {
+		o.watch.store = fakeStore{History: log}
+		if err := look(); err == nil || !strings.Contains(err.Error(), "jangbu replay orders --allow-drift") {
+			t.Errorf("with %d events in the log: %v", log.Len(), err)
+		}
+		backup.Grow(t, rand.New(rand.NewPCG(1, 2)), 30)
+	}
+	o.watch.store = fakeStore{History: o.log}
+	if err := look(); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestSilence: a view whose messages stay away is silent since the sweep first had to land everything, until one comes.
 func TestSilence(t *testing.T) {
 	o := newOutpost(t)
