@@ -20,7 +20,7 @@ type auditMode struct {
 // Help is the detailed help.
 func (auditMode) Help() string {
 	return `
-Folds the whole log into a generation of its own, beside the live one, and compares the two, document by document; then drops what it has built. Where documents differ, the first ones are printed as a diff (- live, + what the log folds to) and the exit code is 3. With --repair it switches to what it has built instead, and the exit code is 0.
+Folds the whole log into a generation of its own, beside the live one, and compares the two, document by document; then drops what it has built. Where documents differ, the first ones are printed as a diff (- live, + what the log folds to) and the exit code is 3. With --repair it switches to what it has built instead, and the exit code is 0. A generation that a replay has left open (--no-switch, or drift) is given up for it.
 
 --sample N is for now and then: it draws N documents of the live generation, reads the streams that each has rows of from the log, and folds them in memory. It cannot notice a document that is missing, nor a stream that never arrived; and it leaves out documents that more than 1,000 streams contribute to. What differs, a full audit can repair.
 
@@ -62,7 +62,7 @@ func (m *auditMode) Run(ctx context.Context, a *app) error {
 	case errors.As(err, &drift):
 		return &failure{exitDrift, fmt.Errorf("%w; mend it with jangbu audit %s --repair", err, v.Name)}
 	case ctx.Err() != nil:
-		return &failure{exitInterrupted, fmt.Errorf("interrupted; nothing was changed: run jangbu audit %s again to resume", v.Name)}
+		return &failure{exitInterrupted, fmt.Errorf("interrupted; nothing was changed: run jangbu audit %s again", v.Name)}
 	case errors.Is(err, row.ErrBusy):
 		return fmt.Errorf("%w; wait for it, or run this again then", err)
 	}

@@ -136,6 +136,11 @@ func TestReplayInTwoSteps(t *testing.T) {
 	if r := results[0]; !r.Switched || r.Generation != 2 {
 		t.Errorf("with it: %+v", results)
 	}
+	mustRun(t, "replay", "orders", "--no-switch")
+	results, _ = printed[[]rebuilt](t, 0, "audit", "orders")
+	if r := results[0]; r.Switched || r.Generation != 4 || r.Events == 0 {
+		t.Errorf("an audit goes on with what a replay has left: %+v", results)
+	}
 }
 
 // TestReplayInterrupted: Ctrl-C ends a replay with an exit code of its own, and the same replay resumes.

@@ -13,9 +13,10 @@ import (
 )
 
 // Audit folds the log into a generation of its own, beside the live one, and compares the two as a replay does. Then it drops
-// what it built; or switches to it, to repair what differs. Drift that is not repaired is an *ErrDrift. Interrupted, it is
-// resumed by another audit, or a replay.
+// what it built; or switches to it, to repair what differs. Drift that is not repaired is an *ErrDrift. What a replay, or another
+// audit, has left unfinished is given up: consumers may have written to it what it is to be compared with.
 func (r *Replay) Audit(ctx context.Context, v *view.View, repair bool) (Result, error) {
+	r.cfg.Restart = true
 	if _, err := r.audited(ctx, &build{view: v}); err != nil {
 		return Result{View: v.Name}, err
 	}
