@@ -183,6 +183,12 @@ func TestWrongUsage(t *testing.T) {
 		"unknown gateway":     {[]string{"fulfilment", "--gateway", "cash"}, "--gateway"},
 		"stripe without key":  {[]string{"fulfilment", "--gateway", "stripe"}, "STRIPE_API_KEY"},
 		"no workers at all":   {[]string{"fulfilment", "--workers", "0"}, "--workers must be from 1"},
+		"a projector of none": {[]string{"projector", "--workers", "0"}, "--workers must be from 1"},
+		"dev without workers": {[]string{"dev", "--workers=-1"}, "--workers must be from 1"},
+		"no such export":      {[]string{"store", "import", "nowhere.ndjson"}, "no such file"},
+		"a folder to import":  {[]string{"store", "import", "."}, "is a directory"},
+		"no such backup":      {[]string{"store", "restore", "nowhere.db"}, "no such file"},
+		"no such store":       {[]string{"store", "verify", "nowhere.db"}, "no such file"},
 		"health of nothing":   {[]string{"health", "127.0.0.1:8080"}, "is not a URL"},
 	}
 	for name, tt := range tests {
@@ -193,6 +199,21 @@ func TestWrongUsage(t *testing.T) {
 			}
 			wantOneLine(t, stderr, tt.want)
 		})
+	}
+}
+
+// TestDamagedStoreIsOneLine: whoever starts on a file that is broken hears how to mend it.
+func TestDamagedStoreIsOneLine(t *testing.T) {
+	data := t.TempDir()
+	if err := os.WriteFile(filepath.Join(data, storeFile), []byte("what a broken disk has left"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, mode := range []string{"dev", "stack"} {
+		code, stdout, stderr := run(t, mode, "--data", data, "--eventstore", "0", "--aws", "0", "--redis", "0")
+		if code != 1 || stdout != "" {
+			t.Errorf("%s: code %d, stdout %q", mode, code, stdout)
+		}
+		wantOneLine(t, stderr, "jangbu store verify", "jangbu store restore FILE --force", "--data "+data)
 	}
 }
 

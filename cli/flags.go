@@ -35,6 +35,14 @@ type workerFlags struct {
 	Workers int `help:"Receivers of each view's queue; what they bring is landed together." default:"4" env:"JANGBU_WORKERS" placeholder:"N"`
 }
 
+// Validate implements kong.Validatable for the modes that embed it.
+func (f *workerFlags) Validate() error {
+	if f.Workers < 1 {
+		return fmt.Errorf("--workers must be from 1, not %d", f.Workers)
+	}
+	return nil
+}
+
 // embeddedFlags say where the embedded servers listen and keep their data.
 type embeddedFlags struct {
 	Data       string     `help:"Folder of the event store's file." default:"./data" type:"path" env:"JANGBU_DATA" placeholder:"DIR"`

@@ -15,7 +15,7 @@ type provisionMode struct {
 // Help is the detailed help.
 func (provisionMode) Help() string {
 	return `
-Running it again changes nothing that is as it should be. Dev does it by itself; elsewhere run it once before the projector, with rights to create topics and queues.
+Running it again changes nothing that is as it should be. Dev, projector and fulfilment do it by themselves, now and whenever something is found missing; run it, with rights to create topics and queues, where they may not (--no-provision).
 
 Examples:
 

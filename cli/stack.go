@@ -72,6 +72,9 @@ func startEmbedded(flags embeddedFlags, a *app) (s *embedded, err error) {
 		return s, cannotListen(string(flags.Eventstore), "--eventstore", err)
 	case errors.Is(err, eventstoredb.ErrLocked):
 		return s, fmt.Errorf("%w: stop it, or choose another folder with --data", err)
+	case errors.Is(err, eventstoredb.ErrDamaged):
+		return s, fmt.Errorf("%w: see what is left of it with jangbu store verify, or put a backup in its place with jangbu store restore FILE --force, both with --data %s",
+			err, flags.Data)
 	case err != nil:
 		return s, fmt.Errorf("start event store: %w", err)
 	}

@@ -18,6 +18,9 @@ func partial(path string) string { return path + ".partial" }
 func writeWhole(path string, fill func(f *os.File) error, ready func(partial string) error) (err error) {
 	temp := partial(path)
 	f, err := os.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: make the folder, or name another", err)
+	}
 	if err != nil {
 		return err
 	}

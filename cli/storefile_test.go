@@ -77,7 +77,7 @@ func TestVerify(t *testing.T) {
 		want string
 	}{
 		"a file of something else": {[]string{letter}, 3, "is damaged"},
-		"no file":                  {[]string{letter + "2"}, 1, "no such file"},
+		"no file":                  {[]string{letter + "2"}, 2, "no such file"},
 		"a file in use":            {[]string{"--data", s.data}, 1, "stop it first"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -234,7 +234,7 @@ func TestRestoreRefuses(t *testing.T) {
 		"a damaged backup":          {[]string{bad, "--data", closed.data, "--force"}, 3, "restore another backup"},
 		"a damaged backup to new":   {[]string{bad, "--data", empty}, 3, "restore another backup"},
 		"the file of a running one": {[]string{running.file(), "--data", empty}, 1, "stop it first"},
-		"no backup":                 {[]string{good.file() + "2", "--data", empty}, 1, "no such file"},
+		"no backup":                 {[]string{good.file() + "2", "--data", empty}, 2, "no such file"},
 	}
 	before := contents(t, closed.file())
 	for name, tt := range tests {

@@ -11,7 +11,7 @@ import (
 )
 
 type storeImportMode struct {
-	File string `arg:"" type:"path" help:"File to read; - is stdin."`
+	File string `arg:"" type:"existingfile" help:"File to read; - is stdin."`
 	storeFlags
 	patienceFlags
 	Workers int `help:"Appends in flight. With 1, the events of different streams keep the file's order too." default:"64" env:"JANGBU_STORE_WORKERS" placeholder:"N"`

@@ -14,7 +14,7 @@ import (
 )
 
 type storeRestoreMode struct {
-	File string `arg:"" type:"path" help:"Backup to restore."`
+	File string `arg:"" type:"existingfile" help:"Backup to restore."`
 	dataFlags
 	Force bool `help:"Replace the store that is there." env:"JANGBU_STORE_FORCE"`
 }

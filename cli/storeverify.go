@@ -12,7 +12,7 @@ import (
 )
 
 type storeVerifyMode struct {
-	File string `arg:"" optional:"" type:"path" help:"File to check; without it, the one in --data."`
+	File string `arg:"" optional:"" type:"existingfile" help:"File to check; without it, the one in --data."`
 	dataFlags
 	JSON bool `name:"json" help:"Print JSON, for a script." env:"JANGBU_JSON"`
 }
