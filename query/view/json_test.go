@@ -14,6 +14,7 @@ import (
 	"jangbu/domain/product"
 	"jangbu/domain/stock"
 	"jangbu/query/row"
+	"jangbu/test/race"
 )
 
 // shapes is a value of every type that the views read or write as JSON.
@@ -55,7 +56,7 @@ func fill(v reflect.Value, random *rand.Rand) {
 func TestJSON(t *testing.T) {
 	random := rand.New(rand.NewSource(1))
 	for _, shape := range shapes {
-		for range 50 {
+		for range race.Fewer(50) {
 			kind := reflect.TypeOf(shape)
 			value := reflect.New(kind).Elem()
 			fill(value, random)

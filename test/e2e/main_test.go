@@ -8,13 +8,13 @@ import (
 	"testing"
 
 	"jangbu/test/program"
-	"jangbu/test/servers"
+	"jangbu/test/race"
 )
 
 // Under the race detector, the processes run under it too: a race makes them end with an exit code that is not 0.
 func TestMain(m *testing.M) {
 	var buildFlags []string
-	if servers.UnderRace {
+	if race.Enabled {
 		buildFlags = []string{"-race"}
 	}
 	os.Exit(program.Main(m, buildFlags...))
@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 // long says why a test takes long, for which it is skipped by -short, and under the race detector, where it takes minutes.
 func long(t *testing.T, why string) {
 	t.Helper()
-	if testing.Short() || servers.UnderRace {
+	if testing.Short() || race.Enabled {
 		t.Skip("skipped with -short and under the race detector: " + why)
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"jangbu/infra/eventstore"
 	"jangbu/test/program"
+	"jangbu/test/race"
 	"jangbu/test/servers"
 )
 
@@ -60,7 +61,7 @@ func variants() []variant {
 
 // oneUnderRace is the first of several ways to run under the race detector, and all of them without it.
 func oneUnderRace[W any](ways []W) []W {
-	if servers.UnderRace {
+	if race.Enabled {
 		return ways[:1]
 	}
 	return ways

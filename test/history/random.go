@@ -6,6 +6,8 @@ import (
 	"os"
 	"strconv"
 	"testing"
+
+	"jangbu/test/race"
 )
 
 // Random is the log of a shop: members and products that change in every way, stock that comes and goes, and the whole
@@ -36,9 +38,10 @@ func Seed() (seed uint64, fixed bool) {
 	return seed, err == nil
 }
 
-// Seeds runs a test for n random seeds, or as many as JANGBU_TEST_SEEDS says. A failing seed is in the subtest's name;
+// Seeds runs a test for n random seeds, fewer under the race detector, or as many as JANGBU_TEST_SEEDS says. A failing seed is in the subtest's name;
 // JANGBU_TEST_SEED repeats it alone.
 func Seeds(t *testing.T, n int, test func(t *testing.T, r *rand.Rand)) {
+	n = race.Fewer(n)
 	if many, err := strconv.Atoi(os.Getenv("JANGBU_TEST_SEEDS")); err == nil {
 		n = many
 	}

@@ -20,6 +20,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"jangbu/infra/embedded/redis"
+	"jangbu/test/race"
 )
 
 // Missing skips the test, or fails it where everything is required.
@@ -39,7 +40,7 @@ type Redis struct {
 
 // Redises lists every kind of Redis that the read model must work on; under the race detector a single one and a cluster.
 func Redises() []Redis {
-	if UnderRace {
+	if race.Enabled {
 		return []Redis{{"miniredis", MiniRedis}, {"redis-cluster", RedisCluster}}
 	}
 	return []Redis{{"miniredis", MiniRedis}, {"redis-server", RedisServer}, {"redis-cluster", RedisCluster}, {"embedded", EmbeddedRedis}}

@@ -113,7 +113,7 @@ func TestNobodyWaits(t *testing.T) {
 func TestOrdersDoNotPileUp(t *testing.T) {
 	placed, underway := map[string]int{}, map[string]bool{}
 	longest := 0
-	for a := range shopgen.Appends(shopgen.Config{Seed: 6, Events: 200_000}) {
+	for a := range shopgen.Appends(shopgen.Config{Seed: 6, Events: 60_000}) {
 		if event.Category(a.Stream) != order.Category {
 			continue
 		}

@@ -4,6 +4,7 @@ package eventstoredb
 
 import (
 	"bufio"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -13,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"jangbu/test/race"
 )
 
 // The environment that makes the test binary a server instead: a process of its own that tests can kill.
@@ -24,6 +27,9 @@ const (
 func TestMain(m *testing.M) {
 	if path := os.Getenv(childPath); path != "" {
 		os.Exit(beChild(path))
+	}
+	if err := flag.Set("rapid.checks", strconv.Itoa(race.Fewer(100))); err != nil {
+		panic(err)
 	}
 	os.Exit(m.Run())
 }
