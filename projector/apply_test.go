@@ -159,7 +159,7 @@ func TestAGapHoldsUpItsStreamAlone(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 	for stream, want := range map[string]int64{"order-1": event.NoStream, "order-2": 1} {
-		if at, err := m.Landed(t.Context(), g, stream); err != nil || at != want {
+		if at, err := m.Landed(t.Context(), g, []string{stream}); err != nil || at[0] != want {
 			t.Errorf("%s has landed up to %d, want %d (err %v)", stream, at, want, err)
 		}
 	}

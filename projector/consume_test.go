@@ -322,11 +322,12 @@ func TestConsumerWritesBoth(t *testing.T) {
 	c.model.atCall = func(int64) { // before each call: what the live one has, the other must have
 		in := map[row.Generation]int64{}
 		for _, g := range []row.Generation{c.live, b.Generation} {
-			landed, err := c.model.store.Landed(context.Background(), g, "order-after")
+			landed, err := c.model.store.Landed(context.Background(), g, []string{"order-after"})
 			if err != nil {
 				t.Error(err)
+				return
 			}
-			in[g] = landed
+			in[g] = landed[0]
 		}
 		early = early || in[c.live] > in[b.Generation]
 	}

@@ -106,9 +106,9 @@ func (p *parking) parked() []row.Parked {
 
 func (p *parking) expect(id string, landed int64, body string) {
 	p.Helper()
-	at, err := p.model.store.Landed(p.Context(), p.live, order.Stream(id))
+	at, err := p.model.store.Landed(p.Context(), p.live, []string{order.Stream(id)})
 	got, failed := p.model.store.Document(p.Context(), p.live, id)
-	if err != nil || failed != nil || at != landed || string(got) != body {
+	if err != nil || failed != nil || at[0] != landed || string(got) != body {
 		p.Errorf("order %s stands at %d with %q (%v, %v), want %d with %q", id, at, got, err, failed, landed, body)
 	}
 }

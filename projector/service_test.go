@@ -143,7 +143,7 @@ func (p *plant) landed() {
 				if _, ok := v.Source(e.Stream); !ok || e.Revision < p.log.Last(e.Stream) {
 					continue
 				}
-				if at, err := p.model.store.Landed(p.Context(), registry.Live, e.Stream); err != nil || at < e.Revision {
+				if at, err := p.model.store.Landed(p.Context(), registry.Live, []string{e.Stream}); err != nil || at[0] < e.Revision {
 					return false
 				}
 			}

@@ -75,7 +75,7 @@ func TestSweepHeals(t *testing.T) {
 					if _, ok := v.Source(e.Stream); !ok {
 						continue
 					}
-					if at, err := y.model.store.Landed(t.Context(), y.registry(v).Live, e.Stream); err != nil || at < e.Revision {
+					if at, err := y.model.store.Landed(t.Context(), y.registry(v).Live, []string{e.Stream}); err != nil || at[0] < e.Revision {
 						lost[v.Name]++
 					}
 				}

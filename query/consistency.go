@@ -2,8 +2,9 @@ package query
 
 import (
 	"context"
-	"fmt"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,7 +21,7 @@ const (
 	pollFirst  = time.Millisecond
 	pollMost   = 25 * time.Millisecond
 	pollLive   = 100 * time.Millisecond // between looks at which generation is live
-	headerLate = "Consistency-Behind"   // which token a lenient answer does not yet hold, and what it holds instead
+	headerLate = "Consistency-Behind"   // which tokens a lenient answer does not yet hold, and what it holds instead
 )
 
 // await holds a query back until the view holds what the client has seen of the streams that feed it, as its
@@ -29,91 +30,121 @@ const (
 // says so. It returns the generation that has what was asked for, which the look-up must read: one that is looked for
 // again may be an older one. Number 0 means that nothing was asked for.
 func (s *Service) await(c echo.Context, v *view.View) (row.Generation, error) {
-	var g row.Generation
 	tokens, err := parseTokens(c.Request().Header.Values(web.HeaderConsistencyToken), v)
 	if err != nil || len(tokens) == 0 {
-		return g, err
+		return row.Generation{}, err
 	}
 	prefer := web.ParsePrefer(c.Request().Header)
 	wait := min(prefer.Wait, maxWait)
 	ctx, cancel := context.WithTimeout(c.Request().Context(), wait+web.ProbeTimeout)
 	defer cancel()
-	deadline := time.Now().Add(wait)
-	for _, t := range tokens {
-		var landed int64
-		if g, landed, err = s.landed(ctx, v, t, deadline); err != nil {
-			return g, err
-		}
-		if landed >= t.revision {
-			continue
-		}
-		if g.Number == 0 {
-			return g, rebuilding(v)
-		}
-		behind := fmt.Sprintf("%s; landed=%s", web.ConsistencyToken(t.stream, t.revision), landedText(landed))
-		if !prefer.Lenient {
-			return g, web.NewProblem(http.StatusServiceUnavailable, "view-behind",
-				"the view "+v.Name+" does not yet hold "+behind).RetryAfter(time.Second)
-		}
-		c.Response().Header().Add(headerLate, behind)
-		c.Response().Header().Set("Preference-Applied", "handling=lenient")
+	g, missing, err := s.landed(ctx, v, tokens, time.Now().Add(wait))
+	switch {
+	case err != nil || len(missing) == 0:
+		return g, err
+	case g.Number == 0:
+		return g, rebuilding(v)
+	case !prefer.Lenient:
+		return g, web.NewProblem(http.StatusServiceUnavailable, "view-behind",
+			"the view "+v.Name+" does not yet hold "+missing[0].behind()).RetryAfter(time.Second)
 	}
+	h := c.Response().Header()
+	for _, t := range missing {
+		h.Add(headerLate, t.behind())
+	}
+	h.Set(web.HeaderPreferenceApplied, "handling=lenient")
 	return g, nil
 }
 
-func landedText(revision int64) string {
-	if revision == event.NoStream {
-		return "nothing"
-	}
-	return fmt.Sprint(revision)
-}
-
-// landed asks until the stream has landed at the token's revision or the deadline has passed, and returns where it is. It asks
-// again after a tenth of the time that it has waited, so it finds out late by a tenth at most.
-func (s *Service) landed(ctx context.Context, v *view.View, t token, deadline time.Time) (row.Generation, int64, error) {
+// landed asks until every stream has landed at its token's revision or the deadline has passed, and returns the
+// generation that it asked and the tokens which that lacks. While it waits it asks about one of them alone, after a
+// tenth of the time that it has waited, so it finds out late by a tenth at most.
+func (s *Service) landed(ctx context.Context, v *view.View, tokens []token, deadline time.Time) (row.Generation, []token, error) {
 	g, err := s.model.Live(ctx, v.Name, false)
 	if err != nil {
-		return g, 0, err
+		return g, nil, err
 	}
 	began := time.Now()
 	var looked time.Time
+	missing, others := tokens, []token(nil) // the others were missing, and are asked about again when missing has landed
 	for {
-		revision := int64(event.NoStream)
-		if g.Number > 0 {
-			if revision, err = s.model.Landed(ctx, g, t.stream); err != nil {
-				return g, 0, err
-			}
+		if missing, err = s.missing(ctx, g, missing); err != nil {
+			return g, nil, err
 		}
-		if revision >= t.revision {
-			return g, revision, nil
+		if len(missing) == 0 {
+			if len(others) == 0 {
+				return g, nil, nil
+			}
+			missing, others = others, nil
+			continue
 		}
 		now := time.Now()
 		if now.Sub(looked) >= pollLive { // a generation that is no longer live has not what came since
 			was := g
 			if g, err = s.model.Live(ctx, v.Name, true); err != nil {
-				return g, 0, err
+				return g, nil, err
 			}
-			if looked = now; g != was {
+			if looked = now; g != was { // and this one may lack what that one has
+				missing, others = tokens, nil
 				continue
 			}
 		}
 		left := deadline.Sub(now)
 		if left <= 0 {
-			return g, revision, nil
+			if len(others) == 0 {
+				return g, missing, nil
+			}
+			missing, others = slices.Concat(missing, others), nil
+			continue
+		}
+		if len(others) == 0 {
+			missing, others = missing[:1], missing[1:]
 		}
 		timer := time.NewTimer(min(max(pollFirst, now.Sub(began)/10), pollMost, left))
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			return g, 0, ctx.Err()
+			return g, nil, ctx.Err()
 		}
 	}
+}
+
+// missing returns the tokens that a generation lacks, with where their streams are in it.
+func (s *Service) missing(ctx context.Context, g row.Generation, tokens []token) ([]token, error) {
+	if g.Number == 0 {
+		return tokens, nil
+	}
+	streams := make([]string, len(tokens))
+	for i, t := range tokens {
+		streams[i] = t.stream
+	}
+	landed, err := s.model.Landed(ctx, g, streams)
+	if err != nil {
+		return nil, err
+	}
+	var missing []token
+	for i, t := range tokens {
+		if t.landed = landed[i]; t.landed < t.revision {
+			missing = append(missing, t)
+		}
+	}
+	return missing, nil
 }
 
 type token struct {
 	stream   string
 	revision int64
+	landed   int64 // where the stream was when it was last asked about
+}
+
+// behind says which token is missing, and what there is instead.
+func (t token) behind() string {
+	landed := "nothing"
+	if t.landed != event.NoStream {
+		landed = strconv.FormatInt(t.landed, 10)
+	}
+	return web.ConsistencyToken(t.stream, t.revision) + "; landed=" + landed
 }
 
 // parseTokens reads the tokens of streams that feed the view; the others have nothing to wait for.
@@ -129,7 +160,7 @@ func parseTokens(headers []string, v *view.View) ([]token, error) {
 			return nil, web.MalformedHeader(web.HeaderConsistencyToken, "must be the Consistency-Token that a command answered with")
 		}
 		if _, feeds := v.Source(stream); feeds {
-			tokens = append(tokens, token{stream, revision})
+			tokens = append(tokens, token{stream: stream, revision: revision})
 		}
 	}
 	return tokens, nil

@@ -2,6 +2,7 @@ package query_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -97,7 +98,7 @@ func TestLenient(t *testing.T) {
 type hooked struct {
 	query.Model
 	onLive     func(row.Generation)
-	onLanded   func()
+	onLanded   func(streams []string)
 	onDocument func(g row.Generation, doc string)
 }
 
@@ -116,10 +117,10 @@ func (m hooked) Live(ctx context.Context, view string, fresh bool) (row.Generati
 	return g, err
 }
 
-func (m hooked) Landed(ctx context.Context, g row.Generation, stream string) (int64, error) {
-	at, err := m.Model.Landed(ctx, g, stream)
+func (m hooked) Landed(ctx context.Context, g row.Generation, streams []string) ([]int64, error) {
+	at, err := m.Model.Landed(ctx, g, streams)
 	if m.onLanded != nil {
-		m.onLanded()
+		m.onLanded(streams)
 	}
 	return at, err
 }
@@ -131,7 +132,7 @@ func TestWaits(t *testing.T) {
 			s := openShop(t)
 			s.ship()
 			asked := 0
-			s.over(hooked{Model: s.model, onLanded: func() {
+			s.over(hooked{Model: s.model, onLanded: func([]string) {
 				if asked++; asked == 5 {
 					for _, v := range view.All() {
 						s.land(v)
@@ -149,12 +150,53 @@ func TestWaits(t *testing.T) {
 	}
 }
 
+// TestWaitsForSeveral: of several tokens one is asked about until it has landed, and then the others.
+func TestWaitsForSeveral(t *testing.T) {
+	s := openShop(t)
+	s.ship()
+	s.log.Add(t, "order-2", order.Shipped{Carrier: "Post", ShippedOn: "2026-01-09"})
+	var asked []string
+	s.over(hooked{Model: s.model, onLanded: func(streams []string) {
+		if asked = append(asked, strings.Join(streams, " ")); len(asked) == 3 {
+			s.land(view.Orders)
+		}
+	}})
+	s.is(s.get("/orders/1", header, "order-3@0,order-1@1,order-2@1", "Prefer", "wait=30"), 200, shippedBody)
+	if want := []string{"order-3 order-1 order-2", "order-1", "order-1", "order-1", "order-2"}; !slices.Equal(asked, want) {
+		t.Errorf("asked for %q, want %q", asked, want)
+	}
+}
+
+// TestWaitInVain: what a lenient answer lacks is found out when the wait is over.
+func TestWaitInVain(t *testing.T) {
+	s := openShop(t)
+	s.ship()
+	s.log.Add(t, "order-2", order.Shipped{Carrier: "Post", ShippedOn: "2026-01-09"})
+	live, err := s.model.Live(t.Context(), view.Orders.Name, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := 0
+	s.over(hooked{Model: s.model, onLanded: func([]string) {
+		if asked++; asked == 1 {
+			if err := s.landIn(view.Orders, live, s.log.Stream("order-2")); err != nil {
+				t.Error(err)
+			}
+		}
+	}})
+	a := s.get("/orders/1", header, "order-1@1,order-2@1", "Prefer", "wait=1, handling=lenient")
+	s.is(a, 200, orderBody)
+	if got := a.Header().Values("Consistency-Behind"); !slices.Equal(got, []string{"order-1@1; landed=0"}) {
+		t.Errorf("Consistency-Behind: %q", got)
+	}
+}
+
 // TestWaitEnds: a client that leaves is not waited for.
 func TestWaitEnds(t *testing.T) {
 	s := openShop(t)
 	s.ship()
 	ctx, leave := context.WithCancel(t.Context())
-	s.over(hooked{Model: s.model, onLanded: leave})
+	s.over(hooked{Model: s.model, onLanded: func([]string) { leave() }})
 	a := s.askContext(ctx, "GET", "/orders/1", header, s.token("order-1"), "Prefer", "wait=30")
 	s.isProblem(a, 503, "unavailable")
 }
@@ -195,14 +237,38 @@ func TestTokenAcrossSwitch(t *testing.T) {
 	s.replay() // the API still remembers the generation before
 	s.is(s.get("/orders/1", header, s.token("order-1")), 200, shippedBody)
 
-	s.log.Add(t, "member-M", member.Renamed{Name: "Mina Kim"})
 	old, err := s.model.Live(t.Context(), view.Orders.Name, true)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.replay()
+	s.log.Add(t, "member-M", member.Renamed{Name: "Mina Kim"})
+	s.land(view.Orders) // in the new generation alone
 	s.over(staleModel{Model: s.model, old: old})
-	s.is(s.get("/orders/1", header, s.token("member-M")), 200, strings.Replace(shippedBody, `"Mina"`, `"Mina Kim"`, 1))
+	renamed := strings.Replace(shippedBody, `"Mina"`, `"Mina Kim"`, 1)
+	s.is(s.get("/orders/1", header, s.token("member-M")), 200, renamed)
+	s.is(s.get("/orders/1", header, s.token("member-M")+",order-2@0"), 200, renamed)
+	s.is(s.get("/orders/1", header, "order-2@0,"+s.token("member-M")), 200, renamed)
+}
+
+// TestTokensInOneGeneration: what one generation has of the tokens says nothing about the next.
+func TestTokensInOneGeneration(t *testing.T) {
+	s := openShop(t)
+	old, err := s.model.Live(t.Context(), view.Orders.Name, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.replay()
+	s.log.Add(t, "member-M", member.Renamed{Name: "Mina Kim"})
+	s.land(view.Orders)
+	s.ship()
+	if err := s.landIn(view.Orders, old, s.log.Stream("order-1")); err != nil {
+		t.Fatal(err)
+	}
+	s.over(staleModel{Model: s.model, old: old})
+	for _, tokens := range []string{s.token("order-1") + "," + s.token("member-M"), s.token("member-M") + "," + s.token("order-1")} {
+		s.isProblem(s.get("/orders/1", header, tokens), 503, "view-behind")
+	}
 }
 
 // staleModel remembers an old generation whenever it is not asked for a fresh one, as another query's slow answer can

@@ -35,8 +35,8 @@ type Model interface {
 	// Page returns up to limit items after a cursor, and whether the list exists. A cursor that it never gave is
 	// row.ErrCursor.
 	Page(ctx context.Context, g row.Generation, doc, after string, limit int) ([]row.Item, bool, error)
-	// Landed returns the revision up to which a stream has landed, event.NoStream for none.
-	Landed(ctx context.Context, g row.Generation, stream string) (int64, error)
+	// Landed returns the revisions up to which streams have landed, event.NoStream for none, in the streams' order.
+	Landed(ctx context.Context, g row.Generation, streams []string) ([]int64, error)
 }
 
 // Service answers queries.

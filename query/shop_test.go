@@ -14,6 +14,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/labstack/echo/v4"
 
+	"jangbu/domain/event"
 	"jangbu/domain/member"
 	"jangbu/domain/order"
 	"jangbu/domain/product"
@@ -95,15 +96,15 @@ func (s *shop) land(v *view.View) {
 	s.Helper()
 	g, err := s.model.Live(s.Context(), v.Name, true)
 	if err == nil {
-		err = s.landIn(v, g)
+		err = s.landIn(v, g, s.log.Events())
 	}
 	if err != nil {
 		s.Fatal(err)
 	}
 }
 
-func (s *shop) landIn(v *view.View, g row.Generation) error {
-	return projector.NewApplier(v, g, s.model, s.log).Apply(s.Context(), s.log.Events())
+func (s *shop) landIn(v *view.View, g row.Generation, events []event.Recorded) error {
+	return projector.NewApplier(v, g, s.model, s.log).Apply(s.Context(), events)
 }
 
 func (s *shop) pass(d time.Duration) {

@@ -47,7 +47,7 @@ func calls(m *readmodel.Store) map[string]func(context.Context) error {
 		"Live":         func(ctx context.Context) error { _, err := m.Live(ctx, "things", true); return err },
 		"Document":     func(ctx context.Context) error { _, err := m.Document(ctx, g, "doc"); return err },
 		"Page":         func(ctx context.Context) error { _, _, err := m.Page(ctx, g, "doc", "", 1); return err },
-		"Landed":       func(ctx context.Context) error { _, err := m.Landed(ctx, g, "a-1"); return err },
+		"Landed":       func(ctx context.Context) error { _, err := m.Landed(ctx, g, []string{"a-1"}); return err },
 		"Registry":     func(ctx context.Context) error { _, err := m.Registry(ctx, "things"); return err },
 		"Peek":         func(ctx context.Context) error { _, err := m.Peek(ctx, "things"); return err },
 		"Advance":      func(ctx context.Context) error { return m.Advance(ctx, g, event.Recorded{}) },

@@ -10,7 +10,6 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"jangbu/domain/event"
 	"jangbu/infra/redisdb"
 	"jangbu/query/row"
 )
@@ -57,17 +56,18 @@ func (s *Store) Document(ctx context.Context, g row.Generation, doc string) ([]b
 	return body, nil
 }
 
-// Landed returns the revision up to which a stream has landed in a generation, event.NoStream for none.
-func (s *Store) Landed(ctx context.Context, g row.Generation, stream string) (int64, error) {
-	stored, err := s.client.HGet(ctx, s.tag(g, bucket(stream))+"s", stream).Result()
-	if errors.Is(err, redis.Nil) {
-		return event.NoStream, nil
-	}
+// Landed returns the revisions up to which streams have landed in a generation, event.NoStream for none, in the streams'
+// order and in one round trip.
+func (s *Store) Landed(ctx context.Context, g row.Generation, streams []string) ([]int64, error) {
+	states, err := s.States(ctx, g, streams)
 	if err != nil {
-		return 0, fmt.Errorf("read state of %s in %s: %w", stream, g, redisdb.Classify(err))
+		return nil, err
 	}
-	st, err := decodeState(stream, stored)
-	return st.Revision, err
+	revisions := make([]int64, len(states))
+	for i, st := range states {
+		revisions[i] = st.Revision
+	}
+	return revisions, nil
 }
 
 // Page returns up to limit items of a list, in order, after a cursor ("" for the first page). It reports false if the

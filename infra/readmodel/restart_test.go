@@ -63,7 +63,7 @@ func TestRestartBetweenLandingAndSaving(t *testing.T) {
 			t.Fatalf("%s: registry %+v, %v", name, r, err)
 		}
 		g = r.Live
-		if at, err := m.Landed(t.Context(), g, "a-1"); err != nil || at != event.NoStream {
+		if at, err := m.Landed(t.Context(), g, []string{"a-1"}); err != nil || at[0] != event.NoStream {
 			t.Errorf("%s: the stream stands at %d, %v", name, at, err)
 		}
 	}

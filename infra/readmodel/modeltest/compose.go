@@ -119,8 +119,8 @@ func states(s *suite) {
 		if got[1].Stream != "a-1" || got[1].Revision != revision || string(got[1].Data) != data {
 			s.Errorf("state is %+v, want revision %d, %s", got[1], revision, data)
 		}
-		if landed, err := s.m.Landed(s.ctx, s.g, "a-1"); err != nil || landed != revision {
-			s.Errorf("landed at %d, %v, want %d", landed, err, revision)
+		if landed, err := s.m.Landed(s.ctx, s.g, []string{"a-1", "b-1"}); err != nil || !slices.Equal(landed, []int64{revision, event.NoStream}) {
+			s.Errorf("landed at %d, %v, want %d and nothing", landed, err, revision)
 		}
 	}
 	expect(event.NoStream, "")
@@ -150,6 +150,16 @@ func manyStates(s *suite) {
 		if want := int64(n - 1 - i); st.Stream != streams[i] || st.Revision != want || string(st.Data) != fmt.Sprint(want) {
 			s.Fatalf("state %d is %+v", i, st)
 		}
+	}
+	landed, err := s.m.Landed(s.ctx, s.g, streams[:1000])
+	s.must(err)
+	for i, at := range landed {
+		if want := int64(n - 1 - i); at != want {
+			s.Fatalf("stream %d has landed at %d, want %d", i, at, want)
+		}
+	}
+	if landed, err := s.m.Landed(s.ctx, s.g, nil); err != nil || len(landed) > 0 {
+		s.Errorf("no streams have landed at %v, %v", landed, err)
 	}
 	s.must(s.m.SaveStates(s.ctx, s.g, nil))
 	if got, err := s.m.States(s.ctx, s.g, nil); err != nil || len(got) > 0 {
