@@ -2,6 +2,7 @@ package query
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -18,6 +19,8 @@ import (
 
 const (
 	maxWait    = 30 * time.Second // of a Prefer: wait=N
+	maxTokens  = 1000             // streams of a view that a query may wait for: as many as a batch has commands
+	maxBehind  = 20               // tokens that a lenient answer names
 	pollFirst  = time.Millisecond
 	pollMost   = 25 * time.Millisecond
 	pollLive   = 100 * time.Millisecond // between looks at which generation is live
@@ -49,8 +52,11 @@ func (s *Service) await(c echo.Context, v *view.View) (row.Generation, error) {
 			"the view "+v.Name+" does not yet hold "+missing[0].behind()).RetryAfter(time.Second)
 	}
 	h := c.Response().Header()
-	for _, t := range missing {
+	for _, t := range missing[:min(len(missing), maxBehind)] {
 		h.Add(headerLate, t.behind())
+	}
+	if more := len(missing) - maxBehind; more > 0 {
+		h.Add(headerLate, fmt.Sprintf("more=%d", more))
 	}
 	h.Set(web.HeaderPreferenceApplied, "handling=lenient")
 	return g, nil
@@ -147,9 +153,11 @@ func (t token) behind() string {
 	return web.ConsistencyToken(t.stream, t.revision) + "; landed=" + landed
 }
 
-// parseTokens reads the tokens of streams that feed the view; the others have nothing to wait for.
+// parseTokens reads the tokens of streams that feed the view, of each stream the highest; the others have nothing to
+// wait for.
 func parseTokens(headers []string, v *view.View) ([]token, error) {
 	var tokens []token
+	at := map[string]int{}
 	for _, field := range strings.Split(strings.Join(headers, ","), ",") {
 		field = strings.TrimSpace(field)
 		if field == "" {
@@ -159,9 +167,16 @@ func parseTokens(headers []string, v *view.View) ([]token, error) {
 		if err != nil {
 			return nil, web.MalformedHeader(web.HeaderConsistencyToken, "must be the Consistency-Token that a command answered with")
 		}
-		if _, feeds := v.Source(stream); feeds {
+		if i, known := at[stream]; known {
+			tokens[i].revision = max(tokens[i].revision, revision)
+		} else if _, feeds := v.Source(stream); feeds {
+			at[stream] = len(tokens)
 			tokens = append(tokens, token{stream: stream, revision: revision})
 		}
+	}
+	if len(tokens) > maxTokens {
+		return nil, web.MalformedHeader(web.HeaderConsistencyToken,
+			fmt.Sprintf("names %d streams of the view %s, which is more than %d", len(tokens), v.Name, maxTokens))
 	}
 	return tokens, nil
 }
