@@ -146,11 +146,11 @@ func (s *Service) products(c echo.Context) error {
 	}
 	after, sort := values.Get("after"), values.Get("sort")
 	shelf := view.Shelf{Category: values.Get("category"), Tag: strings.ToLower(values.Get("tag"))}
-	if values.Has("q") {
+	if q := values.Get("q"); q != "" {
 		if sort != "" || shelf != (view.Shelf{}) {
 			return web.MalformedParameter("q", "cannot be combined with category, tag or sort")
 		}
-		return s.search(c, values.Get("q"), after, limit)
+		return s.search(c, q, after, limit)
 	}
 	switch sort {
 	case view.MostSold:

@@ -90,6 +90,16 @@ func TestOrdersOfOperators(t *testing.T) {
 	}
 }
 
+// TestNoValue: a parameter without a value is as if it were not there.
+func TestNoValue(t *testing.T) {
+	s := openShop(t)
+	s.is(s.get("/products?category=&tag=&sort=&q=&limit=&after="), 200, penPage)
+	s.is(s.get("/products?q=&sort=price&category=Desk"), 200, penPage)
+	s.is(s.get("/products?q=pen&sort=&category=&tag="), 200, penPage)
+	s.is(s.get("/orders?status=&since=&limit=&after="), 200, listed(3, 2, 1))
+	s.is(s.get("/sales/months?from=&to=&limit="), 200, s.get("/sales/months").Body.String())
+}
+
 func TestMalformed(t *testing.T) {
 	s := openShop(t)
 	for path, wrong := range map[string][]string{
@@ -97,7 +107,7 @@ func TestMalformed(t *testing.T) {
 			"since=%FF", "%zz"},
 		"/members/M/orders": {"status=placed", "limit=x"},
 		"/members":          {"", "email=", "email=x", "email=a@b@c", "name=Mina", "email=a@b.example&limit=1"},
-		"/products": {"sort=name", "sort=Price", "q=", "q=%20-", "q=a+b+c+d+e+f+g+h+i", "q=pen&sort=price", "q=pen&category=Desk", "q=pen&tag=blue", "limit=0", "after=x", "page=2",
+		"/products": {"sort=name", "sort=Price", "q=%20-", "q=a+b+c+d+e+f+g+h+i", "q=pen&sort=price", "q=pen&category=Desk", "q=pen&tag=blue", "limit=0", "after=x", "page=2",
 			"sort=popular&after=x", "sort=popular&after=%00", "q=pen&after=x"},
 		"/products?sort=popular":          {"after=AAAA"},
 		"/categories":                     {"limit=5"},
