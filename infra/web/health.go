@@ -80,17 +80,22 @@ func (h *Health) Probe(name string, probe func(context.Context) error) {
 	h.probes[name] = probe
 }
 
-// Report asks every probe at once and returns all checks by name, and whether each is green.
+// Report asks every probe at once and returns all checks by name, and whether each is green. When ctx ends, a check whose
+// probe has not answered stays as it was: that nobody waits for the answer says nothing about it.
 func (h *Health) Report(ctx context.Context) (checks map[string]Check, ready bool) {
 	h.mu.Lock()
 	probes := maps.Clone(h.probes)
 	h.mu.Unlock()
 
-	ctx, cancel := context.WithTimeout(ctx, ProbeTimeout)
+	asking, cancel := context.WithTimeout(ctx, ProbeTimeout)
 	defer cancel()
 	var asked sync.WaitGroup
 	for name, probe := range probes {
-		asked.Go(func() { h.Set(name, ask(ctx, probe)) })
+		asked.Go(func() {
+			if err := ask(asking, probe); err == nil || ctx.Err() == nil {
+				h.Set(name, err)
+			}
+		})
 	}
 	asked.Wait()
 

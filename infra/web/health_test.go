@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -64,6 +65,34 @@ func TestHealthProbes(t *testing.T) {
 			t.Errorf("%+v, ready %v after %v", checks, ready, time.Since(begin))
 		}
 		close(release)
+	})
+}
+
+// TestHealthClientLeaves: a client that hangs up while a probe is asked does not turn it red.
+func TestHealthClientLeaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := NewHealth(time.Now)
+		h.Probe("redis", func(ctx context.Context) error { // as a client of Redis, which says so at once
+			select {
+			case <-time.After(time.Second):
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+		h.Probe("store", func(context.Context) error { time.Sleep(time.Second); return nil })
+		before, ready := h.Report(t.Context())
+		if !ready || len(before) != 2 {
+			t.Fatalf("%+v, ready %v", before, ready)
+		}
+		ctx, leave := context.WithTimeout(t.Context(), time.Second/2)
+		defer leave()
+		if checks, ready := h.Report(ctx); !ready || !maps.Equal(checks, before) {
+			t.Errorf("when a client has left: %+v, ready %v", checks, ready)
+		}
+		if checks, _ := h.Report(t.Context()); !maps.Equal(checks, before) {
+			t.Errorf("for the next client: %+v, at first %+v", checks, before)
+		}
 	})
 }
 
