@@ -78,6 +78,12 @@ func TestScriptsAnswerAsInATransaction(t *testing.T) {
 		`local l = cjson.decode(ARGV[2]); return {l[1], #l, tonumber(l[2]) + 1}`,
 		`return redis.call('GET', 'nothing')`,
 		`return #KEYS + #ARGV`,
+		`return {unpack({1, 2, 3})}`,
+		`return {unpack({1, 2, 3}, 2)}`,
+		`return {unpack({1, 2, 3}, 2, 5)}`,
+		`return {unpack({1, 2, 3}, 3, 2)}`,
+		`return {unpack({})}`,
+		`redis.call('SET', 'n', 99999999999999); return redis.call('INCRBY', 'n', -99999999999999)`,
 	} {
 		sha, err := c.ScriptLoad(ctx, lua).Result()
 		if err != nil {
@@ -93,20 +99,39 @@ func TestScriptsAnswerAsInATransaction(t *testing.T) {
 	}
 }
 
+// TestUnpackHasALimit: a script that a real Redis would refuse is refused here.
+func TestUnpackHasALimit(t *testing.T) {
+	_, c := start(t, redis.Config{})
+	script := client.NewScript(`local t = {}; for i = 1, tonumber(ARGV[1]) do t[i] = i end; return redis.call('RPUSH', KEYS[1], unpack(t))`)
+	if err := script.Load(t.Context(), c).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := script.Run(t.Context(), c, []string{"l"}, 7000).Int(); err != nil || n != 7000 {
+		t.Errorf("7,000: %d, %v", n, err)
+	}
+	if n, err := script.Run(t.Context(), c, []string{"l"}, 7001).Int(); err == nil || !strings.Contains(err.Error(), "too many results to unpack") {
+		t.Errorf("7,001: %d, %v", n, err)
+	}
+}
+
 func TestAScriptThatFailsLeavesNothingBehind(t *testing.T) {
 	_, c := start(t, redis.Config{})
 	ctx := context.Background()
 	for lua, says := range map[string]string{
-		`x = 1`:                             "global variable 'x'",
-		`return y`:                          "global variable 'y'",
-		`return redis.call('GET')`:          "wrong number of arguments",
-		`return redis.call('GET', {})`:      "must be strings",
-		`return redis.call()`:               "needs a command",
-		`return redis.call('NOSUCH', 1)`:    "unknown command",
-		`local t = nil; return t.field`:     "index",
-		`return redis.pcall('GET').err`:     "wrong number", // miniredis runs it
-		`error('as it pleases')`:            "as it pleases",
-		`return redis.call('HGET', 'k', 1)`: "WRONGTYPE",
+		`x = 1`:                                "global variable 'x'",
+		`return y`:                             "global variable 'y'",
+		`return redis.call('GET')`:             "wrong number of arguments",
+		`return redis.call('GET', {})`:         "must be strings",
+		`return redis.call()`:                  "needs a command",
+		`return redis.call('NOSUCH', 1)`:       "unknown command",
+		`local t = nil; return t.field`:        "index",
+		`return redis.pcall('GET').err`:        "wrong number", // miniredis runs it
+		`error('as it pleases')`:               "as it pleases",
+		`return redis.call('SET', 'n', 0.1)`:   "must be given to redis.call as a string",
+		`return redis.call('SET', 'n', 0/0)`:   "must be given to redis.call as a string",
+		`return redis.call('SET', 'n', 1e14)`:  "must be given to redis.call as a string",
+		`return redis.call('SET', 'n', -1e14)`: "must be given to redis.call as a string",
+		`return redis.call('HGET', 'k', 1)`:    "WRONGTYPE",
 	} {
 		c.Set(ctx, "k", "v", 0)
 		sha := c.ScriptLoad(ctx, lua).Val()

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"regexp"
 	"strconv"
 	"strings"
@@ -211,6 +212,7 @@ func newInterpreter(srv *server.Server, nested any) (*interpreter, error) {
 		return nil, err
 	}
 	in.lua.SetGlobal("cjson", in.lua.Get(-1))
+	in.lua.SetGlobal("unpack", in.lua.NewFunction(unpack))
 	library := in.lua.NewTable()
 	library.RawSetString("call", in.lua.NewFunction(in.call))
 	in.lua.SetGlobal("redis", library)
@@ -246,7 +248,27 @@ func luaList(l *lua.LState, list []string) *lua.LTable {
 	return t
 }
 
-// call is redis.call.
+// maxUnpack is some less than Redis allows, which is 8,000 with all else that the caller holds.
+const maxUnpack = 7000
+
+// unpack is that of Lua, with a limit.
+func unpack(l *lua.LState) int {
+	list := l.CheckTable(1)
+	from := l.OptInt(2, 1)
+	to := l.OptInt(3, list.Len())
+	if to-from >= maxUnpack {
+		l.RaiseError("too many results to unpack")
+	}
+	for i := from; i <= to; i++ {
+		l.Push(list.RawGetInt(i))
+	}
+	return max(0, to-from+1)
+}
+
+// maxNumber is where Redis and this Lua begin to write a number in different ways. One that is concatenated is not seen here.
+const maxNumber = 1e14
+
+// call is redis.call. It refuses a number that Redis would write otherwise; string.format says how it is meant.
 func (in *interpreter) call(l *lua.LState) int {
 	args := make([]string, l.GetTop())
 	for i := range args {
@@ -254,6 +276,9 @@ func (in *interpreter) call(l *lua.LState) int {
 		case lua.LString:
 			args[i] = string(a)
 		case lua.LNumber:
+			if n := float64(a); n != math.Trunc(n) || math.Abs(n) >= maxNumber {
+				l.RaiseError("the number %v must be given to redis.call as a string", n)
+			}
 			args[i] = a.String()
 		default:
 			l.RaiseError("arguments of redis.call must be strings or integers")
