@@ -20,8 +20,8 @@ import (
 )
 
 // A clean stop of dev leaves a snapshot of the views, so that the next start need not build them. It is only good for the
-// program that made it, since another may have other views, and for a log that has the event at which it was made, since
-// another log may be in its place. It is used once: after that it is old, and a start that finds none builds the views.
+// program that made it, since another may have other views, and for a log that has the event at which it was made, at the
+// same position, since another log may be in its place, or the same one imported. It is used once: after that it is old, and a start that finds none builds the views.
 // What was recorded since it was made, the sweep finds.
 
 // stamp says what a snapshot is good for.
@@ -30,6 +30,7 @@ type stamp struct {
 	Stream   string    `json:"stream"`  // of the last event
 	Revision int64     `json:"revision"`
 	Event    uuid.UUID `json:"event"`
+	Position string    `json:"position"`
 }
 
 func snapshotFile(data string) string { return filepath.Join(data, "views.snapshot") }
@@ -66,11 +67,15 @@ func fits(ctx context.Context, label string, store *eventstore.Store) error {
 	if s.Program != program {
 		return errors.New("another build of jangbu made it")
 	}
+	position, err := event.ParsePosition(s.Position)
+	if err != nil {
+		return fmt.Errorf("its label cannot be read: %w", err)
+	}
 	for e, err := range store.ReadStream(ctx, s.Stream, s.Revision) {
 		if err != nil {
 			return fmt.Errorf("the log does not have its last event: %w", err)
 		}
-		if e.ID == s.Event {
+		if e.ID == s.Event && stoodAt(e, position) {
 			return nil
 		}
 		break
@@ -93,7 +98,7 @@ func leave(ctx context.Context, path string, server *redis.Server, store *events
 	if err != nil {
 		return fmt.Errorf("save the views: %w", err)
 	}
-	label, err := json.Marshal(stamp{Program: program, Stream: head.Stream, Revision: head.Revision, Event: head.ID})
+	label, err := json.Marshal(stamp{Program: program, Stream: head.Stream, Revision: head.Revision, Event: head.ID, Position: head.Position.String()})
 	if err != nil {
 		return fmt.Errorf("save the views: %w", err)
 	}

@@ -52,6 +52,7 @@ func TestSnapshotIsTakenUpWhereItFits(t *testing.T) {
 	}{
 		"the same build and log":            {store, func(*stamp) {}, true},
 		"another build":                     {store, func(s *stamp) { s.Program = "0" }, false},
+		"another position":                  {store, func(s *stamp) { s.Position = "1/1" }, false},
 		"another event at its place":        {store, func(s *stamp) { s.Event = uuid.New() }, false},
 		"a log that does not reach so far":  {openLog(t, 1), func(*stamp) {}, false},
 		"a log that has another last event": {openLog(t, 3), func(*stamp) {}, false},

@@ -212,6 +212,8 @@ func TestExportRefuses(t *testing.T) {
 	s, path := exported(t, 5)
 	other := newShopStore(t)
 	other.fill(t, 5)
+	imported := newShopStore(t) // of the same events, at its own positions
+	mustRun(t, "store", "import", path, "--eventstore-url", imported.url)
 	foreign, short := filepath.Join(t.TempDir(), "letter.txt"), filepath.Join(t.TempDir(), "short.txt")
 	write(t, foreign, "Dear Sir,\nI write to you\nbecause")
 	write(t, short, "Dear")
@@ -222,6 +224,7 @@ func TestExportRefuses(t *testing.T) {
 	}{
 		"a file that exists":       {[]string{path, "--eventstore-url", s.url}, 1, "--resume, or overwrite it with --force"},
 		"a file of another store":  {[]string{path, "--resume", "--eventstore-url", other.url}, 1, "is not in this store"},
+		"a file imported here":     {[]string{path, "--resume", "--eventstore-url", imported.url}, 1, "stands at another position here, so it was exported from another store; export anew with --force"},
 		"a file that is none":      {[]string{foreign, "--resume", "--eventstore-url", s.url}, 1, "its last line: not an event"},
 		"a torn file that is none": {[]string{short, "--resume", "--eventstore-url", s.url}, 1, "not an export"},
 		"resuming stdout":          {[]string{"-", "--resume"}, 2, "needs a FILE"},

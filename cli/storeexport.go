@@ -134,7 +134,8 @@ func mustBeEmpty(f *os.File) error {
 	return err
 }
 
-// holds checks that the store has the event: a file that was exported from another store cannot be continued from this.
+// holds checks that the store has the event, where the file says: a file that was exported from another store cannot be
+// continued from this, not even where this one was filled with it, since positions are a store's own.
 func holds(ctx context.Context, read func(context.Context, string, int64) iter.Seq2[event.Recorded, error], e event.Recorded) error {
 	for found, err := range read(ctx, e.Stream, e.Revision) {
 		switch {
@@ -142,11 +143,19 @@ func holds(ctx context.Context, read func(context.Context, string, int64) iter.S
 		case err != nil:
 			return err
 		case found.ID == e.ID && found.Revision == e.Revision:
-			return nil
+			if stoodAt(found, e.Position) {
+				return nil
+			}
+			return fmt.Errorf("its last event, revision %d of %s, stands at another position here, so it was exported from another store", e.Revision, e.Stream)
 		}
 		break
 	}
 	return fmt.Errorf("its last event, revision %d of %s, is not in this store", e.Revision, e.Stream)
+}
+
+// stoodAt reports whether an event that was read by its stream may have been at a position when the log was read.
+func stoodAt(found event.Recorded, position event.Position) bool {
+	return found.Position == position || found.Position == event.Position{} // which an older server does not tell
 }
 
 // exporter writes the log as lines.
