@@ -25,7 +25,7 @@ Orders are placed by date, each at the prices its lines name: a product is repri
 
 A product's opening_stock must cover all its orders in the folder; a product with less is reported and left out, with its orders, until the row is corrected. Once a product is in the shop, its opening_stock cannot be corrected any more: restock it (POST /products/{id}/restock) before importing orders that take more, as those beyond the stock are cancelled as sold out.
 
-Importing again is safe at any time: after a kill it resumes, and when all is there it changes nothing. A row that is wrong is reported with file and line, the others go on, and the exit code is 1; correct the row and import again. Do not run two imports at once: one that starts half-way through the other may set a price that an order of the other then pays.
+Importing again is safe at any time: after a kill it resumes, and when all is there it changes nothing. What the shop has priced anew since stays so, with two exceptions: the products of an order that was missing end at the price of their last order, and so does a product that costs what another of its orders names, unless that is its list price, since an import that was killed may have left it there. A row that is wrong is reported with file and line, the others go on, and the exit code is 1; correct the row and import again. Do not run two imports at once: one that starts half-way through the other may set a price that an order of the other then pays.
 
 Examples:
 
@@ -66,6 +66,8 @@ func (m *importMode) Run(ctx context.Context, a *app) error {
 		return &failure{exitInterrupted, fmt.Errorf("interrupted, %s: run the same import again to resume it", done)}
 	case errors.Is(err, importer.ErrStopped):
 		return fmt.Errorf("%w, %s: see that the API runs at --url and jangbu fulfilment beside it, then run the same import again to resume it", err, done)
+	case errors.Is(err, importer.ErrNoAPI):
+		return fmt.Errorf("%w see --url, then run the same import again, %s", err, done)
 	case err != nil:
 		return err
 	case len(report.Problems) > 0:

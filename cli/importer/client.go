@@ -21,6 +21,10 @@ import (
 // more. The run can be repeated to resume it.
 var ErrStopped = errors.New("the import does not get on")
 
+// ErrNoAPI is wrapped by the error of a run that ended because what answers at its URL takes no batches of commands: it is
+// another service, or something before the API that lets none through.
+var ErrNoAPI = errors.New("is that jangbu's command API?")
+
 // client posts commands until they are answered for good. It is safe for concurrent use.
 type client struct {
 	http     *http.Client
@@ -75,8 +79,8 @@ func newClient(cfg Config) (*client, error) {
 // post sends commands in batches until each is answered for good or to come later, pausing longer after each try that
 // failed in passing: no connection, no answer in time, a status that says to come back. Only the commands that are not
 // answered go again, and after a batch without an answer half as many at once, so that a connection that breaks over and
-// over still brings some through. Its error is that of ctx, or ErrStopped when no command of this client has been answered
-// for the client's patience.
+// over still brings some through. Its error is that of ctx, or ErrNoAPI, or ErrStopped when no command of this client has been
+// answered for the client's patience.
 func (c *client) post(ctx context.Context, steps []*step) ([]answer, error) {
 	started := time.Now()
 	p := &posting{steps: steps, answers: make([]answer, len(steps)), faults: make([]int, len(steps)), size: len(steps)}
@@ -97,6 +101,9 @@ func (c *client) post(ctx context.Context, steps []*step) ([]answer, error) {
 		}
 		if err == nil {
 			continue
+		}
+		if errors.Is(err, ErrNoAPI) {
+			return nil, err
 		}
 		if err := c.silent(started, c.patience, err); err != nil {
 			return nil, err
@@ -181,8 +188,8 @@ type commandAnswer struct {
 	Body   problemBody `json:"body"`
 }
 
-// send posts a batch. An error means that the answer may be another next time; pause is then the least the server asks
-// for.
+// send posts a batch. An error other than ErrNoAPI means that the answer may be another next time; pause is then the least
+// the server asks for.
 func (c *client) send(ctx context.Context, batch []command) (answers []answer, pause time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
@@ -204,7 +211,7 @@ func (c *client) send(ctx context.Context, batch []command) (answers []answer, p
 	if err != nil {
 		return nil, 0, fmt.Errorf("read answer: %w", err)
 	}
-	if resp.StatusCode != http.StatusOK { // then none of it was done, or nobody knows: each command goes again, or fails alike
+	if resp.StatusCode != http.StatusOK { // that is about none of the commands: a 404 does not say that a product is not there
 		a := answer{status: resp.StatusCode}
 		if json.Unmarshal(body, &a.problem) != nil {
 			a.problem = problemBody{} // not from our server; the status says enough
@@ -212,7 +219,7 @@ func (c *client) send(ctx context.Context, batch []command) (answers []answer, p
 		if a.passing() {
 			return nil, retryAfter(resp.Header.Get("Retry-After")), errors.New(a.text())
 		}
-		return slices.Repeat([]answer{a}, len(batch)), 0, nil
+		return nil, 0, fmt.Errorf("%s answers POST /batch with %s: %w", c.base, a.text(), ErrNoAPI)
 	}
 	var all []commandAnswer
 	if err := json.Unmarshal(body, &all); err != nil || len(all) != len(batch) {

@@ -19,7 +19,10 @@
 // Every step carries an Idempotency-Key made from the row it stands for, so the server answers a repeated step as it
 // answered the first: a run after a crash, or a second run, adds nothing. A run that finds products in the shop
 // first asks which orders are there already (see survey.go), and sets prices only for those that are missing, so a
-// folder with bad rows can be corrected and imported again.
+// folder with bad rows can be corrected and imported again. Prices that the shop has set since stay, with two exceptions:
+// the products of an order that was missing end at the price of their last order, and so does a product at a price that
+// another of its orders names, since that may be what a run left that was killed. The list price is not taken for such a
+// one, so a run that is killed after it set the list price for a missing order leaves it.
 //
 // A product's opening stock must cover all its orders in the folder: fulfilment would cancel the rest as sold out, and the stock
 // is put there once. A product with less is left out with its orders, unless it is in the shop already.

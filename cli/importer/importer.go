@@ -62,8 +62,8 @@ func (r Report) Total() (n int) {
 }
 
 // Run imports the folder. What is wrong with single rows is in the Report, also when there is an error. The error says
-// why the run could not be brought to its end: ctx ended, the URL is none, or ErrStopped. In each case the run may be
-// repeated.
+// why the run could not be brought to its end: ctx ended, the URL is none, ErrNoAPI, or ErrStopped. In each case the run may
+// be repeated.
 func Run(ctx context.Context, dir string, cfg Config) (Report, error) {
 	cfg.Workers = cmp.Or(cfg.Workers, DefaultWorkers)
 	cfg.Patience = cmp.Or(cfg.Patience, DefaultPatience)

@@ -47,9 +47,10 @@ const noRevision = `"9007199254740991"`
 
 // present says what an earlier run left in the shop. The zero value is an empty shop.
 type present struct {
-	resumed  bool            // some product of the folder is there
-	products map[string]bool // the products of the folder that are there
-	orders   map[string]bool // the orders of the folder that are there
+	resumed  bool             // some product of the folder is there
+	products map[string]bool  // the products of the folder that are there
+	prices   map[string]int64 // of the products there that cost what an order of the folder does, and not their list price
+	orders   map[string]bool  // the orders of the folder that are there
 }
 
 // planner turns a folder into steps, walking the orders and keeping track of what each product costs.
@@ -194,11 +195,11 @@ func (p *planner) recheck(d *priced, ln line, orderID string) {
 	}
 }
 
-// finish leaves the product at the price of its last order, which a resumed run may have to restore, and then
-// discontinues it if the folder says so and no order of it is left out.
+// finish leaves the product at the price of its last order, where an import has left it at another, and then discontinues
+// it if the folder says so and no order of it is left out.
 func (p *planner) finish(d *priced, unplaced map[string]Place) {
 	ending := append([]int{d.create}, d.orders...)
-	if p.shop.resumed && d.price != d.listed {
+	if p.astray(d) {
 		last := p.setPrice(d, d.listed, d.lastAt, "")
 		p.steps[last].needs = append(p.steps[last].needs, d.checks...)
 		ending = append(ending, last)
@@ -207,6 +208,17 @@ func (p *planner) finish(d *priced, unplaced map[string]Place) {
 		p.add(step{kind: Endings, at: d.at, what: "end of product " + d.id, path: d.path("discontinue"),
 			key: "import-discontinue-" + d.id, body: []byte("{}"), needs: ending, blocked: unplaced[d.id]})
 	}
+}
+
+// astray reports whether the product is at another price than its last order's because an import set it: this run, or one
+// that was killed before it restored the price, which is then what some order of the folder names. Any other price was set
+// by the shop and stays, and so does the list price, which a shop is likely to go back to.
+func (p *planner) astray(d *priced) bool {
+	if d.price != unknownPrice {
+		return d.price != d.listed
+	}
+	price, named := p.shop.prices[d.id]
+	return named && price != d.listed
 }
 
 func (d *priced) path(verb string) string { return "/products/" + url.PathEscape(d.id) + "/" + verb }

@@ -1,12 +1,19 @@
 package importer_test
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"jangbu/cli/importer"
 )
 
 // write makes a folder from a small right one and the files given.
@@ -243,6 +250,107 @@ func TestARestockedShopTakesMoreThanTheOpeningStock(t *testing.T) {
 	}
 }
 
+// An answer to the batch as a whole says nothing of the things its commands are about, least of all that they are not there.
+func TestABatchThatIsRefusedStopsTheRun(t *testing.T) {
+	orders := orderHead + "1,M,2024-01-01,,0,,,,\n2,N,2024-01-02,,0,,,,\n3,M,2024-01-03,,0,,,,\n"
+	right := lineHead + "1,P,2.00,1,0\n2,P,2.00,1,0\n3,P,2.50,1,0\n"
+	dir := write(t, map[string]string{"orders.csv": orders, "lines.csv": strings.Replace(right, "2,P,2.00,1,0", "2,P,2.00,one,0", 1)})
+	s := newShop()
+	srv := s.serve(t)
+	if _, err := run(t, dir, srv.URL, nil); err != nil || s.products["P"].price != 250 {
+		t.Fatalf("%v, %+v", err, s.products["P"])
+	}
+	overwrite(t, dir, map[string]string{"lines.csv": right})
+	effects := s.effectCount()
+	for _, status := range []int{http.StatusNotFound, http.StatusForbidden, http.StatusMethodNotAllowed} {
+		proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "default backend", status) }))
+		defer proxy.Close()
+		report, err := run(t, dir, proxy.URL, nil)
+		if want := fmt.Sprintf("%s answers POST /batch with %d ", proxy.URL, status); !errors.Is(err, importer.ErrNoAPI) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%d: error %v", status, err)
+		}
+		if len(report.Problems) > 0 || s.effectCount() != effects {
+			t.Errorf("%d: problems %v, effects %v", status, report.Problems, s.effects[effects:])
+		}
+	}
+	for _, status := range []int{http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout} {
+		refused := false
+		proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			s.mu.Lock()
+			first := !refused
+			refused = true
+			s.mu.Unlock()
+			if first {
+				http.Error(w, "away for a moment", status)
+				return
+			}
+			s.ServeHTTP(w, r)
+		}))
+		defer proxy.Close()
+		mustRun(t, dir, proxy.URL, nil)
+		check(t, s, dir)
+	}
+}
+
+// What the shop has repriced since stays, but for a price that an order of the folder names: that is what a run leaves which
+// is killed after it has set the price of an order that was missing.
+func TestPricesOfTheShopStay(t *testing.T) {
+	dir := write(t, map[string]string{"lines.csv": lineHead + "1,Q,3.20,1,0\n2,P,2.00,1,0\n3,Q,3.10,1,0\n"})
+	for name, tt := range map[string]struct{ now, want int64 }{
+		"one of its own":          {999, 999},
+		"the list price":          {300, 300},
+		"that of the last order":  {310, 310},
+		"that of an order before": {320, 310},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newShop()
+			srv := s.serve(t)
+			mustRun(t, dir, srv.URL, nil)
+			s.products["Q"].price, s.products["P"].price = tt.now, 777
+			mustRun(t, dir, srv.URL, nil)
+			if q, p := s.products["Q"].price, s.products["P"].price; q != tt.want || p != 777 {
+				t.Errorf("the prices are %d and %d, want %d and 777", q, p, tt.want)
+			}
+		})
+	}
+}
+
+// A resumed run is killed at each of its steps; however far it came, the next brings every price to where it was.
+func TestAKilledCorrectionLeavesNoPrice(t *testing.T) {
+	orders := orderHead + "1,M,2024-01-01,,0,,,,\n2,N,2024-01-02,,0,,,,\n3,M,2024-01-03,,0,,,,\n"
+	right := lineHead + "1,P,2.00,1,0\n2,P,2.20,1,0\n3,P,2.50,1,0\n"
+	for last := range 12 {
+		dir := write(t, map[string]string{"orders.csv": orders, "lines.csv": strings.Replace(right, "2,P,2.20,1,0", "2,P,2.20,one,0", 1)})
+		s := newShop()
+		srv := s.serve(t)
+		if _, err := run(t, dir, srv.URL, nil); err != nil || s.products["P"].price != 250 {
+			t.Fatalf("%v, %+v", err, s.products["P"])
+		}
+		overwrite(t, dir, map[string]string{"lines.csv": right})
+		ctx, kill := context.WithCancel(t.Context())
+		most := s.effectCount() + last
+		s.fault = func(int, *http.Request) misdeed {
+			if len(s.effects) >= most {
+				kill()
+				return hangUp
+			}
+			return behave
+		}
+		if _, err := importer.Run(ctx, dir, importer.Config{URL: srv.URL, Workers: 1}); err != nil && ctx.Err() == nil {
+			t.Fatal(err)
+		}
+		kill()
+		s.mu.Lock()
+		s.fault = nil
+		s.mu.Unlock()
+		mustRun(t, dir, srv.URL, nil)
+		check(t, s, dir)
+		if price := s.products["P"].price; price != 250 {
+			t.Errorf("killed after %d effects: the price is %d", last, price)
+		}
+	}
+}
+
 func TestRowsEditedAfterTheirImportAreReported(t *testing.T) {
 	dir, s := write(t, nil), newShop()
 	srv := s.serve(t)
@@ -259,7 +367,6 @@ func TestRowsEditedAfterTheirImportAreReported(t *testing.T) {
 	const reused = ": 422 Unprocessable Entity: The key was used with another request."
 	compare(t, report.Problems, dir, []string{
 		"lines.csv:4: price of product Q" + reused, "members.csv:3: member N" + reused,
-		"lines.csv:4: price of product Q skipped because of lines.csv:4 (price of product Q)",
 		"orders.csv:3: order 2 skipped because of members.csv:3 (member N)",
 		"products.csv:2: end of product P skipped because of members.csv:3 (order 2)",
 	})
