@@ -30,7 +30,7 @@ type Consumer struct {
 	log     StreamReader
 	logger  *slog.Logger
 	report  Report
-	missing func() // called when the queue may not exist
+	missing func() // called when the queue does not exist
 
 	decodings *decodings // shared with other consumers; nil: none
 
@@ -109,7 +109,9 @@ func (c *Consumer) receive(ctx context.Context, arrived chan<- held) {
 				return
 			}
 			c.report(c.loop(), err)
-			c.missing()
+			if errors.Is(err, event.ErrNotProvisioned) {
+				c.missing()
+			}
 			retry.wait(ctx)
 			wait = 0
 			continue

@@ -145,8 +145,16 @@ func TestConsumerMissesItsQueue(t *testing.T) {
 	c.goLive()
 	c.queue.receiveFails = 1000
 	c.run(1)
-	servers.Eventually(t, "the consumer asks for its queue", func() bool { c.mu.Lock(); defer c.mu.Unlock(); return c.missed > 1 })
-	if !c.reported(errBroken) {
+	servers.Eventually(t, "the consumer says what is wrong", func() bool { return c.reported(errBroken) })
+	missed := func() int { c.mu.Lock(); defer c.mu.Unlock(); return c.missed }
+	if n := missed(); n > 0 {
+		t.Errorf("it asked %d times for a queue that is there", n)
+	}
+	c.queue.mu.Lock()
+	c.queue.gone = true
+	c.queue.mu.Unlock()
+	servers.Eventually(t, "the consumer asks for its queue", func() bool { return missed() > 1 })
+	if !c.reported(event.ErrNotProvisioned) {
 		t.Errorf("it reports %v", c.reports)
 	}
 }

@@ -159,6 +159,7 @@ type fakePublisher struct {
 	refuses  int // in a thousand events
 	delay    time.Duration
 	down     bool
+	gone     bool           // there is no topic
 	never    string         // stream@revision that is refused whenever it comes
 	accepted map[string]int // by stream@revision
 	inFlight int
@@ -195,11 +196,14 @@ func (p *fakePublisher) Publish(ctx context.Context, events []event.Recorded) []
 	p.inFlight--
 	errs := make([]error, len(events))
 	for i, e := range events {
-		refused := p.down || ctx.Err() != nil || name(e) == p.never || p.random.IntN(1000) < p.refuses
+		refused := p.down || p.gone || ctx.Err() != nil || name(e) == p.never || p.random.IntN(1000) < p.refuses
 		if refused {
 			errs[i] = fmt.Errorf("refused: %w", event.ErrUnavailable)
 		}
-		if !refused || (!p.down && name(e) != p.never && p.random.IntN(4) == 0) { // accepted, and the answer lost
+		if p.gone {
+			errs[i] = event.ErrNotProvisioned
+		}
+		if !refused || (!p.down && !p.gone && name(e) != p.never && p.random.IntN(4) == 0) { // accepted, and the answer lost
 			p.accepted[name(e)]++
 			p.deliver(e)
 		}

@@ -24,6 +24,7 @@ type fakeQueue struct {
 	arrived  chan struct{}
 
 	duplicates, receiveFails, deleteFails int
+	gone                                  bool // there is no such queue
 	hides                                 []fakeHide
 	receives                              int
 }
@@ -102,6 +103,10 @@ func (q *fakeQueue) take(most int) ([]event.Delivery, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.receives++
+	if q.gone {
+		q.wake()
+		return nil, fmt.Errorf("receive: %w", event.ErrNotProvisioned)
+	}
 	if q.fails(q.receiveFails) {
 		q.wake()
 		return nil, fmt.Errorf("receive: %w", errBroken)

@@ -111,13 +111,15 @@ type Feed interface {
 }
 
 // Publisher sends events to every view's queue that wants them. The answer holds an error for each event that was not
-// accepted, in their order; an accepted event is delivered at least once, or lost with the bus.
+// accepted, in their order; an accepted event is delivered at least once, or lost with the bus. All errors of one answer are
+// event.ErrNotProvisioned while there is no topic.
 type Publisher interface {
 	Publish(ctx context.Context, events []event.Recorded) []error
 }
 
 // Queue is one view's queue. A delivery that is neither deleted nor hidden again comes back after its visibility
-// timeout, and goes to the dead-letter queue when it has come back too often.
+// timeout, and goes to the dead-letter queue when it has come back too often. Errors wrap event.ErrUnavailable,
+// event.ErrNotProvisioned among them while there is no such queue.
 type Queue interface {
 	Receive(ctx context.Context, max int, wait time.Duration) ([]event.Delivery, error)
 	Delete(ctx context.Context, deliveries []event.Delivery) error

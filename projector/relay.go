@@ -24,7 +24,7 @@ type Relay struct {
 	prefixes []string
 	report   Report
 	newID    func() uuid.UUID
-	missing  func()       // called when the topic may not exist
+	missing  func()       // called when the topic does not exist
 	refused  atomic.Int64 // batches that are being sent again
 }
 
@@ -227,7 +227,9 @@ func (r *Relay) send(ctx context.Context, batch []event.Recorded) (rest []event.
 		}
 	}
 	if len(rest) > 0 {
-		r.missing()
+		if errors.Is(failed, event.ErrNotProvisioned) {
+			r.missing()
+		}
 		r.report(relayPublishes, fmt.Errorf("publish %s@%d: %w", rest[0].Stream, rest[0].Revision, failed))
 	}
 	return rest

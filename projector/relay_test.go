@@ -25,6 +25,7 @@ type bench struct {
 
 	mu      sync.Mutex
 	reports map[string][]error
+	missed  int // how often it said that there is no topic
 }
 
 func newBench(t *testing.T, log *history.History) *bench {
@@ -45,6 +46,7 @@ func ofTheShop(e event.Recorded) bool { return event.Category(e.Stream) != "else
 func (b *bench) run() (stop func()) {
 	ctx, cancel := context.WithCancel(b.Context())
 	relay := NewRelay(b.feed, b.pub, "test", view.Categories(view.All()), b.report, uuid.New)
+	relay.missing = func() { b.mu.Lock(); defer b.mu.Unlock(); b.missed++ }
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -215,7 +217,16 @@ func TestRelayReports(t *testing.T) {
 		b.feed.setDown(false)
 		expect("relay", nil)
 		expect("publish", event.ErrUnavailable)
-		b.pub.set(func() { b.pub.down = false })
+		missed := func() int { b.mu.Lock(); defer b.mu.Unlock(); return b.missed }
+		if n := missed(); n > 0 {
+			t.Errorf("it asked %d times for a topic that is there", n)
+		}
+		b.pub.set(func() { b.pub.down, b.pub.gone = false, true })
+		expect("publish", event.ErrNotProvisioned)
+		if missed() == 0 {
+			t.Error("it has not asked for a topic that is not there")
+		}
+		b.pub.set(func() { b.pub.gone = false })
 		expect("publish", nil)
 		b.feed.setDown(true)
 		expect("relay", errInterrupted)

@@ -54,7 +54,10 @@ type Service struct {
 	queue func(view string) Queue
 	cfg   Config
 	kick  chan struct{} // asks for provisioning
+	pause time.Duration // after each provisioning, before the next is heard
 }
+
+const provisionPause = 5 * time.Second
 
 // New returns a Service; nothing runs before Run.
 func New(store Store, model Model, pub Publisher, queue func(view string) Queue, cfg Config) *Service {
@@ -76,7 +79,7 @@ func New(store Store, model Model, pub Publisher, queue func(view string) Queue,
 	if cfg.NewID == nil {
 		cfg.NewID = uuid.New
 	}
-	return &Service{store: store, model: model, pub: pub, queue: queue, cfg: cfg, kick: make(chan struct{}, 1)}
+	return &Service{store: store, model: model, pub: pub, queue: queue, cfg: cfg, kick: make(chan struct{}, 1), pause: provisionPause}
 }
 
 // Run runs everything until ctx ends. It needs no dependency to be there when it starts.
@@ -135,6 +138,9 @@ func (s *Service) provision(ctx context.Context) error {
 			continue
 		}
 		retry.reset()
+		if sleep(ctx, s.pause) != nil { // what was made a moment ago may not be seen yet by who asks for it
+			return nil
+		}
 		select {
 		case <-s.kick:
 		case <-ctx.Done():

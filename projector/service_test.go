@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
@@ -76,6 +77,7 @@ type plant struct {
 
 	views      []*view.View // nil: as they are
 	autoReplay bool
+	pause      time.Duration
 	readAll    func() error // says why the log cannot be read; nil: it can. Under mu once it runs
 
 	mu      sync.Mutex
@@ -113,6 +115,7 @@ func (p *plant) run(provision func(context.Context) error) (stop func()) {
 			p.reports[loop] = err
 		},
 	})
+	s.pause = p.pause
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -254,19 +257,44 @@ func TestServiceProvisions(t *testing.T) {
 	})
 	q := p.queues[view.Orders.Name]
 	q.mu.Lock()
-	q.receiveFails = 1000
+	q.gone = true
 	q.mu.Unlock()
 	q.comeBack() // wakes a receiver
 	servers.Eventually(t, "a missed queue is provisioned", func() bool { return calls.Load() > 3 })
 	q.mu.Lock()
-	q.receiveFails = 0
+	q.gone = false
 	q.mu.Unlock()
 	p.well()
-	p.pub.set(func() { p.pub.down = true })
+	p.pub.set(func() { p.pub.gone = true })
 	before := calls.Load()
 	p.log.Grow(t, rand.New(rand.NewPCG(7, 8)), 20)
 	p.feed.wake()
 	servers.Eventually(t, "a missed topic is provisioned", func() bool { return calls.Load() > before })
+}
+
+// TestServiceProvisionsNowAndThen: a queue that stays missing, be it that it is not seen yet, is not created over and over.
+func TestServiceProvisionsNowAndThen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls := 0
+		s := New(nil, nil, nil, nil, Config{Provision: func(context.Context) error { calls++; return nil }})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); _ = s.provision(ctx) }()
+		for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) { // of the bubble's clock
+			s.reprovision()
+		}
+		if calls < 2 || calls > int(time.Minute/provisionPause)+1 {
+			t.Errorf("in a minute it is created %d times", calls)
+		}
+		time.Sleep(time.Hour)
+		before := calls
+		s.reprovision()
+		if synctest.Wait(); calls != before+1 {
+			t.Errorf("what is missed later is created %d times at once", calls-before)
+		}
+		cancel()
+		<-done
+	})
 }
 
 // TestServiceRebuilds: a Redis that loses everything, even again and again, is filled anew from the log.

@@ -74,13 +74,18 @@ func TestQueueMissing(t *testing.T) {
 		if r.created != 1 {
 			t.Errorf("created %d times", r.created)
 		}
-		r.queue.mu.Lock()
-		r.queue.away = errAway
-		r.queue.mu.Unlock()
-		settle(time.Minute)
-		r.wantGreen(t, LoopSchedule, LoopSweep, LoopGateway, LoopOrders)
-		if r.created < 2 {
-			t.Errorf("created %d times", r.created)
+		away := func(err error) {
+			r.queue.mu.Lock()
+			r.queue.away = err
+			r.queue.mu.Unlock()
+			settle(time.Minute)
+			r.wantGreen(t, LoopSchedule, LoopSweep, LoopGateway, LoopOrders)
+		}
+		if away(errAway); r.created != 1 {
+			t.Errorf("created %d times while it only did not answer", r.created)
+		}
+		if away(event.ErrNotProvisioned); r.created < 2 || r.created > 1+int(time.Minute/provisionPause)+1 {
+			t.Errorf("created %d times while it was missing for a minute", r.created)
 		}
 	})
 }

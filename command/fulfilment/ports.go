@@ -77,7 +77,8 @@ type Checkpoint interface {
 	Advance(ctx context.Context, known, to event.Position) (at event.Position, lost bool, err error)
 }
 
-// Queue brings the events of orders, at least once, in any order, and again after a while unless they are deleted.
+// Queue brings the events of orders, at least once, in any order, and again after a while unless they are deleted. Errors
+// wrap event.ErrUnavailable, event.ErrNotProvisioned among them while there is no such queue.
 type Queue interface {
 	Receive(ctx context.Context, limit int, wait time.Duration) ([]event.Delivery, error)
 	Delete(ctx context.Context, deliveries []event.Delivery) error

@@ -21,6 +21,8 @@ const (
 	receiveMax  = 10
 	receiveWait = 20 * time.Second
 	receivers   = 2
+
+	provisionPause = 5 * time.Second // after each provisioning, before the next is heard
 )
 
 func newConsumer(m *Manager, queue Queue) *consumer {
@@ -56,7 +58,9 @@ func (c *consumer) receive(ctx context.Context, batches chan struct{}, all *sync
 		c.m.cfg.Report(LoopQueue, err)
 		if err != nil {
 			<-batches
-			c.missing()
+			if errors.Is(err, event.ErrNotProvisioned) {
+				c.missing()
+			}
 			retry.wait(ctx)
 			wait = 0
 			continue
@@ -131,6 +135,9 @@ func (c *consumer) provision(ctx context.Context) {
 			continue
 		}
 		retry.reset()
+		if !sleep(ctx, provisionPause) { // what was made a moment ago may not be seen yet by who asks for it
+			return
+		}
 		select {
 		case <-c.kick:
 		case <-ctx.Done():

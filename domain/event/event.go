@@ -30,6 +30,8 @@ var (
 	// ErrUnavailable: the dependency did not answer. The operation may be retried; an append that failed so
 	// may have happened, and is made certain by repeating it with the same event ids and expected revision.
 	ErrUnavailable = errors.New("dependency unavailable")
+	// ErrNotProvisioned: what carries events does not exist, a topic or a queue. Until somebody makes it, it is unavailable.
+	ErrNotProvisioned = fmt.Errorf("not provisioned: %w", ErrUnavailable)
 	// ErrTooLarge: the append is over the store's limit and will never succeed.
 	ErrTooLarge = errors.New("append is too large")
 	// ErrUnknownType: no codec knows the event's name.

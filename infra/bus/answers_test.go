@@ -37,6 +37,25 @@ func TestPublishWithoutAnswer(t *testing.T) {
 	}
 }
 
+// A queue that is missing is known by its older name too; that nobody may ask for it is another thing.
+func TestWhatAMissingQueueIsCalled(t *testing.T) {
+	for code, missing := range map[string]bool{
+		"com.amazonaws.sqs#QueueDoesNotExist": true, "QueueDoesNotExist": true, "AWS.SimpleQueueService.NonExistentQueue": true,
+		"AccessDeniedException": false, "RequestThrottled": false,
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/x-amz-json-1.0")
+			w.WriteHeader(http.StatusBadRequest)
+			fmt.Fprintf(w, `{"__type":%q,"message":"no"}`, code)
+		}))
+		t.Cleanup(server.Close)
+		_, err := connect(t, bus.Config{Endpoint: server.URL}).Queue("orders").Receive(t.Context(), 1, 0)
+		if !errors.Is(err, event.ErrUnavailable) || errors.Is(err, bus.ErrNotProvisioned) != missing {
+			t.Errorf("%s: %v", code, err)
+		}
+	}
+}
+
 // counted serves the endpoint and counts the requests for one operation of SQS.
 func counted(t *testing.T, server *snssqs.Server, operation string) (url string, n *atomic.Int64) {
 	t.Helper()

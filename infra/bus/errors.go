@@ -13,7 +13,7 @@ import (
 
 // ErrNotProvisioned: the topic or the queue does not exist. Provision makes them; until then the bus is unavailable, so
 // it wraps event.ErrUnavailable.
-var ErrNotProvisioned = fmt.Errorf("not provisioned: %w", event.ErrUnavailable)
+var ErrNotProvisioned = event.ErrNotProvisioned
 
 // ErrRefused: the service will never take this request. Retrying it is useless.
 var ErrRefused = errors.New("refused by the message service")
@@ -39,7 +39,11 @@ func isGone(err error) bool {
 		noTopic *snstypes.NotFoundException
 		noQueue *sqstypes.QueueDoesNotExist
 	)
-	return errors.As(err, &noTopic) || errors.As(err, &noQueue)
+	if errors.As(err, &noTopic) || errors.As(err, &noQueue) {
+		return true
+	}
+	var api smithy.APIError
+	return errors.As(err, &api) && api.ErrorCode() == "AWS.SimpleQueueService.NonExistentQueue" // its older name
 }
 
 // refusedForEver knows the codes that blame the message itself.
