@@ -21,10 +21,14 @@ func (o *observer) lookAtFulfilment(ctx context.Context) (fulfilmentStatus, erro
 	}
 	s := fulfilmentStatus{reading{View: fulfilmentQueue, Position: at.String()}}
 	var lag projector.Lag
+	var first time.Time // of all that was read
 	read := 0
 	for e, err := range o.store.ReadAll(ctx, at) {
 		if err != nil {
 			return fulfilmentStatus{}, err
+		}
+		if read == 0 {
+			first = e.Time
 		}
 		if event.Category(e.Stream) == order.Category {
 			if lag.Events++; lag.Events == 1 {
@@ -36,8 +40,11 @@ func (o *observer) lookAtFulfilment(ctx context.Context) (fulfilmentStatus, erro
 			break
 		}
 	}
+	if lag.Events == 0 && read == o.limit {
+		lag.Since = first // it is behind, whether or not an order is among what lies further on
+	}
 	now := time.Now()
-	s.lag(lag, lag.Events > 0 && read == o.limit, now)
+	s.lag(lag, read == o.limit, now)
 	s.Status = statusOfFulfilment(at, lag, now)
 	return s, nil
 }
@@ -45,7 +52,7 @@ func (o *observer) lookAtFulfilment(ctx context.Context) (fulfilmentStatus, erro
 // statusOfFulfilment says what is wrong with it, but for its queue.
 func statusOfFulfilment(at event.Position, lag projector.Lag, now time.Time) string {
 	switch {
-	case lag.Events == 0:
+	case lag.Since.IsZero():
 	case at == event.Position{}:
 		return "not run yet"
 	case now.Sub(lag.Since) > stallTime:

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"jangbu/domain/event"
+	"jangbu/domain/member"
 	"jangbu/domain/order"
 	"jangbu/domain/product"
 	"jangbu/projector"
@@ -112,6 +113,30 @@ func TestViewsOfFulfilment(t *testing.T) {
 	}
 }
 
+// A bulk load puts many events between the checkpoint and the first order.
+func TestFulfilmentBehindManyEvents(t *testing.T) {
+	s := newOpsShop(t)
+	for i := range 20 {
+		s.add(t, fmt.Sprint("member-", i), member.Registered{Name: "Mina", Country: "Korea"})
+	}
+	s.add(t, "order-1", placedOrder())
+	due, err := redisFlags{RedisURL: os.Getenv("REDIS_URL")}.openSchedule(shopFlags{Topic: "jangbu"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer due.Close()
+	o := &observer{store: s.Store, due: due, limit: 10}
+	if f, err := o.lookAtFulfilment(t.Context()); err != nil || f.Status != "not run yet" || f.LagSeconds == 0 {
+		t.Errorf("with an order behind twenty events it is %+v, %v", f, err)
+	} else if cells := f.cells(); cells[5] != "0+" || cells[6] == "-" {
+		t.Errorf("its line is %v", cells)
+	}
+	o.limit = 100
+	if f, err := o.lookAtFulfilment(t.Context()); err != nil || f.LagEvents != 1 || f.more {
+		t.Errorf("looked at further, it is %+v, %v", f, err)
+	}
+}
+
 func TestStatusOfFulfilment(t *testing.T) {
 	now := time.Date(2026, 3, 4, 20, 15, 0, 0, time.Local)
 	ago := func(d time.Duration) projector.Lag { return projector.Lag{Events: 3, Since: now.Add(-d)} }
@@ -126,6 +151,7 @@ func TestStatusOfFulfilment(t *testing.T) {
 		"stalled":         {at, ago(31 * time.Second), "stalled since 20:14:29"},
 		"never run":       {event.Position{}, ago(time.Hour), "not run yet"},
 		"nothing to do":   {event.Position{}, projector.Lag{}, "ok"},
+		"no order so far": {at, projector.Lag{Since: now.Add(-31 * time.Second)}, "stalled since 20:14:29"},
 	} {
 		if got := statusOfFulfilment(tt.at, tt.lag, now); got != tt.want {
 			t.Errorf("%s: %q, want %q", name, got, tt.want)

@@ -270,7 +270,7 @@ func (r reading) well() bool { return r.Status == statusOK }
 
 // lag notes how far behind the log it is; with more, at least so far.
 func (r *reading) lag(l projector.Lag, more bool, now time.Time) {
-	if r.LagEvents, r.more = l.Events, more; l.Events > 0 {
+	if r.LagEvents, r.more = l.Events, more; !l.Since.IsZero() {
 		r.LagSeconds = max(0, now.Sub(l.Since).Seconds())
 	}
 }
@@ -281,7 +281,7 @@ func (r reading) figures() (lag, oldest, queue, dead string) {
 	if r.more {
 		lag += "+"
 	}
-	if r.LagEvents > 0 {
+	if r.LagEvents > 0 || r.more {
 		oldest = term.Duration(time.Duration(r.LagSeconds * float64(time.Second)))
 	}
 	if r.Queue != nil {
