@@ -127,6 +127,10 @@ func TestDeadLettersArePurged(t *testing.T) {
 	if q := viewsNow(t)["orders"].Queue; q.Dead != 0 {
 		t.Errorf("the queue has %+v", q)
 	}
+	if code, _, stderr = quiet(t, "dlq", "purge", "orders", "--yes"); code != 1 {
+		t.Errorf("again: code %d", code)
+	}
+	wantOneLine(t, stderr, deadOrders, "run it again in a minute")
 }
 
 func TestDeadLettersOfNobody(t *testing.T) {

@@ -56,6 +56,18 @@ func TestWhatAMissingQueueIsCalled(t *testing.T) {
 	}
 }
 
+// SQS purges a queue once a minute at most. Not every emulator of it does so, so that this is no part of the suite.
+func TestPurgingAgainAtOnce(t *testing.T) {
+	b, _ := provisioned(t, startEmbedded(t, snssqs.Config{}))
+	dead := b.DeadLetters("orders")
+	if err := dead.Purge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := dead.Purge(t.Context()); !errors.Is(err, bus.ErrPurging) || !errors.Is(err, event.ErrUnavailable) {
+		t.Errorf("again: %v", err)
+	}
+}
+
 // counted serves the endpoint and counts the requests for one operation of SQS.
 func counted(t *testing.T, server *snssqs.Server, operation string) (url string, n *atomic.Int64) {
 	t.Helper()

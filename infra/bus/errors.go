@@ -15,6 +15,9 @@ import (
 // it wraps event.ErrUnavailable.
 var ErrNotProvisioned = event.ErrNotProvisioned
 
+// ErrPurging: the queue is being purged, or was less than a minute ago. It wraps event.ErrUnavailable.
+var ErrPurging = fmt.Errorf("purged less than a minute ago: %w", event.ErrUnavailable)
+
 // ErrRefused: the service will never take this request. Retrying it is useless.
 var ErrRefused = errors.New("refused by the message service")
 
@@ -26,6 +29,8 @@ func classify(err error) error {
 		return nil
 	case isGone(err):
 		return fmt.Errorf("%w: %w", ErrNotProvisioned, err)
+	case isPurging(err):
+		return fmt.Errorf("%w: %w", ErrPurging, err)
 	}
 	var api smithy.APIError
 	if errors.As(err, &api) && refusedForEver(api.ErrorCode()) {
@@ -44,6 +49,11 @@ func isGone(err error) bool {
 	}
 	var api smithy.APIError
 	return errors.As(err, &api) && api.ErrorCode() == "AWS.SimpleQueueService.NonExistentQueue" // its older name
+}
+
+func isPurging(err error) bool {
+	var purging *sqstypes.PurgeQueueInProgress
+	return errors.As(err, &purging)
 }
 
 // refusedForEver knows the codes that blame the message itself.

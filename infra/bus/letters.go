@@ -82,7 +82,7 @@ func (q *Queue) take(ctx context.Context) ([]Letter, error) {
 }
 
 // Purge deletes every message in the queue, those that others hold, too. SQS does so once a minute at most, and may take
-// a minute for it. Errors are as Receive's.
+// a minute for it. Errors are as Receive's, or ErrPurging.
 func (q *Queue) Purge(ctx context.Context) error {
 	url, err := q.resolve(ctx)
 	if err != nil {
