@@ -100,6 +100,7 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	a := &app{stdout: stdout, stderr: stderr, log: newLogger(stderr, g.LogLevel, g.LogFormat)}
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	if err := parsed.Run(a); err != nil {
+		err = orInterrupted(ctx, err)
 		sayError(stderr, err)
 		return codeOf(err)
 	}
@@ -150,6 +151,16 @@ type failure struct {
 
 func (f *failure) Error() string { return f.err.Error() }
 func (f *failure) Unwrap() error { return f.err }
+
+// orInterrupted is what a mode's error is when a signal has ended its work: what failed then is not to be looked into. A mode
+// that says by a failure what an interruption leaves behind knows better.
+func orInterrupted(ctx context.Context, err error) error {
+	var f *failure
+	if ctx.Err() == nil || !errors.Is(err, context.Canceled) || errors.As(err, &f) {
+		return err
+	}
+	return &failure{exitInterrupted, errors.New("interrupted")}
+}
 
 func codeOf(err error) int {
 	var f *failure

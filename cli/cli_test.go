@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -317,5 +318,31 @@ func TestReachable(t *testing.T) {
 		if got := reachable(addr); got != want {
 			t.Errorf("reachable(%s) = %s, want %s", addr, got, want)
 		}
+	}
+}
+
+// Who interrupts a look is not told to look into what did not answer.
+func TestInterruptedLooks(t *testing.T) {
+	s := newOpsShop(t)
+	s.open(t)
+	s.send(t, deadOrders, message("order-1", 1))
+	ctx, interrupt := context.WithCancel(t.Context())
+	interrupt()
+	for _, args := range [][]string{{"views"}, {"trace", "order-1"}, {"parked", "list"}, {"parked", "show", "orders", "order-1"},
+		{"dlq", "list", "orders"}, {"dlq", "redrive", "orders"}, {"provision"}, {"health", "http://127.0.0.1:1"}} {
+		var stdout, stderr output
+		if code := Run(ctx, args, &stdout, &stderr); code != 130 {
+			t.Errorf("%v: code %d", args, code)
+		}
+		wantOneLine(t, stderr.String(), "interrupted")
+	}
+	if err := orInterrupted(ctx, errors.New("the disk is full")); codeOf(err) != 1 {
+		t.Errorf("what failed by itself meanwhile: %v", err)
+	}
+	if err := orInterrupted(t.Context(), context.Canceled); codeOf(err) != 1 {
+		t.Errorf("what nobody interrupted: %v", err)
+	}
+	if err := orInterrupted(ctx, &failure{3, context.Canceled}); codeOf(err) != 3 {
+		t.Errorf("what the mode has a code for: %v", err)
 	}
 }
