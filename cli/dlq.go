@@ -168,7 +168,7 @@ type dlqRedriveMode struct {
 // Help is the detailed help.
 func (dlqRedriveMode) Help() string {
 	return `
-For each message, its stream is landed in the view from the log; then the message is deleted. A stream whose event the view's code cannot land is parked (jangbu parked list), which deals with the message, too. Messages that are no events stay, and so do those whose event this event store does not have; then the exit code is 1.
+For each message, its stream is landed in the view from the log; then the message is deleted. A stream whose event the view's code cannot land is parked (jangbu parked list), which deals with the message, too. Messages that are no events stay, and so do those whose event this event store does not have; for the latter the exit code is 1.
 
 Of fulfilment, the message's order is put into the schedule as due now, instead of landed: a running jangbu fulfilment looks at it within the second, by the log.
 
