@@ -31,7 +31,8 @@
 // as esdb:// and esdb+discover://, the only ones that version 4.2.0 of the client knows. Options it does not know are
 // logged by it and ignored. The supervisor does the retrying, so maxDiscoverAttempts and discoveryInterval have no effect;
 // gossipTimeout (seconds) bounds one attempt to connect, and defaultDeadline (milliseconds) stands in for an unset
-// Config.Timeout.
+// Config.Timeout; Open refuses either below 1 or with a unit. What is no letter or digit in a password is to be
+// percent-encoded.
 //
 //	esdb://127.0.0.1:2113?tls=false                                        one node, no TLS (credentials are not sent)
 //	esdb://shop:secret@db.example.com:2113                                 one node, TLS, the host's root CAs

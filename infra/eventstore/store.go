@@ -5,10 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
-
-	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
 
 	"jangbu/domain/event"
 )
@@ -49,22 +46,6 @@ func Open(url string, cfg Config) (*Store, error) {
 		cfg.Timeout = DefaultTimeout
 	}
 	return &Store{timeout: cfg.Timeout, links: supervise(conf, cfg.Logger)}, nil
-}
-
-func parse(url string) (*esdb.Configuration, error) {
-	if scheme, rest, ok := strings.Cut(url, "://"); ok {
-		switch scheme {
-		case "kurrentdb":
-			url = "esdb://" + rest
-		case "kurrentdb+discover":
-			url = "esdb+discover://" + rest
-		}
-	}
-	conf, err := esdb.ParseConnectionString(url)
-	if err != nil {
-		return nil, err
-	}
-	return conf, conf.Validate()
 }
 
 // Close lets the calls in flight end, at most for Config.Timeout, ends every subscription and read, and closes the

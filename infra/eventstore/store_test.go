@@ -32,16 +32,21 @@ func TestConformanceByURL(t *testing.T) {
 }
 
 func TestOpenRefusesABadURL(t *testing.T) {
-	tests := []struct{ name, url string }{
-		{"empty", ""},
-		{"another scheme", "http://127.0.0.1:2113"},
-		{"no host", "esdb://"},
-		{"a port that is none", "esdb://127.0.0.1:port?tls=false"},
-		{"a path", "esdb://127.0.0.1:2113/streams"},
-		{"a user without a name", "esdb://:secret@127.0.0.1:2113"},
-		{"tls neither true nor false", "esdb://127.0.0.1:2113?tls=maybe"},
-		{"a CA file that is not there", "esdb://127.0.0.1:2113?tlsCaFile=/nowhere/ca.crt"},
-		{"a certificate without its key", "esdb://127.0.0.1:2113?userCertFile=/etc/shop.crt"},
+	tests := []struct{ name, url, says string }{
+		{"empty", "", ""},
+		{"another scheme", "http://127.0.0.1:2113", ""},
+		{"no host", "esdb://", ""},
+		{"a port that is none", "esdb://127.0.0.1:port?tls=false", ""},
+		{"a path", "esdb://127.0.0.1:2113/streams", ""},
+		{"a user without a name", "esdb://:secret@127.0.0.1:2113", ""},
+		{"tls neither true nor false", "esdb://127.0.0.1:2113?tls=maybe", ""},
+		{"a CA file that is not there", "esdb://127.0.0.1:2113?tlsCaFile=/nowhere/ca.crt", ""},
+		{"a certificate without its key", "esdb://127.0.0.1:2113?userCertFile=/etc/shop.crt", ""},
+		{"a deadline with a unit", "esdb://127.0.0.1:2113?tls=false&defaultDeadline=10s", "milliseconds"},
+		{"no deadline", "esdb://127.0.0.1:2113?tls=false&defaultDeadline=0", "milliseconds"},
+		{"a negative deadline", "esdb://127.0.0.1:2113?tls=false&DefaultDeadline=-1", "milliseconds"},
+		{"no time to connect", "esdb://127.0.0.1:2113?tls=false&gossipTimeout=0", "seconds"},
+		{"a negative time to connect", "esdb://127.0.0.1:2113,127.0.0.1:2114?tls=false&gossipTimeout=-5", "seconds"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -50,7 +55,43 @@ func TestOpenRefusesABadURL(t *testing.T) {
 				_ = s.Close()
 				t.Fatal("opened")
 			}
-			if !strings.HasPrefix(err.Error(), "event store URL: ") {
+			if !strings.HasPrefix(err.Error(), "event store URL: ") || !strings.Contains(err.Error(), test.says) {
+				t.Errorf("got %q", err)
+			}
+		})
+	}
+}
+
+// A password that breaks the URL is in no error, nor is a piece of it; what else is wrong with a URL is said as it is.
+func TestOpenKeepsThePasswordToItself(t *testing.T) {
+	const encode = "percent-encoded"
+	tests := []struct{ name, url, says string }{
+		{"a percent sign", "esdb://admin:31%qx41@db:2113", encode},
+		{"a percent sign, among several nodes", "esdb://admin:31%qx41@n1:2113,n2:2113", encode},
+		{"a percent sign, by the newer scheme", "kurrentdb+discover://admin:31%qx41@db:2113", encode},
+		{"a slash", "esdb://admin:31/qx41@db:2113", encode},
+		{"a slash after what is no port", "esdb://admin:qx/41@db:2113", encode},
+		{"a number sign", "esdb://admin:qx#31@db:2113", encode},
+		{"an at sign and a percent sign", "esdb://admin:31@qx%z41@db:2113", encode},
+		{"a comma and a percent sign", "esdb://admin:31,qx%ab%@db:2113", encode},
+		{"a space", "esdb://admin:31 qx41@db:2113", encode},
+		{"a port that is none", "esdb://admin:31%25qx41@db:port", "port"},
+		{"an option that is none", "esdb://admin:31%25qx41@db:2113?tls=maybe", "'tls'"},
+		{"an option that is none, among several nodes", "esdb://admin:31%25qx41@n1:2113,n2:2113?tls=maybe", "'tls'"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s, err := eventstore.Open(test.url, eventstore.Config{})
+			if err == nil {
+				_ = s.Close()
+				t.Fatal("opened")
+			}
+			for _, piece := range []string{"31", "qx", "41"} {
+				if strings.Contains(err.Error(), piece) {
+					t.Errorf("%q is in %q", piece, err)
+				}
+			}
+			if !strings.Contains(err.Error(), test.says) {
 				t.Errorf("got %q", err)
 			}
 		})
