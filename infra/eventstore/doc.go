@@ -12,7 +12,8 @@
 //     revision, which the server answers as it answered, or would have answered, the first. The caller gets the true
 //     outcome. Only where Config.Timeout passes first is the outcome unknown, and the error says so. With the expected
 //     revision event.Any the server knows recent ids only, so a repeat is exact only for event.NoStream and for a revision.
-//   - A subscription resumes from the last event or checkpoint it has seen: nothing is missed, repeated or reordered.
+//   - A subscription resumes from the last event or checkpoint it has seen: nothing is missed, repeated or reordered. It does
+//     not stay on a node that appends have left, such as a leader cut off from its peers that still serves what it has.
 //
 // # How a call walks through it
 //

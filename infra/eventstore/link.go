@@ -45,12 +45,14 @@ type link struct {
 	entering int  // calls that have not got the client's connection yet
 	retired  bool // no more calls are admitted
 
-	alive   context.Context // ends on retirement
-	bury    context.CancelFunc
-	settled chan struct{}   // closed when retired and nobody is entering
-	closed  chan struct{}   // closed when retired and the client is closed
-	cut     context.Context // ends when the streams on this link are to end as well
-	cutAll  context.CancelFunc
+	alive     context.Context // ends on retirement
+	bury      context.CancelFunc
+	settled   chan struct{}   // closed when retired and nobody is entering
+	closed    chan struct{}   // closed when retired and the client is closed
+	cut       context.Context // ends when the streams on this link are to end as well
+	cutAll    context.CancelFunc
+	current   context.Context // ends with cut, or when another link has taken this one's place: what would wait for ever is to move
+	supersede context.CancelFunc
 }
 
 // connect makes the client of conf connect, once, and returns when the server has answered. It is bounded by the gossip
@@ -60,6 +62,7 @@ func connect(ctx, life context.Context, conf esdb.Configuration, log *slog.Logge
 	l := &link{log: log, users: 2, settled: make(chan struct{}), closed: make(chan struct{})}
 	l.alive, l.bury = context.WithCancel(context.Background())
 	l.cut, l.cutAll = context.WithCancel(life)
+	l.current, l.supersede = context.WithCancel(l.cut)
 	conf.MaxDiscoverAttempts, conf.DiscoveryInterval = 1, 0
 	conf.Logger = l.overhear
 	client, err := esdb.NewClient(&conf)
@@ -115,7 +118,8 @@ func (l *link) watch(ctx context.Context, patience time.Duration) error {
 	return nil
 }
 
-// retire ends the admission of calls. Those in flight go on.
+// retire ends the admission of calls. Those in flight go on: a node that refuses one call may well end another. Only what would
+// wait for ever leaves as soon as there is another link, since no failure of its own need ever tell it that its node was given up.
 func (l *link) retire() {
 	l.mu.Lock()
 	first := !l.retired

@@ -130,6 +130,32 @@ func TestFailingCallWaitsForThoseEntering(t *testing.T) {
 	<-l.closed
 }
 
+// A server that takes subscriptions while it refuses what else is asked is not subscribed to over and over without a pause: the pause
+// begins anew only when the log has moved on.
+func TestOnlyProgressShortensThePauseOfAFollower(t *testing.T) {
+	const first, most = time.Millisecond, time.Second
+	f := follower{
+		at:    event.Position{Commit: 5, Prepare: 5},
+		pause: newBackoff(first, most),
+		yield: func(event.Recorded, error) bool { return true },
+	}
+	for range 20 {
+		f.pause.next()
+		if err := f.pass(event.Recorded{Position: f.at}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if f.pause.pause != most {
+		t.Errorf("after 20 attempts without progress the pause is %s", f.pause.pause)
+	}
+	if err := f.pass(event.Recorded{Position: event.Position{Commit: 6, Prepare: 6}}); err != nil {
+		t.Fatal(err)
+	}
+	if f.pause.pause != first {
+		t.Errorf("after progress the pause is %s", f.pause.pause)
+	}
+}
+
 func TestTranslate(t *testing.T) {
 	grpc := func(code codes.Code) error { return fmt.Errorf("step: %w", status.Error(code, "reason")) }
 	tests := []struct {

@@ -132,7 +132,7 @@ func (s *Store) drain(
 	if err != nil {
 		return err
 	}
-	guard := c.guard(ctx, s.timeout)
+	guard := c.guard(ctx, s.timeout, c.link.cut)
 	defer func() { guard.end(err) }()
 	stream, err := open(c, c.link.client)
 	if err != nil {
@@ -157,7 +157,7 @@ func (s *Store) drain(
 	}
 }
 
-// guard watches a call that streams: it ends the call when its link is cut, or when the server leaves a wait unanswered
+// guard watches a call that streams: it ends the call when its hold on the link ends, or when the server leaves a wait unanswered
 // for longer than the limit.
 type guard struct {
 	call   *call
@@ -169,11 +169,11 @@ type guard struct {
 	seen   int64        // waits when the timer last ran; the timer's own
 }
 
-// guard puts the call under guard, and starts with a wait.
-func (c *call) guard(ctx context.Context, limit time.Duration) *guard {
+// guard puts the call under guard, and starts with a wait. hold is the link's cut or current.
+func (c *call) guard(ctx context.Context, limit time.Duration, hold context.Context) *guard {
 	g := &guard{call: c, limit: limit}
 	c.Context, g.cancel = context.WithCancelCause(ctx)
-	g.uncut = context.AfterFunc(c.link.cut, func() { g.cancel(errReplaced) })
+	g.uncut = context.AfterFunc(hold, func() { g.cancel(errReplaced) })
 	g.waits.Store(1)
 	g.seen = 1
 	g.timer = time.AfterFunc(math.MaxInt64, g.check)

@@ -2,6 +2,7 @@ package eventstore_test
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"sync/atomic"
 	"testing"
@@ -23,6 +24,7 @@ type scripted struct {
 	plainRead     func(asked, streams.Streams_ReadServer) error // answers reads that are no subscriptions
 	hearOut       bool                                          // refuse an append only when it has been sent
 	appends       atomic.Int64
+	subscriptions atomic.Int64 // to the log
 }
 
 func (s *scripted) Read(req *streams.ReadReq, call streams.Streams_ReadServer) error {
@@ -31,6 +33,9 @@ func (s *scripted) Read(req *streams.ReadReq, call streams.Streams_ReadServer) e
 	}
 	if count, ok := req.GetOptions().GetCountOption().(*streams.ReadReq_Options_Count); ok && s.plainRead != nil {
 		return s.plainRead(asked{req.GetOptions().GetStream().GetRevision(), count.Count}, call)
+	}
+	if req.GetOptions().GetAll() != nil {
+		s.subscriptions.Add(1)
 	}
 	confirmation := &streams.ReadResp_Confirmation{Confirmation: &streams.ReadResp_SubscriptionConfirmation{SubscriptionId: "1"}}
 	if err := call.Send(&streams.ReadResp{Content: confirmation}); err != nil {
@@ -48,6 +53,14 @@ func (s *scripted) Append(call streams.Streams_AppendServer) error {
 		}
 	}
 	return s.refuseAppends
+}
+
+// subscribed returns an error until the log has been subscribed to n times.
+func (s *scripted) subscribed(n int64) error {
+	if got := s.subscriptions.Load(); got < n {
+		return fmt.Errorf("subscribed %d times, not %d yet", got, n)
+	}
+	return nil
 }
 
 func (s *scripted) start(t *testing.T) string {

@@ -61,7 +61,7 @@ func (f *follower) follow(ctx context.Context, patient bool) (err error) {
 	if err != nil {
 		return err
 	}
-	guard := c.guard(ctx, f.store.timeout)
+	guard := c.guard(ctx, f.store.timeout, c.link.current)
 	defer func() { guard.end(err) }()
 	sub, err := c.link.client.SubscribeToAll(c, f.options())
 	if err != nil {
@@ -80,10 +80,8 @@ func (f *follower) follow(ctx context.Context, patient bool) (err error) {
 			err = guard.explain(message.SubscriptionDropped.Error)
 			return translate(ctx, err)
 		case message.CheckPointReached != nil:
-			f.pause.reset()
 			err = f.pass(event.Recorded{Position: event.Position(*message.CheckPointReached)})
 		case message.EventAppeared != nil:
-			f.pause.reset()
 			err = f.pass(recorded(message.EventAppeared.OriginalEvent()))
 		}
 		if err != nil {
@@ -92,11 +90,13 @@ func (f *follower) follow(ctx context.Context, patient bool) (err error) {
 	}
 }
 
-// pass yields an event or checkpoint, unless it lies behind.
+// pass yields an event or checkpoint, unless it lies behind. Only what lies ahead makes the next attempt to resume a quick one
+// again: a server may take subscriptions, and checkpoint them, while each append that it refuses costs a link.
 func (f *follower) pass(r event.Recorded) error {
 	if r.Position.Compare(f.at) <= 0 {
 		return nil
 	}
+	f.pause.reset()
 	f.at = r.Position
 	if system(&r) {
 		r = event.Recorded{Position: r.Position}

@@ -5,11 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
 	"github.com/google/uuid"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"jangbu/domain/event"
 	"jangbu/infra/embedded/eventstoredb"
@@ -175,6 +179,61 @@ func TestSubscriptionLeavesAHungConnection(t *testing.T) {
 	}
 	if n != 2 || !interrupted {
 		t.Errorf("saw %d events, interrupted %t", n, interrupted)
+	}
+}
+
+// TestSubscriptionLeavesANodeThatRefusesAppends: a node that refuses an append as not ready may go on serving what it has, for ever
+// the same. A subscription moves to the connection that is made then; a read that will end is left to its end.
+func TestSubscriptionLeavesANodeThatRefusesAppends(t *testing.T) {
+	leakFree(t)
+	moved := make(chan struct{})
+	server := &scripted{
+		refuseAppends: status.Error(codes.Unavailable, "no leader"),
+		plainRead: func(_ asked, call streams.Streams_ReadServer) error {
+			if err := sendEvents(call, 0, 1); err != nil {
+				return err
+			}
+			select {
+			case <-moved:
+			case <-call.Context().Done():
+			}
+			return sendEvents(call, 1, 3)
+		},
+	}
+	s := open(t, server.start(t), eventstore.Config{})
+	ctx, cancel := context.WithCancel(t.Context())
+	var interruptions atomic.Int64
+	var calling sync.WaitGroup
+	defer calling.Wait()
+	defer cancel()
+	calling.Go(func() {
+		for _, err := range s.Subscribe(ctx, event.Position{}, nil) {
+			if err != nil {
+				interruptions.Add(1)
+			}
+		}
+	})
+	eventually(t, func() error { return server.subscribed(1) })
+	read := 0
+	for _, err := range s.ReadStream(t.Context(), "order-1", 0) {
+		if err != nil {
+			t.Fatalf("a read that was under way: %v", err)
+		}
+		if read++; read > 1 {
+			continue
+		}
+		calling.Go(func() {
+			_, err := s.Append(ctx, "order-1", event.Any, proposed(1))
+			if err == nil {
+				t.Error("the append was not refused")
+			}
+		})
+		eventually(t, func() error { return server.subscribed(2) })
+		close(moved)
+	}
+	cancel()
+	if read != 3 || interruptions.Load() == 0 {
+		t.Errorf("read %d events of 3; the subscription was interrupted %d times", read, interruptions.Load())
 	}
 }
 

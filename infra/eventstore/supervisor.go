@@ -131,12 +131,13 @@ func (s *supervisor) announce() {
 	s.changed = make(chan struct{})
 }
 
-// publish makes l the link that calls use.
+// publish makes l the link that calls use, and to which subscriptions move.
 func (s *supervisor) publish(l *link) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.link != nil {
 		s.former = append(s.former, s.link)
+		s.link.supersede()
 	}
 	s.former = slices.DeleteFunc(s.former, (*link).isClosed)
 	s.link, s.away = l, nil
