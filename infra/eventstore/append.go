@@ -27,7 +27,8 @@ const tryMin = time.Second
 // nothing; its position is zero if the server does not tell.
 //
 // Errors: event.ErrConflict; event.ErrTooLarge; event.ErrStreamNotFound for a stream deleted for good; event.ErrUnavailable. An append
-// whose outcome is in doubt is repeated until it is certain or Config.Timeout or ctx ends.
+// whose outcome is in doubt is repeated until it is certain or Config.Timeout or ctx ends. The bytes of the events must not be
+// changed afterwards: a repeat that has been given up may still be reading them.
 func (s *Store) Append(ctx context.Context, stream string, expected int64, events []event.Proposed) (event.Position, error) {
 	p, err := propose(stream, expected, events)
 	if err == nil {
@@ -88,10 +89,7 @@ func (s *Store) append(ctx context.Context, p *proposal) (event.Position, error)
 		if err != nil {
 			return event.Position{}, unsure(doubt, err)
 		}
-		deadline, _ := ctx.Deadline()
-		c.limit(max(time.Until(deadline)/2, tryMin))
-		result, err := c.link.client.AppendToStream(c, p.stream, p.options, p.events...)
-		c.end(err)
+		result, err := c.append(p)
 		if err == nil {
 			return event.Position{Commit: result.CommitPosition, Prepare: result.PreparePosition}, nil
 		}
@@ -113,6 +111,36 @@ func (s *Store) append(ctx context.Context, p *proposal) (event.Position, error)
 			return event.Position{}, unsure(doubt, ctx.Err())
 		}
 	}
+}
+
+// append makes the call, with half of the time left for it, and leaves it.
+func (c *call) append(p *proposal) (*esdb.WriteResult, error) {
+	defer c.leave()
+	deadline, _ := c.Context.Deadline()
+	ctx, cancel := context.WithTimeout(c.Context, max(time.Until(deadline)/2, tryMin))
+	defer cancel()
+	c.Context = ctx
+	type answer struct {
+		result *esdb.WriteResult
+		err    error
+	}
+	answers := make(chan answer, 1) // nobody may take it
+	go func() {
+		result, err := c.link.client.AppendToStream(c, p.stream, p.options, p.events...)
+		c.end(err)
+		answers <- answer{result, err}
+	}()
+	var err error
+	select {
+	case a := <-answers:
+		return a.result, a.err
+	case <-ctx.Done():
+		err = ctx.Err()
+	case <-c.link.diverted:
+		err = errReplaced
+	}
+	c.judge(err)
+	return nil, err
 }
 
 // unsure adds to the error that ended an append what was in doubt before it.

@@ -58,6 +58,35 @@ func inParallel(b *testing.B, call func(ctx context.Context, stream string) erro
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "appends/s")
 }
 
+func BenchmarkLast(b *testing.B) {
+	url := startServer(b, eventstoredb.Config{}).URL()
+	store, client := open(b, url, eventstore.Config{}), bare(b, url)
+	if _, err := store.Append(b.Context(), "order-1", event.NoStream, proposed(1)); err != nil {
+		b.Fatal(err)
+	}
+	b.Run("adapter", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := store.Last(b.Context(), "order-1"); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("bare", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			stream, err := client.ReadStream(b.Context(), "order-1", esdb.ReadStreamOptions{Direction: esdb.Backwards, From: esdb.End{}}, 1)
+			if err != nil {
+				b.Fatal(err)
+			}
+			if _, err := stream.Recv(); err != nil {
+				b.Fatal(err)
+			}
+			stream.Close()
+		}
+	})
+}
+
 func BenchmarkReadAll(b *testing.B) {
 	url := startServer(b, eventstoredb.Config{}).URL()
 	store, client := open(b, url, eventstore.Config{}), bare(b, url)

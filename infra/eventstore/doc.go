@@ -19,12 +19,12 @@
 //
 //	Append ──► supervisor.begin ──► link ──► esdb.Client ──► server
 //	               ▲                  │
-//	               │ a fresh link     │ Unavailable, or no answer in time
+//	               │ a fresh link     │ Unavailable, not the leader, or no answer in time
 //	           supervisor.run ◄──── retired
 //
 // A link is one esdb client used for one connection. The first call that finds the connection dead retires the link: it
 // admits no more calls, and is closed when the last call on it has ended. The supervisor dials until it has another.
-// The doc comment of link says why the client is not trusted to reconnect by itself.
+// The doc comment of link says why the client is not trusted to reconnect by itself, and why each call has a goroutine of its own.
 //
 // # Connection strings
 //
@@ -42,6 +42,8 @@
 //	esdb://shop:secret@n1:2113,n2:2113,n3:2113?nodePreference=leader       a KurrentDB cluster by its nodes
 //	kurrentdb+discover://shop:secret@cluster.example.com:2113              a KurrentDB cluster by one DNS name
 //	esdb+discover://shop:secret@c1abcdefg.mesdb.eventstore.cloud           Kurrent Cloud, as its console shows it
+//
+// Name a cluster by all its nodes or by DNS: a node that is the only one named is asked again and again, leader or not.
 //
 // With access control on, the user must be allowed to read $all, as Subscribe, ReadAll and Head do.
 //

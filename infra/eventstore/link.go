@@ -36,19 +36,27 @@ const (
 //   - A failing call tells the log before it tells the client to reconnect. There the link retires, so that nobody enters
 //     any more, and holds the failing call until everybody who was entering is in. Nobody is left to make the client dial.
 //   - The client is closed when the last call on it has ended, so that none races Close.
+//
+// One thing a link cannot prevent: when a node answers that it is not the leader, the client closes the connection and dials
+// the leader before it says a word, and whoever then wants something of the client waits until it has, or for ever if it
+// fails. So each call has two halves: the caller, who leaves when its context ends or the link is diverted, and a goroutine that
+// makes the call, and ends it when the client lets go of it.
 type link struct {
 	client *esdb.Client
 	log    *slog.Logger
 
 	mu       sync.Mutex
 	users    int  // calls and streams on the client, the watch, and, until it retires, the link itself
+	callers  int  // calls and streams whose callers have not left
 	entering int  // calls that have not got the client's connection yet
 	retired  bool // no more calls are admitted
 
 	alive     context.Context // ends on retirement
 	bury      context.CancelFunc
 	settled   chan struct{}   // closed when retired and nobody is entering
+	diverted  chan struct{}   // closed when retired because the client dials another node
 	closed    chan struct{}   // closed when retired and the client is closed
+	done      chan struct{}   // closed when retired, the callers have left, and the client is closed or, diverted, may never be
 	cut       context.Context // ends when the streams on this link are to end as well
 	cutAll    context.CancelFunc
 	current   context.Context // ends with cut, or when another link has taken this one's place: what would wait for ever is to move
@@ -59,7 +67,10 @@ type link struct {
 // timeout of the connection string for each candidate node, not by ctx, which only ends the wait for the first answer of the
 // watch. Streams on the link end with life.
 func connect(ctx, life context.Context, conf esdb.Configuration, log *slog.Logger) (*link, error) {
-	l := &link{log: log, users: 2, settled: make(chan struct{}), closed: make(chan struct{})}
+	l := &link{
+		log: log, users: 2,
+		settled: make(chan struct{}), diverted: make(chan struct{}), closed: make(chan struct{}), done: make(chan struct{}),
+	}
 	l.alive, l.bury = context.WithCancel(context.Background())
 	l.cut, l.cutAll = context.WithCancel(life)
 	l.current, l.supersede = context.WithCancel(l.cut)
@@ -124,9 +135,7 @@ func (l *link) retire() {
 	l.mu.Lock()
 	first := !l.retired
 	l.retired = true
-	if first && l.entering == 0 {
-		close(l.settled)
-	}
+	l.update()
 	l.mu.Unlock()
 	if first {
 		l.bury()
@@ -134,9 +143,39 @@ func (l *link) retire() {
 	}
 }
 
-func (l *link) isClosed() bool {
+// divert retires the link because its client has closed the connection to dial another node. No answer can come any more.
+func (l *link) divert() {
+	l.retire()
+	l.cutAll()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !ended(l.diverted) {
+		close(l.diverted)
+	}
+	l.update()
+}
+
+// update says what the link has come to. The lock is held.
+func (l *link) update() {
+	if !l.retired {
+		return
+	}
+	if l.entering == 0 && !ended(l.settled) {
+		close(l.settled)
+	}
+	if l.users == 0 && !ended(l.closed) {
+		_ = l.client.Close() // it has no error to give
+		l.cutAll()
+		close(l.closed)
+	}
+	if l.callers == 0 && (ended(l.closed) || ended(l.diverted)) && !ended(l.done) {
+		close(l.done)
+	}
+}
+
+func ended(c <-chan struct{}) bool {
 	select {
-	case <-l.closed:
+	case <-c:
 		return true
 	default:
 		return false
@@ -149,18 +188,24 @@ func (l *link) settle() {
 	defer timer.Stop()
 	select {
 	case <-l.settled:
+	case <-l.diverted: // it is the client that those who are entering wait for
 	case <-timer.C:
 	}
 }
 
 // overhear receives what the client logs. The client logs a failed call, on the caller's goroutine, before it
-// gives up the connection because of it.
+// gives up the connection because of it; only that it dials the leader, an address, it logs when it does so already.
 func (l *link) overhear(level esdb.LogLevel, format string, args ...any) {
 	if level == esdb.LogError {
 		for _, arg := range args {
-			if err, ok := arg.(error); ok && breaks(err) {
-				l.retire()
-				l.settle()
+			switch arg := arg.(type) {
+			case esdb.EndPoint:
+				l.divert()
+			case error:
+				if breaks(arg) {
+					l.retire()
+					l.settle()
+				}
 			}
 		}
 	}
@@ -169,7 +214,7 @@ func (l *link) overhear(level esdb.LogLevel, format string, args ...any) {
 	}
 }
 
-// begin admits a call, unless the link is retired. The call must be ended.
+// begin admits a call, unless the link is retired. The call must be ended, and be left.
 func (l *link) begin(ctx context.Context) (*call, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -177,6 +222,7 @@ func (l *link) begin(ctx context.Context) (*call, bool) {
 		return nil, false
 	}
 	l.users++
+	l.callers++
 	l.entering++
 	return &call{Context: ctx, link: l, started: time.Now()}, true
 }
@@ -185,28 +231,20 @@ func (l *link) enter() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.entering--
-	if l.retired && l.entering == 0 {
-		close(l.settled)
-	}
+	l.update()
 }
 
 func (l *link) release() {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.users--
-	last := l.retired && l.users == 0
-	l.mu.Unlock()
-	if last {
-		_ = l.client.Close() // it has no error to give
-		l.cutAll()
-		close(l.closed)
-	}
+	l.update()
 }
 
 // call is one use of a link's client, and the context to give to it.
 type call struct {
 	context.Context
 	link    *link
-	cancel  context.CancelFunc
 	started time.Time
 	entered atomic.Bool
 }
@@ -223,17 +261,23 @@ func (c *call) enter() {
 	}
 }
 
-// limit makes the call end after d.
-func (c *call) limit(d time.Duration) {
-	c.Context, c.cancel = context.WithTimeout(c.Context, d)
-}
-
-// end gives the call back. err, if any, is how the client answered it: it decides what becomes of the link.
+// end says that the client has let go of the call. err, if any, is how it answered.
 func (c *call) end(err error) {
 	c.enter()
-	if c.cancel != nil {
-		c.cancel()
-	}
+	c.judge(err)
+	c.link.release()
+}
+
+// leave says that the caller waits for the call no more.
+func (c *call) leave() {
+	c.link.mu.Lock()
+	defer c.link.mu.Unlock()
+	c.link.callers--
+	c.link.update()
+}
+
+// judge decides by the failure of the call, if any, what becomes of the link.
+func (c *call) judge(err error) {
 	switch {
 	case err == nil || errors.Is(err, context.Canceled):
 	case breaks(err):
@@ -243,5 +287,4 @@ func (c *call) end(err error) {
 		c.link.retire()
 		c.link.cutAll()
 	}
-	c.link.release()
 }

@@ -84,7 +84,10 @@ func use(ctx context.Context, l *link) bool {
 	if !ok {
 		return false
 	}
-	c.limit(10 * time.Second)
+	defer c.leave()
+	limited, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	c.Context = limited
 	_, err := l.client.AppendToStream(c, "order-"+uuid.NewString(), esdb.AppendToStreamOptions{}, esdb.EventData{EventType: "a"})
 	c.end(err)
 	return true
@@ -125,6 +128,42 @@ func TestFailingCallWaitsForThoseEntering(t *testing.T) {
 	}
 	if _, ok := l.begin(t.Context()); ok {
 		t.Error("a retired link admits a call")
+	}
+	c.end(nil)
+	<-l.closed
+	c.leave()
+	<-l.done
+}
+
+// A link whose client dials another node is done when its callers have left, and its client is closed when it has let go of their calls.
+func TestDivertedLink(t *testing.T) {
+	server, err := eventstoredb.Start(eventstoredb.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	conf, err := parse(server.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := connect(t.Context(), t.Context(), *conf, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, ok := l.begin(t.Context())
+	if !ok {
+		t.Fatal("a new link admits no calls")
+	}
+	l.overhear(esdb.LogError, "not leader exception, reconnecting to %v", esdb.EndPoint{Host: "127.0.0.1", Port: 1})
+	if _, ok := l.begin(t.Context()); ok || !ended(l.diverted) || !ended(l.cut.Done()) {
+		t.Error("the link goes on")
+	}
+	if ended(l.done) {
+		t.Error("the link is done while there is a caller")
+	}
+	c.leave()
+	if !ended(l.done) || ended(l.closed) {
+		t.Errorf("done %t, closed %t while the client holds the call", ended(l.done), ended(l.closed))
 	}
 	c.end(nil)
 	<-l.closed

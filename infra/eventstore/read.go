@@ -8,8 +8,6 @@ import (
 	"iter"
 	"math"
 	"strings"
-	"sync/atomic"
-	"time"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
 
@@ -132,92 +130,41 @@ func (s *Store) drain(
 	if err != nil {
 		return err
 	}
-	guard := c.guard(ctx, s.timeout, c.link.cut)
-	defer func() { guard.end(err) }()
-	stream, err := open(c, c.link.client)
+	g := c.guard(ctx, s.timeout, c.link.cut)
+	defer g.leave()
+	go g.pump(func() error { return g.receive(open) })
+	for {
+		e, more, err := g.next()
+		if err != nil {
+			return translate(ctx, err)
+		}
+		if !more || !take(e) {
+			return nil
+		}
+	}
+}
+
+// receive gives what open reads, to its end.
+func (g *guard) receive(open func(context.Context, *esdb.Client) (*esdb.ReadStream, error)) error {
+	stream, err := open(g.call, g.call.link.client)
 	if err != nil {
-		err = guard.explain(err)
-		return translate(ctx, err)
+		return err
 	}
 	defer stream.Close()
 	for {
-		guard.wait()
-		resolved, failure := stream.Recv()
-		guard.proceed()
-		if errors.Is(failure, io.EOF) {
+		g.wait()
+		resolved, err := stream.Recv()
+		g.proceed()
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
-		if failure != nil {
-			err = guard.explain(failure)
-			return translate(ctx, err)
+		if err != nil {
+			return err
 		}
-		if !take(recorded(resolved.OriginalEvent())) {
-			return nil
+		if err := g.give(recorded(resolved.OriginalEvent())); err != nil {
+			return err
 		}
 	}
-}
-
-// guard watches a call that streams: it ends the call when its hold on the link ends, or when the server leaves a wait unanswered
-// for longer than the limit.
-type guard struct {
-	call   *call
-	limit  time.Duration
-	cancel context.CancelCauseFunc
-	uncut  func() bool
-	timer  *time.Timer
-	waits  atomic.Int64 // odd while waiting for the server
-	seen   int64        // waits when the timer last ran; the timer's own
-}
-
-// guard puts the call under guard, and starts with a wait. hold is the link's cut or current.
-func (c *call) guard(ctx context.Context, limit time.Duration, hold context.Context) *guard {
-	g := &guard{call: c, limit: limit}
-	c.Context, g.cancel = context.WithCancelCause(ctx)
-	g.uncut = context.AfterFunc(hold, func() { g.cancel(errReplaced) })
-	g.waits.Store(1)
-	g.seen = 1
-	g.timer = time.AfterFunc(math.MaxInt64, g.check)
-	g.timer.Reset(limit) // only now, since check uses g.timer
-	return g
-}
-
-// check runs once in every limit, so that the hot path of a read does not touch the timer.
-func (g *guard) check() {
-	waits := g.waits.Load()
-	if waits == g.seen && waits%2 == 1 {
-		g.cancel(errStalled)
-		return
-	}
-	g.seen = waits
-	g.timer.Reset(g.limit)
-}
-
-// wait says that the call waits for the server. It may have been waiting already.
-func (g *guard) wait() {
-	if g.waits.Load()%2 == 0 {
-		g.waits.Add(1)
-	}
-}
-
-// proceed says that the server has answered.
-func (g *guard) proceed() { g.waits.Add(1) }
-
-// patient says that the call may wait for ever, for example for events to come.
-func (g *guard) patient() { g.timer.Stop() }
-
-// explain replaces the client's report that its context has ended by the reason, if the guard ended it.
-func (g *guard) explain(err error) error {
-	if cause := context.Cause(g.call.Context); cause == errStalled || cause == errReplaced {
-		return cause
-	}
-	return err
-}
-
-func (g *guard) end(err error) {
-	g.timer.Stop()
-	g.uncut()
-	g.cancel(context.Canceled)
-	g.call.end(err)
 }
 
 func recorded(e *esdb.RecordedEvent) event.Recorded {

@@ -21,8 +21,9 @@ type scripted struct {
 	streams.UnimplementedStreamsServer
 	refuseReads   error // nil: subscriptions are confirmed, and nothing happens on them
 	refuseAppends error
-	plainRead     func(asked, streams.Streams_ReadServer) error // answers reads that are no subscriptions
-	hearOut       bool                                          // refuse an append only when it has been sent
+	plainRead     func(asked, streams.Streams_ReadServer) error          // answers reads that are no subscriptions
+	hearOut       bool                                                   // refuse an append only when it has been sent
+	plainAppend   func(n int64, call streams.Streams_AppendServer) error // answers the nth append
 	appends       atomic.Int64
 	subscriptions atomic.Int64 // to the log
 }
@@ -46,7 +47,10 @@ func (s *scripted) Read(req *streams.ReadReq, call streams.Streams_ReadServer) e
 }
 
 func (s *scripted) Append(call streams.Streams_AppendServer) error {
-	s.appends.Add(1)
+	n := s.appends.Add(1)
+	if s.plainAppend != nil {
+		return s.plainAppend(n, call)
+	}
 	for s.hearOut {
 		if _, err := call.Recv(); err != nil {
 			break
@@ -65,10 +69,24 @@ func (s *scripted) subscribed(n int64) error {
 
 func (s *scripted) start(t *testing.T) string {
 	t.Helper()
+	listener := listen(t)
+	s.serve(t, listener)
+	return "esdb://" + listener.Addr().String() + "?tls=false"
+}
+
+// listen accepts connections; until somebody serves them they get no answer.
+func listen(t *testing.T) net.Listener {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = listener.Close() })
+	return listener
+}
+
+// serve serves the listener until the end of the test.
+func (s *scripted) serve(t *testing.T, listener net.Listener) {
 	server := grpc.NewServer(grpc.WaitForHandlers(true))
 	streams.RegisterStreamsServer(server, s)
 	done := make(chan struct{})
@@ -80,7 +98,6 @@ func (s *scripted) start(t *testing.T) string {
 		server.Stop()
 		<-done
 	})
-	return "esdb://" + listener.Addr().String() + "?tls=false"
 }
 
 // A server that refuses a large append may break it off, and the client then hides the reason.

@@ -56,38 +56,52 @@ type follower struct {
 }
 
 // follow subscribes from where the follower is and yields what comes, until it is interrupted. It never returns nil.
-func (f *follower) follow(ctx context.Context, patient bool) (err error) {
+func (f *follower) follow(ctx context.Context, patient bool) error {
 	c, err := f.store.links.begin(ctx, patient)
 	if err != nil {
 		return err
 	}
-	guard := c.guard(ctx, f.store.timeout, c.link.current)
-	defer func() { guard.end(err) }()
-	sub, err := c.link.client.SubscribeToAll(c, f.options())
-	if err != nil {
-		err = guard.explain(err)
-		return translate(ctx, err)
-	}
-	defer sub.Close() // it has no error to give
-	guard.patient()
-	if patient && !f.yield(event.Recorded{Position: f.at}, nil) {
-		return errDeclined
-	}
-	for {
-		message := sub.Recv()
+	g := c.guard(ctx, f.store.timeout, c.link.current)
+	defer g.leave()
+	options := f.options()
+	go g.pump(func() error { return g.subscribe(options) })
+	for confirmed := false; ; confirmed = true {
+		r, _, err := g.next()
 		switch {
-		case message.SubscriptionDropped != nil:
-			err = guard.explain(message.SubscriptionDropped.Error)
+		case err != nil:
 			return translate(ctx, err)
-		case message.CheckPointReached != nil:
-			err = f.pass(event.Recorded{Position: event.Position(*message.CheckPointReached)})
-		case message.EventAppeared != nil:
-			err = f.pass(recorded(message.EventAppeared.OriginalEvent()))
+		case confirmed:
+			err = f.pass(r)
+		case patient && !f.yield(event.Recorded{Position: f.at}, nil):
+			err = errDeclined
 		}
 		if err != nil {
 			return err
 		}
 	}
+}
+
+// subscribe gives an empty event when the server has confirmed the subscription, and then what comes. It never returns nil.
+func (g *guard) subscribe(options esdb.SubscribeToAllOptions) error {
+	sub, err := g.call.link.client.SubscribeToAll(g.call, options)
+	if err != nil {
+		return err
+	}
+	defer sub.Close() // it has no error to give
+	g.patient()
+	err = g.give(event.Recorded{})
+	for err == nil {
+		message := sub.Recv()
+		switch {
+		case message.SubscriptionDropped != nil:
+			return message.SubscriptionDropped.Error
+		case message.CheckPointReached != nil:
+			err = g.give(event.Recorded{Position: event.Position(*message.CheckPointReached)})
+		case message.EventAppeared != nil:
+			err = g.give(recorded(message.EventAppeared.OriginalEvent()))
+		}
+	}
+	return err
 }
 
 // pass yields an event or checkpoint, unless it lies behind. Only what lies ahead makes the next attempt to resume a quick one

@@ -46,7 +46,7 @@ type supervisor struct {
 
 	mu      sync.Mutex
 	link    *link         // the latest; nil until the first
-	former  []*link       // retired, but perhaps not closed: calls may still be on them
+	former  []*link       // retired, but perhaps not done: calls may still be on them
 	away    error         // why the store is known to be away; nil while there is hope
 	closed  bool          // no more links
 	changed chan struct{} // closed, and replaced, at every change of these
@@ -63,7 +63,7 @@ func supervise(conf *esdb.Configuration, log *slog.Logger) *supervisor {
 }
 
 // begin admits a call on the present link. While the store is away it refuses at once, or, if patient, waits for its
-// return until ctx ends. The call must be ended.
+// return until ctx ends. The call must be ended, and be left.
 func (s *supervisor) begin(ctx context.Context, patient bool) (*call, error) {
 	for {
 		s.mu.Lock()
@@ -100,7 +100,7 @@ func interrupted(ctx context.Context, away error) error {
 	return fmt.Errorf("%w: %w", event.ErrUnavailable, ctx.Err())
 }
 
-// close refuses further calls, cuts the streams and waits until the last call has ended, or ctx.
+// close refuses further calls, cuts the streams and waits until the links are done, or ctx.
 func (s *supervisor) close(ctx context.Context) error {
 	s.stop()
 	<-s.done
@@ -117,7 +117,7 @@ func (s *supervisor) close(ctx context.Context) error {
 	for _, l := range links {
 		l.retire()
 		select {
-		case <-l.closed:
+		case <-l.done:
 		case <-ctx.Done():
 			return fmt.Errorf("calls are still in flight: %w", ctx.Err())
 		}
@@ -139,7 +139,7 @@ func (s *supervisor) publish(l *link) {
 		s.former = append(s.former, s.link)
 		s.link.supersede()
 	}
-	s.former = slices.DeleteFunc(s.former, (*link).isClosed)
+	s.former = slices.DeleteFunc(s.former, func(l *link) bool { return ended(l.done) })
 	s.link, s.away = l, nil
 	s.announce()
 }
