@@ -58,7 +58,7 @@ func (f paymentFlags) open(health *web.Health) (*gateway.Patient, error) {
 func (f redisFlags) openSchedule(name shopFlags) (*schedule.Schedule, error) {
 	s, err := schedule.Open(f.RedisURL, schedule.Config{Namespace: name.Topic})
 	if err != nil {
-		return nil, fmt.Errorf("%w; correct --redis-url (REDIS_URL)", err)
+		return nil, &failure{exitUsage, fmt.Errorf("%w; correct --redis-url (REDIS_URL)", err)}
 	}
 	return s, nil
 }

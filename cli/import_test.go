@@ -246,7 +246,7 @@ func TestCommandStartsWithoutItsStore(t *testing.T) {
 		t.Errorf("code %d, %s", code, p.stderr.String())
 	}
 	code, _, stderr := run(t, "command", "--http", "0", "--eventstore-url", "postgres://x")
-	if code != 1 {
+	if code != 2 {
 		t.Errorf("code %d", code)
 	}
 	wantOneLine(t, stderr, "EVENTSTORE_URL")

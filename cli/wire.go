@@ -20,7 +20,7 @@ import (
 func (f storeFlags) open(a *app) (*eventstore.Store, error) {
 	store, err := eventstore.Open(f.EventstoreURL, eventstore.Config{Logger: a.log})
 	if err != nil {
-		return nil, fmt.Errorf("%w; correct --eventstore-url (EVENTSTORE_URL)", err)
+		return nil, &failure{exitUsage, fmt.Errorf("%w; correct --eventstore-url (EVENTSTORE_URL)", err)}
 	}
 	return store, nil
 }
@@ -30,7 +30,7 @@ func (f redisFlags) open(a *app, name shopFlags) (*readmodel.Store, error) {
 	readmodel.LogTo(a.log)
 	model, err := readmodel.Open(f.RedisURL, readmodel.Config{Namespace: name.Topic})
 	if err != nil {
-		return nil, fmt.Errorf("%w; correct --redis-url (REDIS_URL)", err)
+		return nil, &failure{exitUsage, fmt.Errorf("%w; correct --redis-url (REDIS_URL)", err)}
 	}
 	return model, nil
 }
