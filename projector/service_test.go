@@ -275,22 +275,23 @@ func TestServiceProvisions(t *testing.T) {
 // TestServiceProvisionsNowAndThen: a queue that stays missing, be it that it is not seen yet, is not created over and over.
 func TestServiceProvisionsNowAndThen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		calls := 0
-		s := New(nil, nil, nil, nil, Config{Provision: func(context.Context) error { calls++; return nil }})
+		var calls atomic.Int64
+		s := New(nil, nil, nil, nil, Config{Provision: func(context.Context) error { calls.Add(1); return nil }})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { defer close(done); _ = s.provision(ctx) }()
 		for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) { // of the bubble's clock
 			s.reprovision()
 		}
-		if calls < 2 || calls > int(time.Minute/provisionPause)+1 {
-			t.Errorf("in a minute it is created %d times", calls)
+		if n := calls.Load(); n < 2 || n > int64(time.Minute/provisionPause)+1 {
+			t.Errorf("in a minute it is created %d times", n)
 		}
 		time.Sleep(time.Hour)
-		before := calls
+		before := calls.Load()
 		s.reprovision()
-		if synctest.Wait(); calls != before+1 {
-			t.Errorf("what is missed later is created %d times at once", calls-before)
+		synctest.Wait()
+		if n := calls.Load() - before; n != 1 {
+			t.Errorf("what is missed later is created %d times at once", n)
 		}
 		cancel()
 		<-done
