@@ -125,11 +125,11 @@ func (c *call) append(p *proposal) (*esdb.WriteResult, error) {
 		err    error
 	}
 	answers := make(chan answer, 1) // nobody may take it
-	go func() {
+	c.link.do(func() {
 		result, err := c.link.client.AppendToStream(c, p.stream, p.options, p.events...)
 		c.end(err)
 		answers <- answer{result, err}
-	}()
+	})
 	var err error
 	select {
 	case a := <-answers:

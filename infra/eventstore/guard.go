@@ -9,9 +9,6 @@ import (
 	"jangbu/domain/event"
 )
 
-// ahead is how many events may have been received that the caller has not taken.
-const ahead = 16
-
 // guard carries the events of a call that streams from the goroutine that receives them to the caller, and watches the call: it ends
 // it when its hold on the link ends, or when the server leaves a wait unanswered for longer than the limit.
 type guard struct {
@@ -23,13 +20,14 @@ type guard struct {
 	waits  atomic.Int64 // odd while waiting for the server
 	seen   int64        // waits when the timer last ran; the timer's own
 
-	events chan event.Recorded // closed at the end of the stream
-	err    error               // why it ended, if not because it was over; set when events is closed
+	events chan []event.Recorded // closed at the end of the stream; no batch is empty
+	err    error                 // why it ended, if not because it was over; set when events is closed
+	batch  []event.Recorded      // the caller's: what it has taken from events but not handed out
 }
 
 // guard puts the call under guard, and starts with a wait. hold is the link's cut or current.
 func (c *call) guard(ctx context.Context, limit time.Duration, hold context.Context) *guard {
-	g := &guard{call: c, limit: limit, events: make(chan event.Recorded, ahead)}
+	g := &guard{call: c, limit: limit, events: make(chan []event.Recorded, 1)}
 	c.Context, g.cancel = context.WithCancelCause(ctx)
 	g.uncut = context.AfterFunc(hold, func() { g.cancel(errReplaced) })
 	g.waits.Store(1)
@@ -50,20 +48,25 @@ func (g *guard) check() {
 	g.timer.Reset(g.limit)
 }
 
-// pump runs receive, which makes the call, and ends the call after it. It has a goroutine of its own.
+// pump runs receive, which makes the call, on another goroutine, and ends the call after it.
 func (g *guard) pump(receive func() error) {
-	err := g.explain(receive())
-	g.timer.Stop()
-	g.uncut()
-	g.call.end(err)
-	g.err = err
-	close(g.events)
+	g.call.link.do(func() {
+		err := g.explain(receive())
+		g.timer.Stop()
+		g.uncut()
+		g.call.end(err)
+		g.err = err
+		close(g.events)
+	})
 }
 
-// give hands an event to the caller, unless the call has ended. It is receive's, as are wait, proceed and patient.
-func (g *guard) give(e event.Recorded) error {
+// give hands events to the caller, unless the call has ended. It is receive's, as are wait, proceed and patient.
+func (g *guard) give(events ...event.Recorded) error {
+	if len(events) == 0 {
+		return nil
+	}
 	select {
-	case g.events <- e:
+	case g.events <- events:
 		return nil
 	case <-g.call.Done():
 		return g.call.Err()
@@ -85,17 +88,22 @@ func (g *guard) patient() { g.timer.Stop() }
 
 // next is the caller's: it returns the next event, and false after the last.
 func (g *guard) next() (event.Recorded, bool, error) {
-	select {
-	case e, more := <-g.events:
-		if !more {
-			return e, false, g.err
+	if len(g.batch) == 0 {
+		more := false
+		select {
+		case g.batch, more = <-g.events:
+			if !more {
+				return event.Recorded{}, false, g.err
+			}
+		case <-g.call.Done():
+			err := g.explain(g.call.Err())
+			g.call.judge(err)
+			return event.Recorded{}, false, err
 		}
-		return e, true, nil
-	case <-g.call.Done():
-		err := g.explain(g.call.Err())
-		g.call.judge(err)
-		return event.Recorded{}, false, err
 	}
+	e := g.batch[0]
+	g.batch = g.batch[1:]
+	return e, true, nil
 }
 
 // explain replaces the report that the call's context has ended by the reason, if the guard ended it.

@@ -22,6 +22,9 @@ const (
 	// deadlines say more of the caller than of the store.
 	impatience = 250 * time.Millisecond
 
+	// mostIdle bounds the goroutines that a link keeps for calls to come.
+	mostIdle = 64
+
 	// settling bounds the wait of settle, for safety's sake: what it waits for is a matter of microseconds.
 	settling = time.Second
 )
@@ -44,6 +47,9 @@ const (
 type link struct {
 	client *esdb.Client
 	log    *slog.Logger
+
+	work chan func()  // to idle goroutines
+	idle atomic.Int64 // how many they are, or are about to be
 
 	mu       sync.Mutex
 	users    int  // calls and streams on the client, the watch, and, until it retires, the link itself
@@ -68,7 +74,7 @@ type link struct {
 // watch. Streams on the link end with life.
 func connect(ctx, life context.Context, conf esdb.Configuration, log *slog.Logger) (*link, error) {
 	l := &link{
-		log: log, users: 2,
+		log: log, users: 2, work: make(chan func()),
 		settled: make(chan struct{}), diverted: make(chan struct{}), closed: make(chan struct{}), done: make(chan struct{}),
 	}
 	l.alive, l.bury = context.WithCancel(context.Background())
@@ -225,6 +231,30 @@ func (l *link) begin(ctx context.Context) (*call, bool) {
 	l.callers++
 	l.entering++
 	return &call{Context: ctx, link: l, started: time.Now()}, true
+}
+
+// do runs f on another goroutine: an idle one if there is one, whose stack has grown already to what the client needs.
+func (l *link) do(f func()) {
+	select {
+	case l.work <- f:
+		return
+	default:
+	}
+	go func() {
+		for {
+			f()
+			if l.idle.Add(1) > mostIdle {
+				l.idle.Add(-1)
+				return
+			}
+			select {
+			case f = <-l.work:
+				l.idle.Add(-1)
+			case <-l.alive.Done():
+				return
+			}
+		}
+	}()
 }
 
 func (l *link) enter() {

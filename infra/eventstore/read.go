@@ -25,6 +25,13 @@ const (
 	largestPage = 8192
 )
 
+// What a read receives goes to its caller in batches, which cost less than events: the first of one event, so that it does not wait,
+// the others of twice as many, up to these.
+const (
+	batchEvents = 64
+	batchBytes  = 64 << 10
+)
+
 // ReadStream yields the stream's events forwards from a revision, inclusive; none if the stream ends before it. What is appended
 // meanwhile may be among them. It ends after the first error: event.ErrStreamNotFound, also in the middle of a stream that
 // is deleted meanwhile, or event.ErrUnavailable.
@@ -132,7 +139,7 @@ func (s *Store) drain(
 	}
 	g := c.guard(ctx, s.timeout, c.link.cut)
 	defer g.leave()
-	go g.pump(func() error { return g.receive(open) })
+	g.pump(func() error { return g.receive(open) })
 	for {
 		e, more, err := g.next()
 		if err != nil {
@@ -151,20 +158,35 @@ func (g *guard) receive(open func(context.Context, *esdb.Client) (*esdb.ReadStre
 		return err
 	}
 	defer stream.Close()
-	for {
-		g.wait()
-		resolved, err := stream.Recv()
-		g.proceed()
+	for size := 1; ; size = min(2*size, batchEvents) {
+		batch, err := g.fill(stream, size)
+		if refused := g.give(batch...); refused != nil {
+			return refused
+		}
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		if err := g.give(recorded(resolved.OriginalEvent())); err != nil {
-			return err
-		}
 	}
+}
+
+// fill receives a batch of so many events; fewer when they are large, or with the error that ended the stream.
+func (g *guard) fill(stream *esdb.ReadStream, size int) ([]event.Recorded, error) {
+	batch := make([]event.Recorded, 0, size)
+	for bytes := 0; len(batch) < size && bytes < batchBytes; {
+		g.wait()
+		resolved, err := stream.Recv()
+		g.proceed()
+		if err != nil {
+			return batch, err
+		}
+		e := recorded(resolved.OriginalEvent())
+		batch = append(batch, e)
+		bytes += len(e.Data) + len(e.Metadata)
+	}
+	return batch, nil
 }
 
 func recorded(e *esdb.RecordedEvent) event.Recorded {

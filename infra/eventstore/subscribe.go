@@ -64,7 +64,7 @@ func (f *follower) follow(ctx context.Context, patient bool) error {
 	g := c.guard(ctx, f.store.timeout, c.link.current)
 	defer g.leave()
 	options := f.options()
-	go g.pump(func() error { return g.subscribe(options) })
+	g.pump(func() error { return g.subscribe(options) })
 	for confirmed := false; ; confirmed = true {
 		r, _, err := g.next()
 		switch {
