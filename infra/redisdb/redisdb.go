@@ -25,6 +25,9 @@ type Dial = func(ctx context.Context, network, addr string) (net.Conn, error)
 // of a cluster (more nodes as ?addr=host:port). A nil dial connects by TCP, or TLS where the URL says so.
 func Open(rawURL string, dial Dial) (redis.UniversalClient, error) {
 	client, err := open(rawURL, dial)
+	if unreadable := (*url.Error)(nil); errors.As(err, &unreadable) { // which quotes the password
+		err = errors.New("it cannot be read: what is no letter or digit in the user or the password must be percent-encoded")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("REDIS_URL %q: %w; it looks like redis://127.0.0.1:6379 or redis+cluster://host:port", redacted(rawURL), err)
 	}

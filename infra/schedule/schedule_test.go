@@ -54,9 +54,11 @@ func TestRedisAway(t *testing.T) {
 }
 
 func TestWrongURL(t *testing.T) {
-	_, err := schedule.Open("http://user:secret@nowhere", schedule.Config{})
-	if err == nil || strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(), "redis://127.0.0.1:6379") {
-		t.Errorf("%v", err)
+	for _, url := range []string{"http://user:secret@nowhere", "redis://user:secret%@nowhere", "redis+cluster://user:secret/@nowhere", "redis://user:secret #@nowhere"} {
+		_, err := schedule.Open(url, schedule.Config{})
+		if err == nil || strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(), "redis://127.0.0.1:6379") {
+			t.Errorf("%s: %v", url, err)
+		}
 	}
 }
 
