@@ -93,14 +93,14 @@ func use(ctx context.Context, l *link) bool {
 	return true
 }
 
-// A call that fails is held until those who may yet ask the client for its connection have got it. This pins the other
-// habit: the client asks for the context's deadline, after it has its connection.
-func TestFailingCallWaitsForThoseEntering(t *testing.T) {
+// called is a link to a server, and a call on it that has not got the client's connection yet.
+func called(t *testing.T) (*link, *call) {
+	t.Helper()
 	server, err := eventstoredb.Start(eventstoredb.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer server.Close()
+	t.Cleanup(func() { _ = server.Close() })
 	conf, err := parse(server.URL())
 	if err != nil {
 		t.Fatal(err)
@@ -113,14 +113,20 @@ func TestFailingCallWaitsForThoseEntering(t *testing.T) {
 	if !ok {
 		t.Fatal("a new link admits no calls")
 	}
+	return l, c
+}
+
+// A call that fails is held until those who may yet ask the client for its connection have got it. This pins the other
+// habit: the client asks for the context's deadline, after it has its connection.
+func TestFailingCallWaitsForThoseEntering(t *testing.T) {
+	l, c := called(t)
 	told := make(chan bool)
 	go func() {
 		l.overhear(esdb.LogError, "unexpected exception: %v", status.Error(codes.Unavailable, "gone"))
 		told <- c.entered.Load()
 	}()
 	<-l.alive.Done()
-	_, err = l.client.AppendToStream(c, "order-1", esdb.AppendToStreamOptions{}, esdb.EventData{EventType: "a"})
-	if err != nil {
+	if _, err := l.client.AppendToStream(c, "order-1", esdb.AppendToStreamOptions{}, esdb.EventData{EventType: "a"}); err != nil {
 		t.Error(err)
 	}
 	if !<-told {
@@ -137,23 +143,7 @@ func TestFailingCallWaitsForThoseEntering(t *testing.T) {
 
 // A link whose client dials another node is done when its callers have left, and its client is closed when it has let go of their calls.
 func TestDivertedLink(t *testing.T) {
-	server, err := eventstoredb.Start(eventstoredb.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer server.Close()
-	conf, err := parse(server.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := connect(t.Context(), t.Context(), *conf, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, ok := l.begin(t.Context())
-	if !ok {
-		t.Fatal("a new link admits no calls")
-	}
+	l, c := called(t)
 	l.overhear(esdb.LogError, "not leader exception, reconnecting to %v", esdb.EndPoint{Host: "127.0.0.1", Port: 1})
 	if _, ok := l.begin(t.Context()); ok || !ended(l.diverted) || !ended(l.cut.Done()) {
 		t.Error("the link goes on")

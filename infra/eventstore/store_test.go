@@ -31,6 +31,17 @@ func TestConformanceByURL(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) *eventstore.Store { return open(t, url, eventstore.Config{}) })
 }
 
+// refused opens a URL that cannot be opened, and returns the reason.
+func refused(t *testing.T, url string) error {
+	t.Helper()
+	s, err := eventstore.Open(url, eventstore.Config{})
+	if err == nil {
+		_ = s.Close()
+		t.Fatal("opened")
+	}
+	return err
+}
+
 func TestOpenRefusesABadURL(t *testing.T) {
 	tests := []struct{ name, url, says string }{
 		{"empty", "", ""},
@@ -50,11 +61,7 @@ func TestOpenRefusesABadURL(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			s, err := eventstore.Open(test.url, eventstore.Config{})
-			if err == nil {
-				_ = s.Close()
-				t.Fatal("opened")
-			}
+			err := refused(t, test.url)
 			if !strings.HasPrefix(err.Error(), "event store URL: ") || !strings.Contains(err.Error(), test.says) {
 				t.Errorf("got %q", err)
 			}
@@ -81,11 +88,7 @@ func TestOpenKeepsThePasswordToItself(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			s, err := eventstore.Open(test.url, eventstore.Config{})
-			if err == nil {
-				_ = s.Close()
-				t.Fatal("opened")
-			}
+			err := refused(t, test.url)
 			for _, piece := range []string{"31", "qx", "41"} {
 				if strings.Contains(err.Error(), piece) {
 					t.Errorf("%q is in %q", piece, err)
