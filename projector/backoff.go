@@ -19,8 +19,7 @@ const (
 func (b *backoff) wait(ctx context.Context) bool {
 	d := min(backoffFirst<<min(b.failures, 10), backoffMost)
 	b.failures++
-	d = d/2 + rand.N(d/2)
-	timer := time.NewTimer(d)
+	timer := time.NewTimer(jittered(d))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -29,5 +28,8 @@ func (b *backoff) wait(ctx context.Context) bool {
 		return false
 	}
 }
+
+// jittered is between half of d and d.
+func jittered(d time.Duration) time.Duration { return d/2 + rand.N(d/2) }
 
 func (b *backoff) reset() { b.failures = 0 }

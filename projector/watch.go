@@ -82,7 +82,7 @@ func (w *watch) Run(ctx context.Context) error {
 			} else {
 				failures++
 			}
-			next = w.now().Add(min(watchInterval<<min(failures, 10), buildRetryMost))
+			next = w.now().Add(jittered(min(watchInterval<<min(failures, 10), buildRetryMost)))
 		case <-ctx.Done():
 			return nil
 		}
