@@ -44,7 +44,7 @@ func shopHistory(b *testing.B, n int) *history.History {
 // what was built with.
 func BenchmarkReplay(b *testing.B) {
 	h := shopHistory(b, 100_000)
-	for _, redis := range servers.Redises()[:2] {
+	for _, redis := range servers.Redises() {
 		for _, verified := range []bool{false, true} {
 			b.Run(fmt.Sprintf("%s verified=%t", redis.Name, verified), func(b *testing.B) {
 				m := openModel(b, redis.Start(b))

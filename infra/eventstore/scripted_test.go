@@ -6,6 +6,7 @@ import (
 	"net"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
 	"google.golang.org/grpc"
@@ -104,12 +105,15 @@ func (s *scripted) serve(t *testing.T, listener net.Listener) {
 func TestAppendBrokenOff(t *testing.T) {
 	leakFree(t)
 	server := &scripted{refuseAppends: status.Error(codes.InvalidArgument, "maximum append size exceeded")}
-	s := open(t, server.start(t), eventstore.Config{})
+	s := open(t, server.start(t), eventstore.Config{Timeout: time.Minute}) // under the race detector so much takes long
 	events := proposed(1)
 	events[0].Data = make([]byte, 64<<20)
-	if _, err := s.Append(t.Context(), "order-1", event.NoStream, events); !errors.Is(err, event.ErrTooLarge) {
-		t.Errorf("got %v", err)
-	}
+	eventually(t, func() error { // at first it may not be connected
+		if _, err := s.Append(t.Context(), "order-1", event.NoStream, events); !errors.Is(err, event.ErrTooLarge) {
+			return fmt.Errorf("got %w", err)
+		}
+		return nil
+	})
 }
 
 func TestServerRefusals(t *testing.T) {

@@ -20,7 +20,9 @@ import (
 
 func TestConformance(t *testing.T) {
 	url := startServer(t, eventstoredb.Config{}).URL()
-	storetest.Run(t, func(t *testing.T) *eventstore.Store { return open(t, url, eventstore.Config{}) })
+	storetest.Run(t, func(t *testing.T) *eventstore.Store {
+		return open(t, url, eventstore.Config{Timeout: time.Minute}) // which an append over the limit needs some of, under the race detector
+	})
 }
 
 func TestConformanceByURL(t *testing.T) {
