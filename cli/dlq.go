@@ -59,7 +59,7 @@ func (a *queueArg) Decode(ctx *kong.DecodeContext) error {
 // busAway says what to do about a queue that cannot be reached.
 func busAway(err error) error {
 	switch {
-	case errors.Is(err, bus.ErrNotProvisioned):
+	case errors.Is(err, event.ErrNotProvisioned):
 		return fmt.Errorf("%w; see --topic and --aws-endpoint-url, or create it with jangbu provision", err)
 	case errors.Is(err, bus.ErrPurging):
 		return fmt.Errorf("%w; run it again in a minute", err)

@@ -106,7 +106,7 @@ func (o *observer) look(ctx context.Context) (all []statusLine, note, err error)
 	if err := g.Wait(); err != nil {
 		return nil, nil, err
 	}
-	if errors.Is(notes[last], bus.ErrNotProvisioned) { // where nobody has run it, that is no trouble of the queues
+	if errors.Is(notes[last], event.ErrNotProvisioned) { // where nobody has run it, that is no trouble of the queues
 		orders.wrong("no queue yet")
 		notes[last] = nil
 	}
@@ -167,7 +167,7 @@ func (o *observer) lookAt(ctx context.Context, v *view.View, head event.Position
 			return viewStatus{}, err
 		}
 	}
-	ahead, err := o.ahead(ctx, registry.At, head)
+	_, ahead, err := projector.Ahead(ctx, o.store, registry.At, head)
 	if err != nil {
 		return viewStatus{}, err
 	}
@@ -195,18 +195,6 @@ func (o *observer) behind(ctx context.Context, registry row.Registry) (time.Time
 		return e.Time, nil
 	}
 	return time.Time{}, nil
-}
-
-// ahead reports whether the log ends before what has been verified; head is where it ended before that was read.
-func (o *observer) ahead(ctx context.Context, at, head event.Position) (bool, error) {
-	if at.Compare(head) <= 0 {
-		return false, nil
-	}
-	end, err := o.store.Head(ctx) // there may be more since
-	if errors.Is(err, event.ErrStreamNotFound) {
-		return true, nil
-	}
-	return err == nil && at.Compare(end.Position) > 0, err
 }
 
 // statusOf says all that is wrong with a view.

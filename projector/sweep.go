@@ -216,6 +216,19 @@ type Lag struct {
 	Since  time.Time // when the first of them was recorded; zero if there is none
 }
 
+// Ahead reports whether the log ends before a position that has been verified, and where: the event store was put back to a backup, or is
+// another one. head is where the log ended before that position was read; where that does not settle it, the store is asked again.
+func Ahead(ctx context.Context, store Header, at, head event.Position) (end event.Position, ahead bool, err error) {
+	if at.Compare(head) <= 0 {
+		return head, false, nil
+	}
+	last, err := store.Head(ctx) // there may be more since
+	if err != nil && !errors.Is(err, event.ErrStreamNotFound) {
+		return event.Position{}, false, err
+	}
+	return last.Position, at.Compare(last.Position) > 0, nil
+}
+
 // LagOf counts the events after a view's verified position that have not landed, among the first limit it reads.
 func LagOf(ctx context.Context, log Log, rows Rows, v *view.View, registry row.Registry, limit int) (Lag, error) {
 	var events []event.Recorded

@@ -97,7 +97,8 @@ func (w *watch) build(ctx context.Context, views []*view.View) error {
 // look reports on every view. It returns which have no live generation, and which to build.
 func (w *watch) look(ctx context.Context) (missing []string, wanted []*view.View, err error) {
 	head, err := w.store.Head(ctx)
-	if err != nil && !errors.Is(err, event.ErrStreamNotFound) {
+	known := err == nil || errors.Is(err, event.ErrStreamNotFound)
+	if !known {
 		head = event.Recorded{} // of that others report; a view that is read can be well
 	}
 	for _, v := range w.cfg.Views {
@@ -112,7 +113,7 @@ func (w *watch) look(ctx context.Context) (missing []string, wanted []*view.View
 		if build {
 			wanted = append(wanted, v)
 		}
-		if fault == nil {
+		if fault == nil && known {
 			fault = w.ahead(ctx, v, registry.At, head.Position)
 		}
 		w.cfg.Report("view "+v.Name, fault)
@@ -151,18 +152,14 @@ func (w *watch) judge(ctx context.Context, v *view.View, r row.Registry, head ev
 	return false, w.stalled(v, r.At, head)
 }
 
-// ahead tells that the log ends before what has been verified: the event store was put back to a backup, or is another one. It is not for
-// a replay begun by itself to throw away what Redis alone still knows.
+// ahead tells that a view is ahead of the log. It is not for a replay begun by itself to throw away what Redis alone still knows.
 func (w *watch) ahead(ctx context.Context, v *view.View, at, head event.Position) error {
-	if at.Compare(head) <= 0 {
-		return nil
-	}
-	end, err := w.store.Head(ctx) // there may be more since
-	if err != nil && !errors.Is(err, event.ErrStreamNotFound) || at.Compare(end.Position) <= 0 {
+	end, ahead, err := Ahead(ctx, w.store, at, head)
+	if err != nil || !ahead { // the error is one that others report
 		return nil
 	}
 	return fmt.Errorf("verified up to %s, and the log ends at %s: it is another log than the view was made of, or one restored from a backup; run `jangbu replay %s --allow-drift`",
-		at, end.Position, v.Name)
+		at, end, v.Name)
 }
 
 // stalled tells that the verified position stands still while the log goes on.

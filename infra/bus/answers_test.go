@@ -50,7 +50,7 @@ func TestWhatAMissingQueueIsCalled(t *testing.T) {
 		}))
 		t.Cleanup(server.Close)
 		_, err := connect(t, bus.Config{Endpoint: server.URL}).Queue("orders").Receive(t.Context(), 1, 0)
-		if !errors.Is(err, event.ErrUnavailable) || errors.Is(err, bus.ErrNotProvisioned) != missing {
+		if !errors.Is(err, event.ErrUnavailable) || errors.Is(err, event.ErrNotProvisioned) != missing {
 			t.Errorf("%s: %v", code, err)
 		}
 	}
@@ -117,7 +117,7 @@ func TestNamesAreFoundAgain(t *testing.T) {
 	}
 	other := startEmbedded(t, snssqs.Config{Addr: addr, AccountID: "111111111111"})
 	provisioned(t, other)
-	if err := b.Publish(t.Context(), benchEvents(1))[0]; !errors.Is(err, bus.ErrNotProvisioned) {
+	if err := b.Publish(t.Context(), benchEvents(1))[0]; !errors.Is(err, event.ErrNotProvisioned) {
 		t.Errorf("publishing to the topic of the account before: %v", err)
 	}
 	if err := b.Publish(t.Context(), benchEvents(1))[0]; err != nil {

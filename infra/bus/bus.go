@@ -19,6 +19,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/smithy-go/logging"
+
+	"jangbu/domain/event"
 )
 
 // Config says where the bus is. The zero value takes everything from the standard AWS environment.
@@ -198,7 +200,7 @@ func (b *Bus) topic(ctx context.Context) (string, error) {
 			}
 		}
 	}
-	return "", fmt.Errorf("topic %s: %w", b.topicName(), ErrNotProvisioned)
+	return "", fmt.Errorf("topic %s: %w", b.topicName(), event.ErrNotProvisioned)
 }
 
 // distrust forgets the topic's ARN after an error that says it is gone.

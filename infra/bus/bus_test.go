@@ -81,7 +81,7 @@ func TestAbsentEndpoint(t *testing.T) {
 	for name, err := range map[string]error{
 		"provision": provision, "receive": receive, "ping": b.Ping(t.Context()), "publish": b.Publish(t.Context(), benchEvents(1))[0],
 	} {
-		if !errors.Is(err, event.ErrUnavailable) || errors.Is(err, bus.ErrNotProvisioned) {
+		if !errors.Is(err, event.ErrUnavailable) || errors.Is(err, event.ErrNotProvisioned) {
 			t.Errorf("%s: %v, want ErrUnavailable alone", name, err)
 		}
 	}
@@ -105,7 +105,7 @@ func TestEndpointRestarts(t *testing.T) {
 	startEmbedded(t, snssqs.Config{Addr: addr})
 	_, receive := q.Receive(t.Context(), 10, 20*time.Second)
 	for name, err := range map[string]error{"receive": receive, "publish": b.Publish(t.Context(), benchEvents(1))[0], "ping": b.Ping(t.Context())} {
-		if !errors.Is(err, bus.ErrNotProvisioned) {
+		if !errors.Is(err, event.ErrNotProvisioned) {
 			t.Errorf("%s: %v, want ErrNotProvisioned", name, err)
 		}
 	}

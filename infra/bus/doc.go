@@ -13,7 +13,7 @@
 // # Absence and return
 //
 // Connect needs no server. While the endpoint is away, calls fail with event.ErrUnavailable. When it returns without its
-// queues, as one in memory does, they fail with ErrNotProvisioned until someone calls Provision; the same Bus works on.
+// queues, as one in memory does, they fail with event.ErrNotProvisioned until someone calls Provision; the same Bus works on.
 //
 // # Caveats
 //

@@ -11,10 +11,6 @@ import (
 	"jangbu/domain/event"
 )
 
-// ErrNotProvisioned: the topic or the queue does not exist. Provision makes them; until then the bus is unavailable, so
-// it wraps event.ErrUnavailable.
-var ErrNotProvisioned = event.ErrNotProvisioned
-
 // ErrPurging: the queue is being purged, or was less than a minute ago. It wraps event.ErrUnavailable.
 var ErrPurging = fmt.Errorf("purged less than a minute ago: %w", event.ErrUnavailable)
 
@@ -28,7 +24,7 @@ func classify(err error) error {
 	case err == nil:
 		return nil
 	case isGone(err):
-		return fmt.Errorf("%w: %w", ErrNotProvisioned, err)
+		return fmt.Errorf("%w: %w", event.ErrNotProvisioned, err)
 	case isPurging(err):
 		return fmt.Errorf("%w: %w", ErrPurging, err)
 	}

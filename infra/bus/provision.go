@@ -15,6 +15,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
+
+	"jangbu/domain/event"
 )
 
 // Subscription says what a view wants to hear: the events of those categories, or of all when there are none. Each view
@@ -85,7 +87,7 @@ func (b *Bus) provisionTopic(ctx context.Context, report *Report) (string, error
 		report.add("topic", b.topicName(), Unchanged)
 		return arn, nil
 	}
-	if !errors.Is(err, ErrNotProvisioned) {
+	if !errors.Is(err, event.ErrNotProvisioned) {
 		return "", fmt.Errorf("provision topic: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, b.cfg.CallTimeout)
@@ -149,7 +151,7 @@ func (b *Bus) provisionQueue(ctx context.Context, kind string, q *Queue, report 
 	q.url.Store(nil)
 	outcome := Unchanged
 	url, err := q.resolve(ctx)
-	if errors.Is(err, ErrNotProvisioned) {
+	if errors.Is(err, event.ErrNotProvisioned) {
 		outcome = Created
 		url, err = b.createQueue(ctx, q, wanted)
 	}

@@ -35,7 +35,7 @@ func (q *Queue) Name() string { return q.name }
 // Receive returns up to limit messages, at most 10, and waits up to wait, at most 20 seconds and rounded up to whole ones,
 // for the first. None in that time is no error. A message stays hidden from other receivers until it is deleted or
 // its visibility ends. One that is no event comes with Delivery.Err; left alone, it ends in the dead-letter queue.
-// Errors wrap event.ErrUnavailable, ErrNotProvisioned among them when the queue does not exist.
+// Errors wrap event.ErrUnavailable, event.ErrNotProvisioned among them when the queue does not exist.
 func (q *Queue) Receive(ctx context.Context, limit int, wait time.Duration) ([]event.Delivery, error) {
 	messages, err := q.receive(ctx, min(wait, maxWait), &sqs.ReceiveMessageInput{
 		MaxNumberOfMessages:         int32(max(1, min(limit, maxBatch))),

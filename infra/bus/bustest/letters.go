@@ -124,7 +124,7 @@ func (s *suite) purged(t *testing.T) {
 		t.Fatal(err)
 	}
 	waitDepth(t, dead, bus.Depth{})
-	if err := s.connect(t).DeadLetters("orders").Purge(t.Context()); !errors.Is(err, bus.ErrNotProvisioned) {
+	if err := s.connect(t).DeadLetters("orders").Purge(t.Context()); !errors.Is(err, event.ErrNotProvisioned) {
 		t.Errorf("purging a queue that does not exist: %v", err)
 	}
 }

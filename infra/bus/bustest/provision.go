@@ -96,7 +96,7 @@ func (s *suite) notProvisioned(t *testing.T) {
 		"delete":  q.Delete(t.Context(), delivery),
 		"hide":    q.Hide(t.Context(), delivery, time.Second),
 	} {
-		if !errors.Is(err, bus.ErrNotProvisioned) || !errors.Is(err, event.ErrUnavailable) {
+		if !errors.Is(err, event.ErrNotProvisioned) || !errors.Is(err, event.ErrUnavailable) {
 			t.Errorf("%s: %v, want ErrNotProvisioned, which is ErrUnavailable", name, err)
 		}
 	}
