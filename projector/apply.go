@@ -2,6 +2,7 @@ package projector
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -195,9 +196,12 @@ func (a *Applier) foldStream(ctx context.Context, c *change, events []arrival) e
 	if events[len(events)-1].Revision <= c.to {
 		return nil
 	}
-	if err := c.load(); err != nil {
-		c.parked = &row.Parked{Stream: c.stream, Revision: c.to + 1, Reason: fmt.Sprintf("its state in %s: %v", a.gen, err)}
+	err := a.load(ctx, c)
+	if errors.Is(err, event.ErrStreamNotFound) { // it has been deleted, and has come as far as it will
 		return nil
+	}
+	if err != nil || c.parked != nil {
+		return err
 	}
 	base := *c
 	if err := a.foldEvents(ctx, c, events, false); err != nil {
@@ -213,7 +217,7 @@ func (a *Applier) foldStream(ctx context.Context, c *change, events []arrival) e
 	return c.yield()
 }
 
-// foldEvents fills a gap from the store.
+// foldEvents fills a gap from the store. Where a stream has been deleted there is nothing to fill it with, and what comes after it is left out.
 func (a *Applier) foldEvents(ctx context.Context, c *change, events []arrival, strict bool) error {
 	for _, e := range events {
 		switch {
@@ -229,6 +233,9 @@ func (a *Applier) foldEvents(ctx context.Context, c *change, events []arrival, s
 		}
 		c.healed = true
 		for healed, err := range a.log.ReadStream(ctx, c.stream, c.to+1) {
+			if errors.Is(err, event.ErrStreamNotFound) {
+				return nil
+			}
 			if err != nil {
 				return fmt.Errorf("heal %s from revision %d: %w", c.stream, c.to+1, err)
 			}
@@ -276,12 +283,32 @@ func guard(err *error) {
 	}
 }
 
-func (c *change) load() (err error) {
-	if !c.loaded {
-		c.state, err = load(c.source, c.saved)
-		c.saved, c.loaded = nil, err == nil
+// load makes the state that has landed, of its record or, where it was not kept, of the store; event.ErrStreamNotFound if that does not
+// have the stream any more. Where the view's code cannot, the stream is parked.
+func (a *Applier) load(ctx context.Context, c *change) error {
+	if c.loaded {
+		return nil
 	}
-	return err
+	state, failure := load(c.source, c.saved)
+	if failure == nil && len(c.saved) == 0 && c.to >= 0 {
+		again := &change{stream: c.stream, source: c.source, decode: c.decode, loaded: true, state: state, from: event.NoStream, to: event.NoStream, lone: true}
+		arrivals, err := stretch(ctx, a.log, c.stream, 0, c.to)
+		if err == nil {
+			err = a.foldStream(ctx, again, arrivals)
+		}
+		if err != nil {
+			return fmt.Errorf("%s rested at revision %d: %w", c.stream, c.to, err)
+		}
+		if state = again.state; again.parked != nil {
+			failure = errors.New(again.parked.Reason)
+		}
+	}
+	if failure != nil {
+		c.parked = &row.Parked{Stream: c.stream, Revision: c.to + 1, Reason: fmt.Sprintf("its state in %s: %v", a.gen, failure)}
+		return nil
+	}
+	c.state, c.saved, c.loaded = state, nil, true
+	return nil
 }
 
 func load(source *view.Source, saved []byte) (state any, err error) {

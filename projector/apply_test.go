@@ -169,3 +169,99 @@ func TestAGapHoldsUpItsStreamAlone(t *testing.T) {
 	}
 	folded.Want(t, m, view.OrderLists, g, h.Events())
 }
+
+// rested gives orders of which all has arrived, in the order-lists view, whose states are not kept.
+func rested(t *testing.T) (h *history.History, m *readmodel.Store, g row.Generation) {
+	t.Helper()
+	h = &history.History{}
+	for _, id := range []string{"1", "2"} {
+		h.Add(t, order.Stream(id), order.Placed{MemberID: "M", Currency: "USD", PlacedOn: "2026-01-02", Lines: []order.Line{{ProductID: "P", Quantity: 2, Amount: 5}}},
+			order.Shipped{Carrier: "Post"}, order.Delivered{Parcel: 1})
+	}
+	m, g = openModel(t, servers.MiniRedis(t)), row.Generation{View: view.OrderLists.Name, Number: 1}
+	if err := NewApplier(view.OrderLists, g, m, h).Apply(t.Context(), h.Events()); err != nil {
+		t.Fatal(err)
+	}
+	states, err := m.States(t.Context(), g, []string{"order-1", "order-2"})
+	if err != nil || states[0].Revision != 2 || len(states[0].Data) > 0 || states[1].Revision != 2 || len(states[1].Data) > 0 {
+		t.Fatalf("states %+v, %v", states, err)
+	}
+	return h, m, g
+}
+
+// TestRested: a stream of which no state is kept goes on from what the store has; while that is away it waits, and it alone.
+func TestRested(t *testing.T) {
+	h, m, g := rested(t)
+	h.Add(t, "order-1", order.Returned{Lines: []order.LineQuantity{{Line: 1, Quantity: 2}}})
+	h.Add(t, "order-3", order.Placed{MemberID: "M", Currency: "USD", PlacedOn: "2026-01-03"})
+	away := &faults{}
+	away.down.Store(true)
+	a := NewApplier(view.OrderLists, g, m, faultyLog{h, away})
+	if err := a.Apply(t.Context(), h.Events()[:4]); err != nil { // all of it has landed
+		t.Errorf("a duplicate: %v", err)
+	}
+	if err := a.Apply(t.Context(), h.Events()); !errors.Is(err, event.ErrUnavailable) {
+		t.Errorf("error %v", err)
+	}
+	if at, err := m.Landed(t.Context(), g, []string{"order-1", "order-3"}); err != nil || at[0] != 2 || at[1] != 0 {
+		t.Errorf("landed up to %v, %v", at, err)
+	}
+	away.down.Store(false)
+	if err := a.Apply(t.Context(), h.Events()); err != nil {
+		t.Fatal(err)
+	}
+	folded.Want(t, m, view.OrderLists, g, h.Events())
+}
+
+// TestRestedElsewhere: nothing lands on a state that the store does not have.
+func TestRestedElsewhere(t *testing.T) {
+	h, m, g := rested(t)
+	h.Add(t, "order-1", order.Returned{Lines: []order.LineQuantity{{Line: 1, Quantity: 2}}})
+	restored := &history.History{}
+	restored.Add(t, "order-1", order.Placed{MemberID: "N"})
+	if err := NewApplier(view.OrderLists, g, m, restored).Apply(t.Context(), h.Stream("order-1")[3:]); err == nil {
+		t.Error("an event has landed on what is not there")
+	}
+	folded.Want(t, m, view.OrderLists, g, h.Events()[:h.Len()-1])
+}
+
+// TestDeleted: streams that have been deleted, and of which the log still holds their ends, hold up nothing: no consumer, and no replay.
+func TestDeleted(t *testing.T) {
+	h, m, g := rested(t)
+	h.Add(t, "order-1", order.Returned{Lines: []order.LineQuantity{{Line: 1, Quantity: 2}}})
+	h.Add(t, "order-3", order.Placed{MemberID: "M", Currency: "USD", PlacedOn: "2026-01-03"}, order.Confirmed{}, order.Shipped{Carrier: "Post"})
+	h.Add(t, "order-4", order.Placed{MemberID: "M", Currency: "USD", PlacedOn: "2026-01-04"})
+	all := slices.Clone(h.Events())
+	h.Delete("order-1", 1)
+	h.Delete("order-3", 1)
+	without := func(streams ...string) []event.Recorded {
+		return slices.DeleteFunc(slices.Clone(all), func(e event.Recorded) bool { return slices.Contains(streams, e.Stream) })
+	}
+	if err := NewApplier(view.OrderLists, g, m, h).Apply(t.Context(), h.Events()); err != nil {
+		t.Fatal(err)
+	}
+	folded.Want(t, m, view.OrderLists, g, append(without("order-1", "order-3"), all[:3]...))
+	replay := newReplay(m, h)
+	replay.chunkEvents = 1
+	if _, err := replay.Run(t.Context(), view.All()); err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range view.All() {
+		folded.Want(t, m, v, liveOf(t, m, v), without("order-1", "order-3"))
+	}
+}
+
+// TestDeletedAfterItRested: nor does one that rested before its last events, all of which the log still holds.
+func TestDeletedAfterItRested(t *testing.T) {
+	h, m, _ := rested(t)
+	rest := h.Len()
+	h.Add(t, "order-1", order.Returned{Lines: []order.LineQuantity{{Line: 1, Quantity: 2}}})
+	all := h.Events()
+	h.Delete("order-1", 4)
+	replay := newReplay(m, h)
+	replay.chunkEvents, replay.room.hold = 1, 0
+	if _, err := replay.Run(t.Context(), []*view.View{view.OrderLists}); err != nil {
+		t.Fatal(err)
+	}
+	folded.Want(t, m, view.OrderLists, liveOf(t, m, view.OrderLists), all[:rest])
+}

@@ -3,6 +3,7 @@ package projector
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -37,7 +38,8 @@ func (a *assembler) hold(ctx context.Context, groups []group) (failed []*folding
 	return failed, nil
 }
 
-// bases gives what each group's events are folded onto, nil for a stream that does not feed the view.
+// bases gives what each group's events are folded onto, nil for a stream that does not feed the view, or does no more since it has been
+// deleted.
 func (a *assembler) bases(ctx context.Context, groups []group) ([]*folding, error) {
 	bases := make([]*folding, len(groups))
 	var missing []string
@@ -56,7 +58,7 @@ func (a *assembler) bases(ctx context.Context, groups []group) ([]*folding, erro
 			continue
 		}
 		var err error
-		if bases[i], err = a.base(row.State{Stream: g.stream, Revision: event.NoStream}, source); err != nil {
+		if bases[i], err = a.base(ctx, row.State{Stream: g.stream, Revision: event.NoStream}, source); err != nil {
 			return nil, err
 		}
 	}
@@ -69,23 +71,24 @@ func (a *assembler) bases(ctx context.Context, groups []group) ([]*folding, erro
 	}
 	for k, st := range states {
 		source, _ := a.view.Source(st.Stream)
-		s, err := a.base(st, source)
-		if err != nil {
-			s.parked = &row.Parked{Stream: st.Stream, Revision: st.Revision + 1, Reason: fmt.Sprintf("its state in %s: %v", a.gen, err)}
+		if bases[at[k]], err = a.base(ctx, st, source); err != nil && !errors.Is(err, event.ErrStreamNotFound) {
+			return nil, err
 		}
-		bases[at[k]] = s
 	}
 	return bases, nil
 }
 
-// base holds a stream in a state that has landed. One whose state cannot be read, which is the error, is not held.
-func (a *assembler) base(st row.State, source *view.Source) (*folding, error) {
-	state, err := load(source, st.Data)
-	s := newFolding(st.Stream, source, state, st.Revision)
-	if err == nil {
+// base holds a stream in a state that has landed. One whose state cannot be read is parked, and not held.
+func (a *assembler) base(ctx context.Context, st row.State, source *view.Source) (*folding, error) {
+	c := &change{stream: st.Stream, source: source, decode: a.folder.decodings, saved: st.Data, from: st.Revision, to: st.Revision, lone: true}
+	if err := a.folder.load(ctx, c); err != nil {
+		return nil, err
+	}
+	s := newFolding(st.Stream, source, c.state, st.Revision)
+	if s.parked = c.parked; s.parked == nil {
 		a.held.add(s)
 	}
-	return s, err
+	return s, nil
 }
 
 // fold brings a stream to its newest state.
@@ -155,20 +158,13 @@ func (a *assembler) yield(ctx context.Context, c *change, base any) error {
 
 // refold finds out at which event the view's code began to fail, of those since the state that landed before.
 func (a *assembler) refold(ctx context.Context, c *change, base any) error {
-	var arrivals []arrival
-	for e, err := range a.folder.log.ReadStream(ctx, c.stream, c.from+1) {
-		if err != nil {
-			return fmt.Errorf("read %s again: %w", c.stream, err)
-		}
-		if e.Revision > c.to {
-			break
-		}
-		arrivals = append(arrivals, arrival{Recorded: e})
+	arrivals, err := stretch(ctx, a.folder.log, c.stream, c.from+1, c.to)
+	if err != nil && !errors.Is(err, event.ErrStreamNotFound) {
+		return err
 	}
-	if len(arrivals) == 0 {
-		return fmt.Errorf("read %s again: the store has it no more", c.stream)
+	if c.state, c.to, c.rows, c.shared = base, c.from, nil, (row.Part{}); err != nil {
+		return nil
 	}
-	c.state, c.to, c.rows, c.shared = base, c.from, nil, row.Part{}
 	return a.folder.foldStream(ctx, c, arrivals)
 }
 
@@ -256,7 +252,7 @@ func (a *assembler) fetch(ctx context.Context, stream string) (*change, error) {
 		return nil, nil
 	}
 	c := &change{stream: strings.Clone(stream), source: source, decode: a.folder.decodings, from: event.NoStream, to: event.NoStream, lone: true, healed: true}
-	if err := c.load(); err != nil {
+	if err := a.folder.load(ctx, c); err != nil {
 		return nil, err
 	}
 	err := wholeStream(ctx, a.folder.log, stream, func(arrivals []arrival) error {

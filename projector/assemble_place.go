@@ -133,7 +133,11 @@ func (a *assembler) keep(c *change) {
 	if c.to == c.from {
 		return
 	}
-	a.batch.States = append(a.batch.States, row.Save{Stream: c.stream, Revision: c.to, State: c.state})
+	saved := row.Save{Stream: c.stream, Revision: c.to}
+	if !c.source.Rests(c.state) {
+		saved.State = c.state
+	}
+	a.batch.States = append(a.batch.States, saved)
 	if c.healed && c.from == event.NoStream {
 		a.ahead[c.stream] = c.to
 	}

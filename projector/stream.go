@@ -62,6 +62,23 @@ func unparkLanded(ctx context.Context, model Model, g row.Generation, streams ma
 	return model.Unpark(ctx, g, landed)
 }
 
+// stretch reads a stream's events from a revision to another, both of which the store once had.
+func stretch(ctx context.Context, log StreamReader, stream string, from, to int64) (all []arrival, err error) {
+	for e, err := range log.ReadStream(ctx, stream, from) {
+		if err != nil {
+			return nil, fmt.Errorf("read %s again: %w", stream, err)
+		}
+		if e.Revision > to {
+			break
+		}
+		all = append(all, arrival{Recorded: e})
+	}
+	if len(all) == 0 || all[len(all)-1].Revision != to {
+		return nil, fmt.Errorf("read %s again: revision %d is not in the store any more", stream, to)
+	}
+	return all, nil
+}
+
 // wholeStreamBlock is how many events of a stream are in memory while all of it is read.
 const wholeStreamBlock = 2000
 

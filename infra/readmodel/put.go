@@ -260,7 +260,10 @@ func (w *putter) states(states []row.Save) {
 		st := &states[i]
 		record := w.text(func(b []byte) []byte {
 			b = append(strconv.AppendInt(b, st.Revision, 10), now...)
-			return row.AppendJSON(append(b, '\n'), st.State)
+			if b = append(b, '\n'); st.State == nil {
+				return b
+			}
+			return row.AppendJSON(b, st.State)
 		})
 		w.bucket(st.Stream).saved.add(&st.Stream, record)
 	}

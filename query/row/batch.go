@@ -29,7 +29,7 @@ type Put struct {
 	Body      []byte
 }
 
-// Save is a state that is to be saved as the JSON of State.
+// Save is a state that is to be saved as the JSON of State; nil for one that is not kept.
 type Save struct {
 	Stream   string
 	Revision int64

@@ -184,7 +184,7 @@ type Document struct {
 type State struct {
 	Stream   string
 	Revision int64  // event.NoStream when nothing has
-	Data     []byte // JSON of the folded state
+	Data     []byte // JSON of the folded state, empty where it is not kept
 	Saved    []SavedAt
 }
 

@@ -14,10 +14,10 @@ import (
 // it: who has it. Cancelled orders count in none of a member's figures, nor does what was returned.
 var Members = &View{
 	Name:    "members",
-	Version: 2,
+	Version: 3,
 	Sources: []Source{
 		From(member.Category, member.Codec, member.Apply, memberRows),
-		From(order.Category, order.Codec, spend.apply, spendRows),
+		Resting(From(order.Category, order.Codec, spend.apply, spendRows), spend.rests),
 	},
 	Compose: composeMember,
 }

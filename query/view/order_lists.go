@@ -10,7 +10,7 @@ import (
 // all, and one of each status, named as OrderList says.
 var OrderLists = &View{
 	Name:    "order-lists",
-	Version: 1,
+	Version: 2,
 	Sources: []Source{
 		// A member without orders has an empty list; without the member there is none.
 		From(member.Category, member.Codec, known.apply, func(id string, s known) []row.Row {
@@ -19,7 +19,7 @@ var OrderLists = &View{
 			}
 			return []row.Row{{Doc: id, Part: row.PartOf(struct{}{})}}
 		}),
-		From(order.Category, order.Codec, listed.apply, listedRows),
+		Resting(From(order.Category, order.Codec, listed.apply, listedRows), listed.rests),
 	},
 }
 

@@ -9,9 +9,9 @@ import (
 // Orders serves one document an order, with its member's present name and country, and Funnel.
 var Orders = &View{
 	Name:    "orders",
-	Version: 2,
+	Version: 3,
 	Sources: []Source{
-		FromRecorded(order.Category, order.Codec, orderState.apply, orderRows),
+		Resting(FromRecorded(order.Category, order.Codec, orderState.apply, orderRows), orderState.rests),
 		Sharing(From(member.Category, member.Codec, orderMember.apply, nil), func(id string, m orderMember) any {
 			m.ID = id
 			return m

@@ -15,13 +15,13 @@ import (
 // Cancelled orders count in no figure, nor does what was returned.
 var Products = &View{
 	Name:    "products",
-	Version: 2,
+	Version: 3,
 	Sources: []Source{
 		Sharing(From(product.Category, product.Codec, product.Apply, productRows), func(_ string, s product.State) any {
 			return lowName{Name: s.Name, Gone: s.Discontinued}
 		}),
 		From(stock.Category, stock.Codec, shelf.apply, shelfRows),
-		From(order.Category, order.Codec, basket.apply, basketRows),
+		Resting(From(order.Category, order.Codec, basket.apply, basketRows), func(s basket) bool { return s.Delivered }),
 	},
 	Compose: func(d row.Document) ([]byte, error) {
 		switch d.Doc {
@@ -104,6 +104,7 @@ func shelfRows(id string, s shelf) []row.Row {
 type basket struct {
 	Goods     goods `json:"g,omitempty"`
 	Cancelled bool  `json:"x,omitempty"`
+	Delivered bool  `json:"v,omitempty"` // some of it, as a rule all
 }
 
 func (s basket) apply(e any) basket {
@@ -112,6 +113,8 @@ func (s basket) apply(e any) basket {
 		return basket{Goods: goodsOf(e.Lines, func(g good) good { g.Category = ""; return g })}
 	case order.Returned:
 		s.Goods = s.Goods.takeBack(e.Lines)
+	case order.Delivered:
+		s.Delivered = true
 	case order.Cancelled:
 		s.Cancelled = true
 	}

@@ -57,6 +57,9 @@ func (p progress) open() bool {
 	return false
 }
 
+// rests reports whether all has arrived: hardly anything ever happens to an order after that.
+func (p progress) rests() bool { return p.Status == order.StatusDelivered }
+
 func units(lines []order.LineQuantity) (n int64) {
 	for _, l := range lines {
 		n += l.Quantity

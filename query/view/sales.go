@@ -15,8 +15,8 @@ import (
 // one month. Cancelled orders leave them, and so does what was returned. AddUp and TallyBody make answers of them.
 var Sales = &View{
 	Name:    "sales",
-	Version: 2,
-	Sources: []Source{From(order.Category, order.Codec, sale.apply, saleRows)},
+	Version: 3,
+	Sources: []Source{Resting(From(order.Category, order.Codec, sale.apply, saleRows), func(s sale) bool { return s.Delivered })},
 	Compose: composeSales,
 }
 
@@ -45,6 +45,7 @@ type sale struct {
 	Currency  string `json:"c,omitempty"`
 	Goods     goods  `json:"g,omitempty"`
 	Cancelled bool   `json:"x,omitempty"`
+	Delivered bool   `json:"v,omitempty"` // some of it, as a rule all
 }
 
 func (s sale) apply(e any) sale {
@@ -53,6 +54,8 @@ func (s sale) apply(e any) sale {
 		return sale{PlacedOn: e.PlacedOn, Country: e.MemberCountry, Currency: e.Currency, Goods: goodsOf(e.Lines, func(g good) good { return g })}
 	case order.Returned:
 		s.Goods = s.Goods.takeBack(e.Lines)
+	case order.Delivered:
+		s.Delivered = true
 	case order.Cancelled:
 		s.Cancelled = true
 	}

@@ -31,6 +31,7 @@ type Source struct {
 	apply    func(into, state any, e *decoded) any // into may be nil, or state
 	rows     func(id string, state any, revision int64) []row.Row
 	share    func(id string, state any) any
+	rests    func(state any) bool
 	revised  bool // rows may tell the revision
 }
 
@@ -110,6 +111,14 @@ func Sharing[S any](src Source, share func(id string, s S) any) Source {
 	return src
 }
 
+// Resting adds to a source in which states its streams rest: nothing more is expected to happen to one for long, if ever. The state of
+// a stream that rests is not kept but folded from the store again should another event come, which costs one read of the stream. So it
+// is for short streams of which there are many.
+func Resting[S any](src Source, rests func(S) bool) Source {
+	src.rests = func(s any) bool { return rests(*s.(*S)) }
+	return src
+}
+
 // Source returns the view's source for a stream, or false if the stream does not feed the view.
 func (v *View) Source(stream string) (*Source, bool) {
 	category := event.Category(stream)
@@ -133,8 +142,16 @@ func (v *View) Categories() []string {
 // Load reads a state that Save wrote; nil data is the state of a stream without events.
 func (s *Source) Load(data []byte) (any, error) { return s.load(data) }
 
-// Save writes a state.
-func (s *Source) Save(state any) ([]byte, error) { return row.Marshal(state) }
+// Save writes a state, nil for one that is not kept.
+func (s *Source) Save(state any) ([]byte, error) {
+	if s.Rests(state) {
+		return nil, nil
+	}
+	return row.Marshal(state)
+}
+
+// Rests reports whether a stream in this state rests, and so the state is not kept.
+func (s *Source) Rests(state any) bool { return s.rests != nil && s.rests(state) }
 
 // Decode reads e for Fold. Views that read one category share its codec, so one decoding serves them all.
 func (s *Source) Decode(e event.Recorded) (any, error) {

@@ -147,6 +147,9 @@ func TestStatesSurvive(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if data == nil { // not kept, but folded again
+			return
+		}
 		loaded, err := src.Load(data)
 		if err != nil {
 			t.Fatal(err)
@@ -263,16 +266,12 @@ func TestFoldLeavesStates(t *testing.T) {
 	}
 	var all []kept
 	eachState(t, func(t *testing.T, _ *view.View, src *view.Source, _ event.Recorded, state any) {
-		data, err := src.Save(state)
-		if err != nil {
-			t.Fatal(err)
-		}
 		for _, k := range all[max(0, len(all)-50):] {
 			if now := row.JSON(k.state); string(now) != k.saved {
 				t.Fatalf("a state became %s, and was %s", now, k.saved)
 			}
 		}
-		all = append(all, kept{state, string(data)})
+		all = append(all, kept{state, string(row.JSON(state))})
 	})
 }
 

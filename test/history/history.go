@@ -120,6 +120,15 @@ func (h *History) After(i int) ([]event.Recorded, <-chan struct{}) {
 	return h.events[i:len(h.events):len(h.events)], h.grew
 }
 
+// Delete deletes a stream, of which the log still holds the last so many events.
+func (h *History) Delete(stream string, left int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	gone := len(h.byStream[stream]) - left
+	delete(h.byStream, stream)
+	h.events = slices.DeleteFunc(slices.Clone(h.events), func(e event.Recorded) bool { return e.Stream == stream && e.Revision < int64(gone) })
+}
+
 // Len is the number of events.
 func (h *History) Len() int {
 	h.mu.Lock()
