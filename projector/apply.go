@@ -39,6 +39,7 @@ type Applier struct {
 	log   StreamReader
 	cache *lru.Cache[string, cachedState] // of states, perhaps older than the saved ones; nil: they are always loaded
 	empty bool                            // it was when the Applier began: a first event is taken for the beginning, and nothing loaded
+	queue bool                            // what it is given a queue brought; else it was read from the log
 	now   func() time.Time
 
 	decodings *decodings
@@ -197,7 +198,7 @@ func (a *Applier) foldStream(ctx context.Context, c *change, events []arrival) e
 		return nil
 	}
 	err := a.load(ctx, c)
-	if errors.Is(err, event.ErrStreamNotFound) { // it has been deleted, and has come as far as it will
+	if a.deleted(err) {
 		return nil
 	}
 	if err != nil || c.parked != nil {
@@ -217,7 +218,12 @@ func (a *Applier) foldStream(ctx context.Context, c *change, events []arrival) e
 	return c.yield()
 }
 
-// foldEvents fills a gap from the store. Where a stream has been deleted there is nothing to fill it with, and what comes after it is left out.
+// deleted reports whether an error says that the stream of an event was deleted after it: it has come as far as it ever will. An event that
+// a queue brought may as well be none of this log.
+func (a *Applier) deleted(err error) bool { return !a.queue && errors.Is(err, event.ErrStreamNotFound) }
+
+// foldEvents fills a gap from the store. Where the stream was deleted there is nothing to fill it with, and what comes after the gap is left
+// out.
 func (a *Applier) foldEvents(ctx context.Context, c *change, events []arrival, strict bool) error {
 	for _, e := range events {
 		switch {
@@ -233,7 +239,7 @@ func (a *Applier) foldEvents(ctx context.Context, c *change, events []arrival, s
 		}
 		c.healed = true
 		for healed, err := range a.log.ReadStream(ctx, c.stream, c.to+1) {
-			if errors.Is(err, event.ErrStreamNotFound) {
+			if a.deleted(err) {
 				return nil
 			}
 			if err != nil {

@@ -3,7 +3,6 @@ package projector
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -71,7 +70,7 @@ func (a *assembler) bases(ctx context.Context, groups []group) ([]*folding, erro
 	}
 	for k, st := range states {
 		source, _ := a.view.Source(st.Stream)
-		if bases[at[k]], err = a.base(ctx, st, source); err != nil && !errors.Is(err, event.ErrStreamNotFound) {
+		if bases[at[k]], err = a.base(ctx, st, source); err != nil && !a.folder.deleted(err) {
 			return nil, err
 		}
 	}
@@ -159,7 +158,7 @@ func (a *assembler) yield(ctx context.Context, c *change, base any) error {
 // refold finds out at which event the view's code began to fail, of those since the state that landed before.
 func (a *assembler) refold(ctx context.Context, c *change, base any) error {
 	arrivals, err := stretch(ctx, a.folder.log, c.stream, c.from+1, c.to)
-	if err != nil && !errors.Is(err, event.ErrStreamNotFound) {
+	if err != nil && !a.folder.deleted(err) {
 		return err
 	}
 	if c.state, c.to, c.rows, c.shared = base, c.from, nil, (row.Part{}); err != nil {

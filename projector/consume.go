@@ -264,6 +264,7 @@ func (c *Consumer) land(ctx context.Context, deliveries []event.Delivery) error 
 	}
 	for _, g := range generations {
 		a := NewApplier(c.view, g, c.model, c.log)
+		a.queue = true
 		a.decodings = c.decodings
 		if err := a.Apply(ctx, events); err != nil {
 			return err

@@ -34,7 +34,7 @@ type Builder struct {
 // builderDoc is a document with all that landing needs to know of it.
 type builderDoc struct {
 	row.Document
-	composed int64
+	composed bool                 // as it is in Redis
 	parts    map[string]storedRow // rows with a part, by source, without the part itself
 	bare     int64                // rows without a part may exist where this is not 0
 }
@@ -77,7 +77,7 @@ func (b *Builder) Land(ctx context.Context, g row.Generation, landings []row.Lan
 	}
 	var due []row.Document
 	for i, l := range landings {
-		if l.Compose && docs[i].composed != docs[i].Version {
+		if l.Compose && docs[i].Version > 0 && !docs[i].composed {
 			due = append(due, docs[i].Document)
 		}
 	}
@@ -146,9 +146,9 @@ func readDocument(name string, fields map[string]string) (*builderDoc, error) {
 		var err error
 		switch {
 		case field == "v":
-			d.Version, err = strconv.ParseInt(value, 10, 64)
-		case field == "w":
-			d.composed, err = strconv.ParseInt(value, 10, 64)
+			version, waits := strings.CutSuffix(value, "+")
+			d.composed = !waits
+			d.Version, err = strconv.ParseInt(version, 10, 64)
 		case strings.HasPrefix(field, "s:"):
 			d.Sums[field[2:]], err = strconv.ParseInt(value, 10, 64)
 		case strings.HasPrefix(field, "p:"):
@@ -214,7 +214,7 @@ func (b *Builder) Compose(ctx context.Context, g row.Generation, docs []row.Docu
 			} else {
 				p.Set(ctx, b.key(g, 'j', d.Doc), compositions[i], 0)
 			}
-			p.HSet(ctx, b.key(g, 'd', d.Doc), "w", d.Version)
+			p.HSet(ctx, b.key(g, 'd', d.Doc), "v", d.Version)
 		}
 	})
 	if err != nil {
@@ -222,7 +222,7 @@ func (b *Builder) Compose(ctx context.Context, g row.Generation, docs []row.Docu
 	}
 	for _, d := range docs {
 		if held, ok := b.docs.Peek(d.Doc); ok {
-			held.composed = d.Version
+			held.composed = true
 		}
 	}
 	return nil, nil

@@ -7,12 +7,12 @@ for k = 1, #KEYS, 3 do
   local d, z, j = KEYS[k], KEYS[k + 1], KEYS[k + 2]
   local at = 2 * (k - 1) / 3 + 1
   local version, json = ARGV[at], ARGV[at + 1]
-  local versions = redis.call('HMGET', d, 'v', 'w')
+  local held = redis.call('HGET', d, 'v')
   local entry = false
-  if versions[1] == version then
+  if held == version .. '+' then
     if json == '' then redis.call('DEL', j) else redis.call('SET', j, json) end
-    redis.call('HSET', d, 'w', version)
-  elseif not versions[2] or tonumber(versions[2]) < tonumber(version) then
+    redis.call('HSET', d, 'v', version)
+  elseif held and string.sub(held, -1) == '+' then
     entry = document(d, z)
   end
   out[#out + 1] = entry

@@ -19,7 +19,7 @@ type docWrite struct {
 	hset, rset []any
 	hdel, rdel []string
 	zadd       []redis.Z
-	zrem       []any
+	zrem       []string        // what there is of a Key and a source, which begins so
 	reorder    bool            // what was first or last is gone
 	added      map[string]bool // keys
 	removed    []string        // keys
@@ -38,7 +38,7 @@ func (w *docWrite) land(r row.Sourced, bare *storedRow) error {
 	}
 	w.changed = true
 	if held != nil {
-		if err := w.undo(held.contribution); err != nil {
+		if err := w.undo(r.Source, held.contribution); err != nil {
 			return err
 		}
 	}
@@ -67,7 +67,7 @@ func (w *docWrite) land(r row.Sourced, bare *storedRow) error {
 }
 
 // undo takes a contribution back.
-func (w *docWrite) undo(contribution string) error {
+func (w *docWrite) undo(source, contribution string) error {
 	if contribution == "" {
 		return nil
 	}
@@ -75,9 +75,9 @@ func (w *docWrite) undo(contribution string) error {
 	if err := json.Unmarshal([]byte(contribution), &list); err != nil || len(list)%2 == 0 {
 		return fmt.Errorf("contribution %q is damaged", contribution)
 	}
-	if list[0] != "" {
-		w.zrem = append(w.zrem, list[0])
-		w.removed = append(w.removed, sortKey(list[0]))
+	if key := list[0]; key != "" {
+		w.zrem = append(w.zrem, key+"\x00"+source)
+		w.removed = append(w.removed, key)
 	}
 	for i := 1; i < len(list); i += 2 {
 		n, err := strconv.ParseInt(list[i+1], 10, 64)
@@ -127,7 +127,8 @@ func (w *docWrite) finish() bool {
 		w.reorder = w.reorder || !w.added[key] && (key == w.doc.First || key == w.doc.Last)
 	}
 	w.doc.Version++
-	w.hset = append(w.hset, "v", w.doc.Version)
+	w.doc.composed = false
+	w.hset = append(w.hset, "v", strconv.FormatInt(w.doc.Version, 10)+"+")
 	for name := range w.sums {
 		if n := w.doc.Sums[name]; n != 0 {
 			w.hset = append(w.hset, "s:"+name, n)
@@ -193,8 +194,8 @@ func (b *Builder) queue(ctx context.Context, p redis.Pipeliner, g row.Generation
 	if len(w.rdel) > 0 {
 		p.HDel(ctx, r, w.rdel...)
 	}
-	if len(w.zrem) > 0 {
-		p.ZRem(ctx, z, w.zrem...)
+	for _, place := range w.zrem {
+		p.ZRemRangeByLex(ctx, z, "["+place+"\x00", "("+place+"\x01")
 	}
 	if len(w.zadd) > 0 {
 		p.ZAdd(ctx, z, w.zadd...)

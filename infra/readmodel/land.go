@@ -88,8 +88,8 @@ func (s *Store) landCalls(g row.Generation, landings []row.Landing) []*scriptCal
 			last := l.Compose && &part[len(part)-1] == &l.Rows[len(l.Rows)-1]
 			c.args = append(c.args, flag(last), len(part))
 			for _, r := range part {
-				contribution, _, shown := encode(r)
-				c.args = append(c.args, r.Source, r.Revision, contribution, shown)
+				contribution, member, shown := encode(r)
+				c.args = append(c.args, r.Source, r.Revision, contribution, member, shown)
 			}
 			c.rows += len(part)
 		}
@@ -120,28 +120,18 @@ func encode(r row.Sourced) (contribution []byte, member string, part []byte) {
 			member += string(row.JSON(r.Row.Item))
 		}
 	}
-	contribution = append(make([]byte, 0, 32+len(member)+24*len(r.Row.Sums)), '[')
-	contribution = appendString(contribution, member)
+	contribution = append(make([]byte, 0, 32+len(r.Row.Key)+24*len(r.Row.Sums)), '[')
+	contribution = appendText(contribution, r.Row.Key)
 	names := make([]string, 0, 16)
 	for name := range r.Row.Sums {
 		names = append(names, name)
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		contribution = appendString(append(contribution, ','), name)
+		contribution = appendText(append(contribution, ','), name)
 		contribution = append(strconv.AppendInt(append(contribution, `,"`...), r.Row.Sums[name], 10), '"')
 	}
 	return append(contribution, ']'), member, part
-}
-
-// appendString appends a JSON string. Contributions are written for every row, and nearly all their strings are plain.
-func appendString(b []byte, s string) []byte {
-	for i := range len(s) {
-		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
-			return append(b, row.JSON(s)...)
-		}
-	}
-	return append(append(append(b, '"'), s...), '"')
 }
 
 // documents reads what the document scripts return.

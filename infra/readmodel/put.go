@@ -239,7 +239,7 @@ func (w *putter) rows(rows []row.Placed) {
 		}
 		switch {
 		case bare:
-			d.rows.add(&r.Source, w.text(func(b []byte) []byte { return appendRow(b, r.Sourced, is) }))
+			d.rows.add(&r.Source, w.text(func(b []byte) []byte { return appendRow(b, r.Sourced) }))
 		case !r.First && (r.Was == nil || r.Was.Part.Absent()): // what it left behind, or a row without a part
 			d.withdrawn.add(&r.Source)
 		}
@@ -271,10 +271,8 @@ func (w *putter) states(states []row.Save) {
 
 func (w *putter) document(p *row.Put) {
 	d := w.doc(p.Doc)
-	d.set.add("v", &p.Version)
 	for _, part := range p.Parts {
-		member := w.member(part.Source, part.Row)
-		d.set.add("p:"+part.Source, w.text(func(b []byte) []byte { return appendRow(b, part, member) }))
+		d.set.add("p:"+part.Source, w.text(func(b []byte) []byte { return appendRow(b, part) }))
 	}
 	for name, n := range p.Sums {
 		d.set.add("s:"+name, n)
@@ -286,9 +284,10 @@ func (w *putter) document(p *row.Put) {
 		d.del.add("s:" + name)
 	}
 	if !p.Composed {
+		d.set.add("v", strconv.FormatInt(p.Version, 10)+"+")
 		return
 	}
-	d.set.add("w", &p.Version)
+	d.set.add("v", &p.Version)
 	key := d.bucket.tag + "j:" + p.Doc
 	if p.Body == nil {
 		d.bucket.gone.add(key)
@@ -297,11 +296,11 @@ func (w *putter) document(p *row.Put) {
 	}
 }
 
-// appendRow appends a row as document.lua describes it; member is its member of the document's order, nil for none.
-func appendRow(b []byte, r row.Sourced, member []byte) []byte {
+// appendRow appends a row as document.lua describes it.
+func appendRow(b []byte, r row.Sourced) []byte {
 	b = append(strconv.AppendInt(b, r.Revision, 10), '\n')
-	if r.Row != nil && (member != nil || len(r.Row.Sums) > 0) {
-		b = appendText(append(b, '['), member)
+	if r.Row != nil && (r.Row.Key != "" || len(r.Row.Sums) > 0) {
+		b = appendText(append(b, '['), r.Row.Key)
 		for name, n := range r.Row.Sums {
 			b = appendText(append(b, ','), name)
 			b = append(strconv.AppendInt(append(b, `,"`...), n, 10), '"')
@@ -324,7 +323,7 @@ func appendMember(b []byte, source string, r *row.Row) []byte {
 }
 
 // appendText appends a JSON string; nearly all are ASCII.
-func appendText[S string | []byte](b []byte, s S) []byte {
+func appendText(b []byte, s string) []byte {
 	from := len(b)
 	b = append(b, '"')
 	for i := range len(s) {
@@ -335,7 +334,7 @@ func appendText[S string | []byte](b []byte, s S) []byte {
 			const hex = "0123456789abcdef"
 			b = append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
 		case c > '~':
-			return row.AppendJSON(b[:from], string(s))
+			return row.AppendJSON(b[:from], s)
 		default:
 			b = append(b, c)
 		}

@@ -69,15 +69,21 @@ func composeRaced(s *suite) {
 	}
 	s.expectBody("doc", "a-1=1 b-1=2 [..]")
 
-	// Composed by another at the same version, and changed since: whoever changed it composes.
+	// Composed by another at the same version, and changed since: it still waits.
 	third := s.land("doc", from("a-1", 1, part(3)))
 	s.compose(third)
 	s.land("doc", from("a-1", 2, part(4)))
 	again, err = s.m.Compose(s.ctx, s.g, []row.Document{*third}, [][]byte{[]byte("the same, later")})
-	if err != nil || len(again) > 0 {
-		s.Errorf("repeating a composition is answered with %+v, %v", again, err)
+	if err != nil || len(again) != 1 || describe(again[0]) != "a-1=4 b-1=2 [..]" {
+		s.Fatalf("repeating a composition is answered with %+v, %v", again, err)
 	}
 	s.expectBody("doc", "a-1=3 b-1=2 [..]")
+	s.compose(&again[0])
+	s.expectBody("doc", "a-1=4 b-1=2 [..]")
+	if again, err = s.m.Compose(s.ctx, s.g, again, [][]byte{[]byte("once more")}); err != nil || len(again) > 0 {
+		s.Errorf("a composition that has been made is answered with %+v, %v", again, err)
+	}
+	s.expectBody("doc", "a-1=4 b-1=2 [..]")
 }
 
 func composeMany(s *suite) {
