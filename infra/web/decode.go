@@ -143,13 +143,15 @@ func DecodeMany[T any](c echo.Context, most int) (values []T, lines bool, err er
 
 // checkMediaType returns the media type of the body, one of those that are taken.
 func checkMediaType(h http.Header, taken ...string) (string, error) {
-	accept := strings.Join(taken, ", ")
-	unsupported := func(detail string) (string, error) {
-		return "", NewProblem(http.StatusUnsupportedMediaType, "unsupported-media-type", detail).With("Accept", accept)
+	refuse := func(detail string) *Problem {
+		return NewProblem(http.StatusUnsupportedMediaType, "unsupported-media-type", detail)
 	}
 	if encoding := h.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return unsupported("The body must be sent without Content-Encoding.")
+		// RFC 9110 15.5.16: it is the coding that the header must be about.
+		return "", refuse("The body must be sent without Content-Encoding.").With("Accept-Encoding", "identity")
 	}
+	accept := strings.Join(taken, ", ")
+	unsupported := func(detail string) (string, error) { return "", refuse(detail).With("Accept", accept) }
 	media, params, err := mime.ParseMediaType(h.Get("Content-Type"))
 	if err != nil || !slices.Contains(taken, media) {
 		return unsupported("The body must be " + strings.Join(taken, " or ") + ".")

@@ -113,14 +113,18 @@ func TestDecodeOptional(t *testing.T) {
 }
 
 func TestDecodeMediaTypes(t *testing.T) {
-	for _, headers := range [][]string{
-		{"Content-Type", ""}, {"Content-Type", "text/plain"}, {"Content-Type", "application/json; charset=latin1"},
-		{"Content-Type", "application/"}, {"Content-Type", "application/jsonp"}, {"Content-Encoding", "gzip"},
+	for _, c := range []struct{ name, value, taken, says string }{
+		{"Content-Type", "", "Accept", "application/json"},
+		{"Content-Type", "text/plain", "Accept", "application/json"},
+		{"Content-Type", "application/json; charset=latin1", "Accept", "application/json"},
+		{"Content-Type", "application/", "Accept", "application/json"},
+		{"Content-Type", "application/jsonp", "Accept", "application/json"},
+		{"Content-Encoding", "gzip", "Accept-Encoding", "identity"},
 	} {
-		_, err := decodeThing(`{}`, DecodeOptional, headers...)
+		_, err := decodeThing(`{}`, DecodeOptional, c.name, c.value)
 		p := wantProblem(t, err, http.StatusUnsupportedMediaType, "unsupported-media-type")
-		if p.Header.Get("Accept") != "application/json" {
-			t.Errorf("%q: Accept %q", headers, p.Header.Get("Accept"))
+		if len(p.Header) != 1 || p.Header.Get(c.taken) != c.says {
+			t.Errorf("%s %q: %v, want %s: %s alone", c.name, c.value, p.Header, c.taken, c.says)
 		}
 	}
 }
