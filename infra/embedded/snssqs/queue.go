@@ -61,6 +61,7 @@ func (q *queue) enqueue(arrivals ...arrival) {
 	if q.closed {
 		return
 	}
+	q.expire(now) // nobody else may ever come by
 	for _, a := range arrivals {
 		copies, faults := 1, faults
 		if a.deadFrom != "" {
@@ -184,6 +185,17 @@ func (q *queue) deadLetterARN() string {
 
 func (q *queue) expired(m *message, now time.Time) bool {
 	return now.Sub(m.sent) >= q.settings.retention
+}
+
+// expire drops the oldest messages as long as their retention period is over.
+func (q *queue) expire(now time.Time) {
+	q.ready.dropWhile(func(m *message) bool {
+		old := q.expired(m, now)
+		if old {
+			delete(q.bySeq, m.seq)
+		}
+		return old
+	})
 }
 
 // wait blocks until there may be a message to take, and reports false when ctx ended, timeout fired or closing closed.
@@ -369,12 +381,6 @@ func (q *queue) depth(now time.Time) Depth {
 	defer q.mu.Unlock()
 	q.release(now)
 	q.signal()
-	q.ready.dropWhile(func(m *message) bool {
-		old := q.expired(m, now)
-		if old {
-			delete(q.bySeq, m.seq)
-		}
-		return old
-	})
+	q.expire(now)
 	return Depth{Visible: q.ready.len(), InFlight: len(q.timed) - q.delayed, Delayed: q.delayed}
 }

@@ -117,3 +117,17 @@ func TestTimerMovesForward(t *testing.T) {
 		t.Errorf("received %+v, want the sooner message alone", got)
 	}
 }
+
+// TestUnreadQueueIsBounded: a queue that nobody receives from holds no more than its retention period's messages.
+func TestUnreadQueueIsBounded(t *testing.T) {
+	q, _, _ := waiting(t, 0)
+	now := time.Now()
+	q.now = func() time.Time { return now }
+	for range 10 {
+		q.enqueue(arrivals(100)...)
+		now = now.Add(q.settings.retention / 2)
+	}
+	if kept := len(q.bySeq); kept != 200 || q.ready.len() != kept || len(q.ready.items)-q.ready.head > kept {
+		t.Errorf("%d messages, %d ready in %d places, want the last 200", kept, q.ready.len(), len(q.ready.items)-q.ready.head)
+	}
+}
