@@ -33,11 +33,20 @@ type operation struct {
 	state      any // of the stream at the revision that execute returned, if it is wanted
 }
 
-// execute runs the operation to its end and returns the stream's revision after it. It is decided together with the
-// other commands that are in flight for the stream, in a row.
+// execute runs the operation to its end and returns the stream's revision after it. One that is not done in time is
+// event.ErrUnavailable, whatever took so long.
 func (s *Service) execute(ctx context.Context, o *operation) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
 	defer cancel()
+	revision, err := s.executeIn(ctx, o)
+	if errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, event.ErrUnavailable) {
+		err = fmt.Errorf("command on %s: %w: %w", o.stream, event.ErrUnavailable, err)
+	}
+	return revision, err
+}
+
+// executeIn has the operation decided together with the other commands that are in flight for the stream, in a row.
+func (s *Service) executeIn(ctx context.Context, o *operation) (int64, error) {
 	t := &turn{ctx: ctx, o: o, claim: unclaimed, done: make(chan struct{})}
 	if err := s.checkAlone(ctx, t); err != nil {
 		return 0, err

@@ -4,10 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"jangbu/command"
 	"jangbu/command/commandtest"
 	"jangbu/domain/event"
+	"jangbu/domain/order"
+	"jangbu/domain/payment"
+	"jangbu/domain/stock"
 )
 
 const renameToB = `{"name":"B"}`
@@ -103,6 +107,25 @@ func failing(err error) func(string, []event.Proposed) fault {
 func TestTimeout(t *testing.T) {
 	c := commandtest.NewClient(t, &fakeLog{}, command.Config{Timeout: 1})
 	wantProblem(t, c.Post("/members", `{"name":"A"}`), 503, "unavailable")
+}
+
+// TestTimeoutOfAStep: fulfilment hears that a retry may cure it, wherever the time ran out.
+func TestTimeoutOfAStep(t *testing.T) {
+	hang := make(chan struct{})
+	defer close(hang)
+	for name, timeout := range map[string]time.Duration{"before it began": 1, "while the log did not answer": 10 * time.Millisecond} {
+		log := &fakeLog{onRead: func(string) error { <-hang; return nil }}
+		s := command.New(log, command.Config{Timeout: timeout})
+		for step, err := range map[string]error{
+			"an outcome": s.RecordOutcome(t.Context(), event.Recorded{}, order.Outcome{ID: "open", Step: order.Step{Kind: order.StepReserve}}),
+			"a payment":  s.RecordPayment(t.Context(), event.Recorded{}, "open", "void", payment.Void{OrderID: "open"}),
+			"stock":      s.MoveStock(t.Context(), event.Recorded{}, "queso", "release/open", stock.Release{ProductID: "queso", OrderID: "open"}),
+		} {
+			if !errors.Is(err, event.ErrUnavailable) {
+				t.Errorf("%s, %s: %v", step, name, err)
+			}
+		}
+	}
 }
 
 func TestUnreadableHistory(t *testing.T) {
