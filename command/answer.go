@@ -15,8 +15,8 @@ import (
 type answer struct {
 	ID       string `json:"id"`
 	Stream   string `json:"stream"`
-	Revision int64  `json:"revision"`
-	State    any    `json:"state,omitempty"` // with Prefer: return=representation, what the command left the thing as
+	Revision *int64 `json:"revision,omitempty"` // nil: the command changed nothing, and there is no stream yet
+	State    any    `json:"state,omitempty"`    // with Prefer: return=representation, what the command left the thing as
 }
 
 // run carries the operation out and answers, as much as the client prefers. A creation is at <its own path>/<id> from then on.
@@ -33,8 +33,12 @@ func (s *Service) run(c echo.Context, o *operation) error {
 		status = http.StatusCreated
 		h.Set("Location", c.Path()+"/"+o.id)
 	}
-	h.Set(web.HeaderETag, web.ETag(revision))
-	h.Set(web.HeaderConsistencyToken, web.ConsistencyToken(o.stream, revision))
+	body := answer{ID: o.id, Stream: o.stream, State: o.state}
+	if revision != event.NoStream {
+		h.Set(web.HeaderETag, web.ETag(revision))
+		h.Set(web.HeaderConsistencyToken, web.ConsistencyToken(o.stream, revision))
+		body.Revision = &revision
+	}
 	if prefer != "" {
 		h.Set(web.HeaderPreferenceApplied, "return="+prefer)
 	}
@@ -44,7 +48,7 @@ func (s *Service) run(c echo.Context, o *operation) error {
 		}
 		return c.NoContent(status)
 	}
-	return c.JSON(status, answer{ID: o.id, Stream: o.stream, Revision: revision, State: o.state})
+	return c.JSON(status, body)
 }
 
 // aggregate is what running a command needs to know of an aggregate.

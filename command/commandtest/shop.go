@@ -196,7 +196,7 @@ func testWholeShopAgain(t *testing.T, store command.Store) {
 	}
 }
 
-// testStockYetToBe: no condition on a stock holds that has no stream yet.
+// testStockYetToBe: no condition on a stock holds that has no stream yet, and a command that leaves it so names no revision.
 func testStockYetToBe(t *testing.T, store command.Store) {
 	c := NewClient(t, store, command.Config{})
 	c.Shop()
@@ -204,6 +204,18 @@ func testStockYetToBe(t *testing.T, store command.Store) {
 		a := c.Post("/products/queso/restock", `{"quantity":1}`, "If-Match: "+match)
 		if code, _ := a.Problem(t); a.Status != 412 || code != "revision-mismatch" {
 			t.Errorf("If-Match: %s: %d %s", match, a.Status, a.Body)
+		}
+	}
+	for path, body := range map[string]string{"/products/queso/count": `{"on_hand":0,"reason":"A"}`, "/products/queso/low-water": `{"low_water":0}`} {
+		for _, headers := range [][]string{nil, {"Idempotency-Key: " + path}, {"Idempotency-Key: " + path}} {
+			a := c.Post(path, body, headers...)
+			if a.Status != 200 || a.Body != `{"id":"queso","stream":"stock-queso"}` || a.Header.Get("ETag")+a.Header.Get("Consistency-Token") != "" {
+				t.Errorf("%s: %d %s, headers %v", path, a.Status, a.Body, a.Header)
+			}
+		}
+		r := c.Batch([]string{`{"path":"` + path + `","body":` + body + `}`})[0]
+		if r.Status != 200 || r.ETag+r.ConsistencyToken != "" {
+			t.Errorf("%s in a batch: %+v", path, r)
 		}
 	}
 	c.Must("/products/queso/restock", `{"quantity":1}`)
