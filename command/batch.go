@@ -65,7 +65,9 @@ func (s *Service) batch(c echo.Context) error {
 	if err := checkBatch(commands); err != nil {
 		return err
 	}
-	answers, err := runBatch(c, commands)
+	ctx, cancel := context.WithTimeout(c.Request().Context(), s.cfg.BatchTimeout)
+	defer cancel()
+	answers, err := runBatch(ctx, c, commands)
 	if err != nil {
 		return err
 	}
@@ -109,17 +111,16 @@ func checkBatch(commands []batchCommand) error {
 	return nil
 }
 
-func runBatch(c echo.Context, commands []batchCommand) ([]batchAnswer, error) {
+// runBatch runs the commands. Those that have not been begun when ctx ends are not; each is answered so, since of the others there may be
+// somebody who waits for the answers.
+func runBatch(ctx context.Context, c echo.Context, commands []batchCommand) ([]batchAnswer, error) {
 	answers := make([]batchAnswer, len(commands))
 	id := web.RequestID(c) // which is for one goroutine to ask
-	all, ctx := errgroup.WithContext(c.Request().Context())
+	all, ctx := errgroup.WithContext(ctx)
 	all.SetLimit(batchParallel)
 	for _, group := range groups(commands) {
 		all.Go(func() error {
 			for _, i := range group {
-				if err := ctx.Err(); err != nil {
-					return err // nobody waits for the answers
-				}
 				var err error
 				if answers[i], err = runOfBatch(ctx, c, fmt.Sprintf("%s.%d", id, i), commands[i]); err != nil {
 					return err

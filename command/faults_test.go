@@ -1,8 +1,12 @@
 package command_test
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,6 +16,7 @@ import (
 	"jangbu/domain/order"
 	"jangbu/domain/payment"
 	"jangbu/domain/stock"
+	"jangbu/infra/web"
 )
 
 const renameToB = `{"name":"B"}`
@@ -125,6 +130,42 @@ func TestTimeoutOfAStep(t *testing.T) {
 				t.Errorf("%s, %s: %v", step, name, err)
 			}
 		}
+	}
+}
+
+// TestBatchOutOfTime: when a batch may go on no longer, what was done is answered all the same, and the rest is not begun.
+func TestBatchOutOfTime(t *testing.T) {
+	log := &fakeLog{}
+	c := commandtest.NewClient(t, log, command.Config{})
+	ctx, cancel := context.WithCancel(t.Context())
+	log.onAppend = func(_ string, events []event.Proposed) fault {
+		if events[0].Type == "member.renamed.v1" {
+			cancel()
+		}
+		return fault{}
+	}
+	a := c.DoContext(ctx, http.MethodPost, "/batch", `[{"path":"/members","body":{"id":"m","name":"A"}},
+		{"path":"/members/m/rename","body":{"name":"B"}},{"path":"/members/m/rename","body":{"name":"C"}}]`, "Content-Type: application/json")
+	var results []commandtest.Result
+	if err := json.Unmarshal([]byte(a.Body), &results); a.Status != 200 || err != nil {
+		t.Fatalf("%d %s", a.Status, a.Body)
+	}
+	if results[0].Status != 201 || results[2].Status != 503 || !strings.Contains(string(results[2].Body), "problem:unavailable") {
+		t.Errorf("%+v", results)
+	}
+	for _, e := range log.Stream("member-m") {
+		if strings.Contains(string(e.Data), "C") {
+			t.Errorf("it was begun: %s", e.Data)
+		}
+	}
+	late := commandtest.NewClient(t, log, command.Config{BatchTimeout: 1})
+	for _, r := range late.Batch([]string{`{"path":"/members","body":{"id":"n","name":"A"}}`, `{"path":"/members/m/rename","body":{"name":"D"}}`}) {
+		if r.Status != 503 {
+			t.Errorf("%+v", r)
+		}
+	}
+	if command.DefaultBatchTimeout+command.DefaultTimeout > web.DefaultAnswerTimeout {
+		t.Error("a batch may take longer than its answer is waited for")
 	}
 }
 

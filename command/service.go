@@ -39,6 +39,7 @@ const (
 	DefaultSnapshotEvery = 250
 	DefaultMaxAttempts   = 20
 	DefaultTimeout       = 10 * time.Second
+	DefaultBatchTimeout  = time.Minute
 	DefaultParallel      = 16
 )
 
@@ -49,6 +50,10 @@ type Config struct {
 	MaxAttempts int              // how often a command is decided before 409 concurrent-change; 0: DefaultMaxAttempts
 	Timeout     time.Duration    // of one command, before 503; 0: DefaultTimeout
 	Parallel    int              // how many streams one order reads at a time; 0: DefaultParallel
+
+	// BatchTimeout is how long the commands of a batch have, before 503 for those that are left. It must end before the server gives up the
+	// answer (web.DefaultAnswerTimeout), or what was done is never told. 0: DefaultBatchTimeout.
+	BatchTimeout time.Duration
 
 	Cache         int           // of how many streams the state is kept in memory; 0: DefaultCache
 	Trust         time.Duration // how long a state in memory is taken for that of a stream which may be deleted; 0: DefaultTrust
@@ -85,6 +90,9 @@ func New(store Store, cfg Config) *Service {
 	}
 	if cfg.Timeout == 0 {
 		cfg.Timeout = DefaultTimeout
+	}
+	if cfg.BatchTimeout == 0 {
+		cfg.BatchTimeout = DefaultBatchTimeout
 	}
 	if cfg.Parallel == 0 {
 		cfg.Parallel = DefaultParallel

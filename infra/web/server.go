@@ -19,7 +19,8 @@ const (
 	DefaultBodyLimit         = 1 << 20
 	DefaultReadHeaderTimeout = 5 * time.Second
 	DefaultReadTimeout       = 2 * time.Minute
-	DefaultWriteTimeout      = 90 * time.Second
+	DefaultAnswerTimeout     = 90 * time.Second // what is left for the answer to a request whose body took all of DefaultReadTimeout
+	DefaultWriteTimeout      = DefaultReadTimeout + DefaultAnswerTimeout
 	DefaultIdleTimeout       = 2 * time.Minute
 )
 
@@ -30,8 +31,8 @@ type Config struct {
 
 	BodyLimit         int64         // bytes of a request's body; 0: DefaultBodyLimit
 	ReadHeaderTimeout time.Duration // 0: DefaultReadHeaderTimeout
-	ReadTimeout       time.Duration // of the whole request, and of answering it: net/http cancels its context then; 0: DefaultReadTimeout
-	WriteTimeout      time.Duration // from the end of the headers to the end of the answer; 0: DefaultWriteTimeout
+	ReadTimeout       time.Duration // of the whole request with its body; 0: DefaultReadTimeout
+	WriteTimeout      time.Duration // from the end of the headers, so of the body too, to the end of the answer; 0: DefaultWriteTimeout
 	IdleTimeout       time.Duration // of a kept-alive connection; 0: DefaultIdleTimeout
 }
 
