@@ -318,6 +318,47 @@ func TestAnOlderLog(t *testing.T) {
 	})
 }
 
+// TestSystemEventsAtTheEnd: a subscription's checkpoints go beyond the last event that is not the store's own. What is kept does not:
+// the next process would take it for that of another log.
+func TestSystemEventsAtTheEnd(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.restock("a", 10)
+		w.place("o", 1000, order.Card, units("a", 1))
+		r := start(w, Config{})
+		settle(20 * time.Second)
+		w.restock("a", 10) // it moves on with any event
+		for range 5 {
+			w.log.AddRaw("$stats", "$statsCollected", []byte(`{}`))
+			settle(20 * time.Second)
+		}
+		r.stop()
+		head, err := logFeed{w}.Head(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if at := w.schedule.checkpoint; at != head.Position {
+			t.Errorf("the checkpoint stands at %s, the log ends at %s", at, head.Position)
+		}
+	})
+}
+
+// TestDeletedOrder: one that is not there any more needs nothing, whatever the log still tells of it.
+func TestDeletedOrder(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.restock("a", 10)
+		w.place("o", 1000, order.Card, units("a", 1))
+		w.record(order.Codec, order.Stream("o"), order.StockReserved{}, order.PaymentAuthorised{}, order.Confirmed{}, order.Shipped{Carrier: "c"})
+		w.log.Delete(order.Stream("o"))
+		r := start(w, Config{})
+		defer r.stop()
+		settle(time.Minute)
+		if at := w.schedule.checkpoint; at != w.log.Events()[w.log.Len()-1].Position || r.readings != 1 {
+			t.Errorf("the checkpoint stands at %s of %d events after %d readings", at, w.log.Len(), r.readings)
+		}
+		r.wantGreen(t, Loops()...)
+	})
+}
+
 // TestSeveralManagers: any number of them share the work, and do it once.
 func TestSeveralManagers(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {

@@ -83,12 +83,14 @@ func (r *running) wantGreen(t *testing.T, loops ...string) {
 // logFeed follows the world's log.
 type logFeed struct{ w *world }
 
+// Head is the last event that is not the store's own.
 func (f logFeed) Head(context.Context) (event.Recorded, error) {
-	events := f.w.log.Events()
-	if len(events) == 0 {
-		return event.Recorded{}, event.ErrStreamNotFound
+	for _, e := range slices.Backward(f.w.log.Events()) {
+		if !strings.HasPrefix(e.Type, "$") {
+			return e, nil
+		}
 	}
-	return events[len(events)-1], nil
+	return event.Recorded{}, event.ErrStreamNotFound
 }
 
 func (f logFeed) Subscribe(ctx context.Context, after event.Position, prefixes []string) iter.Seq2[event.Recorded, error] {

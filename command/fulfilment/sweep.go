@@ -32,6 +32,9 @@ type sweep struct {
 	seen    event.Position // everything up to here has been folded
 	known   event.Position // the furthest checkpoint that is known to be kept
 	fault   error          // of following the log
+
+	head  event.Position // the log's last event when it was last asked for; with asked, rounds' own
+	asked event.Position // for the sake of this position
 }
 
 // folded is an order as the sweep knows it. One of which it missed the beginning must be looked at.
@@ -102,7 +105,8 @@ func (s *sweep) begin(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.states, s.pending, s.line, s.seen, s.known, s.fault = states, map[string]*pending{}, nil, at, at, nil
+	s.states, s.pending, s.line, s.fault = states, map[string]*pending{}, nil, nil
+	s.seen, s.known, s.head, s.asked = at, at, at, at
 	return nil
 }
 
@@ -258,17 +262,21 @@ func (s *sweep) take() []*pending {
 }
 
 // drive attends to a pending order. It is over when it needs nothing as of its last event, or is noted: the schedule then
-// has it.
+// has it. One that is not there, since its stream was deleted, needs nothing, unless it is written again.
 func (s *sweep) drive(ctx context.Context, p *pending) {
+	s.mu.Lock()
+	seen := p.revision
+	s.mu.Unlock()
 	result, j := s.m.attend(ctx, p.id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p.busy = false
-	if known, found := s.states.Get(p.id); result == settled && (!found || known.partial || known.revision < j.cause.Revision) {
+	gone := result == settled && j.cause.Stream == ""
+	if known, found := s.states.Get(p.id); result == settled && !gone && (!found || known.partial || known.revision < j.cause.Revision) {
 		s.states.Add(p.id, folded{state: j.state, revision: j.cause.Revision})
 	}
 	switch {
-	case result == noted, result == settled && j.cause.Revision >= p.revision, !p.needs:
+	case result == noted, gone && p.revision == seen, !gone && result == settled && j.cause.Revision >= p.revision, !p.needs:
 		s.end(p)
 	case result == settled: // more has come since
 		p.due = s.m.cfg.Now().Add(s.m.cfg.Margin)
@@ -289,6 +297,10 @@ func (s *sweep) advance(ctx context.Context) error {
 		to = s.line[0].before
 	}
 	s.mu.Unlock()
+	to, err := s.withinLog(ctx, to)
+	if err != nil {
+		return errors.Join(fmt.Errorf("keep the checkpoint: %w", err), fault)
+	}
 	held, lost, err := s.checkpoint.Advance(ctx, known, to)
 	if err != nil {
 		return errors.Join(fmt.Errorf("keep the checkpoint: %w", err), fault)
@@ -300,4 +312,20 @@ func (s *sweep) advance(ctx context.Context) error {
 	s.known = held
 	s.mu.Unlock()
 	return fault
+}
+
+// withinLog is a position, or the log's last event if that comes before it: a subscription's checkpoints go beyond events of the store's own,
+// which Head passes over, and who begins from there would take the log for another one.
+func (s *sweep) withinLog(ctx context.Context, at event.Position) (event.Position, error) {
+	if at.Compare(s.head) > 0 && at != s.asked {
+		head, err := s.log.Head(ctx)
+		if err != nil && !errors.Is(err, event.ErrStreamNotFound) {
+			return event.Position{}, err
+		}
+		s.head, s.asked = head.Position, at
+	}
+	if at.Compare(s.head) > 0 {
+		return s.head, nil
+	}
+	return at, nil
 }

@@ -29,6 +29,7 @@ type History struct {
 	mu       sync.Mutex
 	events   []event.Recorded
 	byStream map[string][]event.Recorded
+	deleted  map[string]bool
 	grew     chan struct{} // if anyone waits for more
 	shop     shop          // that Grow goes on with
 }
@@ -76,6 +77,9 @@ func (h *History) AddRaw(stream, name string, data []byte) event.Recorded {
 func (h *History) Append(_ context.Context, stream string, expected int64, events []event.Proposed) (event.Position, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.deleted[stream] {
+		return event.Position{}, fmt.Errorf("append to %s: %w", stream, event.ErrStreamNotFound)
+	}
 	held := h.byStream[stream]
 	if last := int64(len(held)) - 1; expected != event.Any && expected != last {
 		if expected < last && slices.EqualFunc(events, held[expected+1:min(len(held), int(expected)+1+len(events))], sameID) {
@@ -88,6 +92,17 @@ func (h *History) Append(_ context.Context, stream string, expected int64, event
 		at = h.record(stream, e).Position
 	}
 	return at, nil
+}
+
+// Delete deletes a stream for good. The log goes on telling its events; whoever reads the stream finds none.
+func (h *History) Delete(stream string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.deleted == nil {
+		h.deleted = map[string]bool{}
+	}
+	h.deleted[stream] = true
+	delete(h.byStream, stream)
 }
 
 func sameID(p event.Proposed, r event.Recorded) bool { return p.ID == r.ID }
