@@ -1,6 +1,7 @@
 package fulfilment
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -247,6 +248,37 @@ func TestLostAnswers(t *testing.T) {
 			})
 		})
 	}
+}
+
+// refunds notes what the gateway is told of refunds.
+type refunds struct {
+	Gateway
+	told []string
+}
+
+func (g *refunds) Refund(ctx context.Context, c payment.Charge, n int, amount int64) (string, error) {
+	g.told = append(g.told, fmt.Sprintf("%d: %d after %d", n, amount, c.Refunded))
+	return g.Gateway.Refund(ctx, c, n, amount)
+}
+
+// TestRefundsKnowOfEachOther: with each, the gateway is told what was paid back before.
+func TestRefundsKnowOfEachOther(t *testing.T) {
+	w := newWorld(t)
+	confirmed(w, 1000, order.Card)
+	w.mustOrder(order.Ship{ID: "o", Carrier: "c"}, "o")
+	for range 2 {
+		w.mustOrder(order.TakeBack{ID: "o", Lines: []order.LineQuantity{{Line: 2, Quantity: 1}}}, "o")
+	}
+	w.mustOrder(order.TakeBack{ID: "o"}, "o")
+	m, told := w.process(sound), &refunds{Gateway: w.gateway}
+	m.gateway = told
+	if result, _ := m.attend(t.Context(), "o"); result != settled {
+		t.Errorf("it is %v", result)
+	}
+	if got, want := strings.Join(told.told, ", "), "1: 100 after 0, 2: 100 after 100, 3: 300 after 200"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	w.wantBalance()
 }
 
 // TestRetries: a step that fails is noted for later and later, but not for later than its deadline; then the order expires.

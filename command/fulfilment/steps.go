@@ -188,7 +188,9 @@ func (m *Manager) refund(ctx context.Context, j job, n int) error {
 	}
 	amount, reference := j.state.Returns[n-1].Amount, ""
 	if throughGateway(p.Requested) {
-		if reference, err = m.gateway.Refund(ctx, charge(p.Requested, p.Reference), n, amount); sure(err) != nil {
+		c := charge(p.Requested, p.Reference)
+		c.Refunded = p.Refunded()
+		if reference, err = m.gateway.Refund(ctx, c, n, amount); sure(err) != nil {
 			return sure(err)
 		}
 	}

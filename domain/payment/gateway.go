@@ -7,6 +7,7 @@ type Charge struct {
 	OrderID   string `json:"order_id"`
 	Amount    int64  `json:"amount"` // the whole payment's, in minor units of Currency
 	Currency  string `json:"currency"`
+	Refunded  int64  `json:"refunded,omitempty"`  // of a refund: what had been paid back before, for other returns
 	Reference string `json:"reference,omitempty"` // the gateway's name for the payment, as soon as we know it
 }
 

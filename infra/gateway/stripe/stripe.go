@@ -11,8 +11,8 @@
 //     with for longer than that, is created anew; the hold of the first one ends by itself, after seven days for most cards.
 //     Refunds are found by their metadata, however old.
 //   - A refund that Stripe answered 5xx, without effect, is tried in vain until Stripe has forgotten its key.
-//   - The amount is sent as it is, in minor units of ISO 4217. For the few currencies that Stripe counts otherwise (ISK, UGX, HUF and
-//     TWD for payouts), see its documentation.
+//   - Where Stripe counts a currency in coarser units than ISO 4217 (see units), not every amount can be charged; and what is paid back
+//     for a return is rounded up to such a unit, all refunds of the payment together.
 //   - The shop has no page for a customer's card. Config.PaymentMethod stands for it.
 package stripe
 
@@ -77,6 +77,7 @@ const (
 	cancelled = "the payment was cancelled"
 	byBank    = "the bank refused it"
 	tooSmall  = "the amount is too small for a card payment"
+	tooFine   = "the amount has more decimals than a card payment can have"
 	tooLarge  = "the amount is too large for a card payment"
 )
 
@@ -122,8 +123,12 @@ func (g *Gateway) intent(ctx context.Context, c payment.Charge) (*stripe.Payment
 		intent, err := g.api.V1PaymentIntents.Retrieve(ctx, c.Reference, nil)
 		return intent, classify("find", err)
 	}
+	amount, exact := atStripe(c.Amount, c.Currency)
+	if !exact {
+		return nil, &payment.Refusal{Reason: tooFine}
+	}
 	params := &stripe.PaymentIntentCreateParams{
-		Amount:             stripe.Int64(c.Amount),
+		Amount:             stripe.Int64(amount),
 		Currency:           stripe.String(strings.ToLower(c.Currency)),
 		CaptureMethod:      stripe.String(string(stripe.PaymentIntentCaptureMethodManual)),
 		PaymentMethodTypes: stripe.StringSlice([]string{"card"}),
@@ -144,6 +149,26 @@ func (g *Gateway) intent(ctx context.Context, c payment.Charge) (*stripe.Payment
 		intent, err = g.api.V1PaymentIntents.Retrieve(ctx, intent.ID, nil)
 	}
 	return intent, classify("create", err)
+}
+
+// units is how many minor units of ours make how many of Stripe's, of which it takes whole multiples only. Ours are those of ISO 4217, and so are
+// Stripe's in all other currencies (https://docs.stripe.com/currencies#minor-units).
+func units(currency string) (ours, stripes int64) {
+	switch currency {
+	case "MGA": // without decimals there
+		return 100, 1
+	case "ISK", "UGX": // with two decimals there, both 0
+		return 1, 100
+	case "BHD", "JOD", "KWD", "OMR", "TND": // the last of three decimals must be 0
+		return 10, 10
+	}
+	return 1, 1
+}
+
+// atStripe is an amount as Stripe counts it, rounded up where it has no such amount and exact is false.
+func atStripe(amount int64, currency string) (_ int64, exact bool) {
+	ours, stripes := units(currency)
+	return (amount + ours - 1) / ours * stripes, amount%ours == 0
 }
 
 // Void lets go of what is held, and of what would be.
@@ -191,7 +216,15 @@ func (g *Gateway) settled(ctx context.Context, step, id string, want stripe.Paym
 }
 
 // Refund pays a part back. Refunds name the return they are for, so one that was made is found for ever.
+//
+// All refunds together are rounded up to what Stripe can pay, each by what is missing to that: nobody gets less than is due, and in all never more
+// than was charged, which is such an amount. Where earlier refunds cover the part, nothing is to be paid, and there is no reference.
 func (g *Gateway) Refund(ctx context.Context, c payment.Charge, n int, amount int64) (reference string, err error) {
+	before, _ := atStripe(c.Refunded, c.Currency)
+	part, _ := atStripe(c.Refunded+amount, c.Currency)
+	if part -= before; part == 0 {
+		return "", nil
+	}
 	intent, err := g.intent(ctx, c)
 	if err != nil {
 		return "", err
@@ -205,7 +238,7 @@ func (g *Gateway) Refund(ctx context.Context, c payment.Charge, n int, amount in
 			return refund.ID, nil
 		}
 	}
-	params := &stripe.RefundCreateParams{PaymentIntent: stripe.String(intent.ID), Amount: stripe.Int64(amount)}
+	params := &stripe.RefundCreateParams{PaymentIntent: stripe.String(intent.ID), Amount: stripe.Int64(part)}
 	params.AddMetadata("order_id", c.OrderID)
 	params.AddMetadata("return", strconv.Itoa(n))
 	params.SetIdempotencyKey(c.Key("refund-" + strconv.Itoa(n)))

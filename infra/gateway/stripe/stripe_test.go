@@ -83,6 +83,67 @@ func TestAmounts(t *testing.T) {
 	}
 }
 
+// TestCurrencies: Stripe's minor unit is not everywhere ISO 4217's, which is ours. Where it is coarser, an amount between two of Stripe's is
+// refused, and what is paid back is rounded up, all refunds together: nobody gets less than is due, and in all no more than was paid.
+func TestCurrencies(t *testing.T) {
+	for _, tt := range []struct {
+		currency       string
+		amount, stripe int64 // the latter 0: refused
+		refunds        []int64
+		want           []int64 // paid back at Stripe after each
+	}{
+		{"EUR", 1000, 1000, []int64{333, 667}, []int64{333, 1000}},
+		{"JPY", 1000, 1000, []int64{1, 999}, []int64{1, 1000}},
+		{"HUF", 1000, 1000, []int64{1}, []int64{1}},
+		{"ISK", 1000, 100_000, []int64{1, 999}, []int64{100, 100_000}},
+		{"UGX", 1000, 100_000, []int64{1000}, []int64{100_000}},
+		{"MGA", 100_000, 1000, []int64{30, 30, 40, 120, 99_780}, []int64{1, 1, 1, 3, 1000}},
+		{"MGA", 100_030, 0, nil, nil},
+		{"BHD", 1000, 1000, []int64{333, 333, 334}, []int64{340, 670, 1000}},
+		{"JOD", 1230, 1230, []int64{4}, []int64{10}},
+		{"KWD", 1235, 0, nil, nil},
+		{"OMR", 1001, 0, nil, nil},
+		{"TND", 1009, 0, nil, nil},
+	} {
+		t.Run(fmt.Sprint(tt.currency, tt.amount), func(t *testing.T) {
+			account := &stripetest.Server{}
+			g, c := open(t, account), gatewaytest.Charge(t, tt.amount)
+			c.Currency = tt.currency
+			reference, err := g.Authorise(t.Context(), c)
+			var refusal *payment.Refusal
+			if refused := errors.As(err, &refusal); refused != (tt.stripe == 0) || !refused && err != nil {
+				t.Fatal(err)
+			}
+			if amount, _ := account.Money(c.OrderID); amount != tt.stripe {
+				t.Errorf("%d is held", amount)
+			}
+			if tt.stripe == 0 {
+				if err := g.Void(t.Context(), c); err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			if c.Reference = reference; g.Capture(t.Context(), c) != nil {
+				t.Fatal("not captured")
+			}
+			for i, amount := range tt.refunds {
+				for range 2 {
+					if _, err := g.Refund(t.Context(), c, i+1, amount); err != nil {
+						t.Errorf("refund %d: %v", i+1, err)
+					}
+				}
+				if _, refunded := account.Money(c.OrderID); refunded != tt.want[i] {
+					t.Errorf("after refund %d, %d are paid back, want %d", i+1, refunded, tt.want[i])
+				}
+				c.Refunded += amount
+			}
+			if _, err := g.Refund(t.Context(), c, len(tt.refunds)+1, tt.amount-c.Refunded+1); !errors.Is(err, payment.ErrRejected) {
+				t.Errorf("a refund of too much: %v", err)
+			}
+		})
+	}
+}
+
 // TestSavedFailures: Stripe saves a failure by its key, whether or not the step was taken. Each step succeeds all the same, once.
 func TestSavedFailures(t *testing.T) {
 	again := func(t *testing.T, step func() error) {

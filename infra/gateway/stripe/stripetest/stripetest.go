@@ -89,6 +89,18 @@ func (s *Server) Once() (wrong []string) {
 	return wrong
 }
 
+// Money is what the intents of an order are about, and what of it has been paid back, as Stripe counts in the currency.
+func (s *Server) Money(orderID string) (amount, refunded int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, in := range s.intents {
+		if in.metadata["order_id"] == orderID {
+			amount, refunded = amount+in.amount, refunded+in.refunded
+		}
+	}
+	return amount, refunded
+}
+
 // ServeHTTP answers one request of the API. Requests are answered one at a time.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
@@ -202,6 +214,9 @@ func (s *Server) create(form url.Values) (map[string]any, *failure) {
 	if amount >= TooLarge {
 		return nil, &failure{400, "invalid_request_error", "amount_too_large", "The amount is too large.", ""}
 	}
+	if failed := wrongAmount(amount, form.Get("currency")); failed != nil {
+		return nil, failed
+	}
 	in := &intent{id: fmt.Sprintf("pi_%d", len(s.intents)+1), status: "requires_confirmation", amount: amount,
 		currency: form.Get("currency"), metadata: metadata(form)}
 	if form.Get("payment_method") == "" {
@@ -209,6 +224,15 @@ func (s *Server) create(form url.Values) (map[string]any, *failure) {
 	}
 	s.intents[in.id] = in
 	return in.json(), nil
+}
+
+// wrongAmount refuses what is no amount of that currency at Stripe, where some have their own rules.
+func wrongAmount(amount int64, currency string) *failure {
+	step := map[string]int64{"isk": 100, "ugx": 100, "bhd": 10, "jod": 10, "kwd": 10, "omr": 10, "tnd": 10}[currency]
+	if step == 0 || amount%step == 0 {
+		return nil
+	}
+	return &failure{400, "invalid_request_error", "", fmt.Sprintf("Invalid amount: in %s it must be evenly divisible by %d.", currency, step), ""}
 }
 
 func metadata(form url.Values) map[string]string {
@@ -253,8 +277,10 @@ func (s *Server) refund(form url.Values) (map[string]any, *failure) {
 	in := s.intents[form.Get("payment_intent")]
 	amount, err := strconv.ParseInt(form.Get("amount"), 10, 64)
 	switch {
-	case in == nil || err != nil || in.status != "succeeded":
+	case in == nil || err != nil || amount < 1 || in.status != "succeeded":
 		return nil, &failure{400, "invalid_request_error", "", "This payment has no successful charge.", ""}
+	case wrongAmount(amount, in.currency) != nil:
+		return nil, wrongAmount(amount, in.currency)
 	case in.refunded+amount > in.amount:
 		return nil, &failure{400, "invalid_request_error", "charge_already_refunded", "Too much.", ""}
 	}
