@@ -13,6 +13,7 @@
 //   - A refund that Stripe answered 5xx, without effect, is tried in vain until Stripe has forgotten its key.
 //   - Where Stripe counts a currency in coarser units than ISO 4217 (see units), not every amount can be charged; and what is paid back
 //     for a return is rounded up to such a unit, all refunds of the payment together.
+//   - A refund that Stripe takes, and that fails after its event was written, goes unnoticed.
 //   - The shop has no page for a customer's card. Config.PaymentMethod stands for it.
 package stripe
 
@@ -215,7 +216,8 @@ func (g *Gateway) settled(ctx context.Context, step, id string, want stripe.Paym
 	return classify(step, err)
 }
 
-// Refund pays a part back. Refunds name the return they are for, so one that was made is found for ever.
+// Refund pays a part back. Refunds name the return they are for, so one that was made is found for ever. One that failed or was cancelled
+// is made anew.
 //
 // All refunds together are rounded up to what Stripe can pay, each by what is missing to that: nobody gets less than is due, and in all never more
 // than was charged, which is such an amount. Where earlier refunds cover the part, nothing is to be paid, and there is no reference.
@@ -229,24 +231,41 @@ func (g *Gateway) Refund(ctx context.Context, c payment.Charge, n int, amount in
 	if err != nil {
 		return "", err
 	}
+	failed := 0
 	made := &stripe.RefundListParams{PaymentIntent: stripe.String(intent.ID)}
 	for refund, err := range g.api.V1Refunds.List(ctx, made).All(ctx) {
 		if err != nil {
 			return "", classify("list refunds", err)
 		}
-		if refund.Metadata["return"] == strconv.Itoa(n) && refund.Metadata["order_id"] == c.OrderID {
+		switch {
+		case refund.Metadata["return"] != strconv.Itoa(n) || refund.Metadata["order_id"] != c.OrderID:
+		case paysNothing(refund):
+			failed++
+		default:
 			return refund.ID, nil
 		}
+	}
+	step := "refund-" + strconv.Itoa(n)
+	if failed > 0 { // whoever finds as many takes the same key
+		step += "-" + strconv.Itoa(failed+1)
 	}
 	params := &stripe.RefundCreateParams{PaymentIntent: stripe.String(intent.ID), Amount: stripe.Int64(part)}
 	params.AddMetadata("order_id", c.OrderID)
 	params.AddMetadata("return", strconv.Itoa(n))
-	params.SetIdempotencyKey(c.Key("refund-" + strconv.Itoa(n)))
+	params.SetIdempotencyKey(c.Key(step))
 	refund, err := g.api.V1Refunds.Create(ctx, params)
 	if err != nil {
 		return "", classify("refund", err)
 	}
+	if paysNothing(refund) {
+		return "", fmt.Errorf("stripe: refund: %w: refund %s is %s: %s", payment.ErrRejected, refund.ID, refund.Status, refund.FailureReason)
+	}
 	return refund.ID, nil
+}
+
+// paysNothing reports whether a refund has ended without paying: the money is the account's again.
+func paysNothing(r *stripe.Refund) bool {
+	return r.Status == stripe.RefundStatusFailed || r.Status == stripe.RefundStatusCanceled
 }
 
 // maxKeys bounds the keys of one step. During an outage each try may use one up, and a try goes through all that are.

@@ -200,6 +200,43 @@ func TestSavedFailureOfRefund(t *testing.T) {
 	}
 }
 
+// TestFailedRefunds: a refund that ended without paying counts for nothing, and is made anew; one that pays, now or soon, is found.
+func TestFailedRefunds(t *testing.T) {
+	account := &stripetest.Server{RefundStatus: "pending"}
+	g, c := open(t, account), gatewaytest.Charge(t, 1000)
+	if _, err := g.Authorise(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Capture(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	refund := func(want string) {
+		t.Helper()
+		for range 2 {
+			if reference, err := g.Refund(t.Context(), c, 1, 700); err != nil || reference != want {
+				t.Errorf("refund %q, %v, want %s", reference, err, want)
+			}
+		}
+	}
+	refund("re_1")
+	for i, end := range []string{"failed", "canceled"} {
+		account.EndRefunds(end)
+		refund(fmt.Sprint("re_", i+2))
+	}
+	account.EndRefunds("failed")
+	account.RefundStatus = "failed"
+	for range 2 { // each is another one
+		if _, err := g.Refund(t.Context(), c, 1, 700); !errors.Is(err, payment.ErrRejected) || !strings.Contains(err.Error(), "lost_or_stolen_card") {
+			t.Errorf("a refund that fails at once: %v", err)
+		}
+	}
+	account.RefundStatus = ""
+	refund("re_6")
+	if _, refunded := account.Money(c.OrderID); refunded != 700 {
+		t.Errorf("%d are paid back", refunded)
+	}
+}
+
 func TestClasses(t *testing.T) {
 	for _, tt := range []struct {
 		name, body string

@@ -7,6 +7,7 @@ package stripetest
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -34,6 +35,9 @@ type Server struct {
 	// their key as any answer is.
 	Failing map[string]int
 	Effect  bool // of those that fail: they are carried out all the same
+
+	// RefundStatus is what new refunds are answered as; "": succeeded. EndRefunds is how they end later.
+	RefundStatus string
 
 	mu      sync.Mutex
 	intents map[string]*intent
@@ -87,6 +91,24 @@ func (s *Server) Once() (wrong []string) {
 		}
 	}
 	return wrong
+}
+
+// EndRefunds puts all refunds of so far into a status. The money of those that are failed or canceled is the account's again.
+func (s *Server) EndRefunds(status string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, refund := range s.refunds {
+		s.book(refund, -1)
+		refund["status"] = status
+		s.book(refund, 1)
+	}
+}
+
+// book counts a refund in, or with -1 out, unless it pays nothing.
+func (s *Server) book(refund map[string]any, sign int64) {
+	if status := refund["status"]; status != "failed" && status != "canceled" {
+		s.intents[refund["payment_intent"].(string)].refunded += sign * refund["amount"].(int64)
+	}
 }
 
 // Money is what the intents of an order are about, and what of it has been paid back, as Stripe counts in the currency.
@@ -284,9 +306,12 @@ func (s *Server) refund(form url.Values) (map[string]any, *failure) {
 	case in.refunded+amount > in.amount:
 		return nil, &failure{400, "invalid_request_error", "charge_already_refunded", "Too much.", ""}
 	}
-	in.refunded += amount
-	refund := map[string]any{"id": fmt.Sprintf("re_%d", len(s.refunds)+1), "object": "refund", "status": "succeeded", "amount": amount,
-		"payment_intent": in.id, "metadata": metadata(form)}
+	refund := map[string]any{"id": fmt.Sprintf("re_%d", len(s.refunds)+1), "object": "refund", "status": cmp.Or(s.RefundStatus, "succeeded"),
+		"amount": amount, "payment_intent": in.id, "metadata": metadata(form)}
+	if refund["status"] == "failed" {
+		refund["failure_reason"] = "lost_or_stolen_card"
+	}
+	s.book(refund, 1)
 	s.refunds = append(s.refunds, refund)
 	return refund, nil
 }
