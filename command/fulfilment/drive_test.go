@@ -281,6 +281,39 @@ func TestRefundsKnowOfEachOther(t *testing.T) {
 	w.wantBalance()
 }
 
+// TestLapsedHold: when the gateway has let go of what it held before the order was shipped, what comes back is in stock all the same; and who
+// has collected the money in another way tells by hand, as docs/payments.md says.
+func TestLapsedHold(t *testing.T) {
+	w := newWorld(t)
+	confirmed(w, 1000, order.Card)
+	if err := w.gateway.Void(t.Context(), payment.Charge{OrderID: "o", Amount: 1000, Currency: "EUR"}); err != nil {
+		t.Fatal(err)
+	}
+	w.mustOrder(order.Ship{ID: "o", Carrier: "c"}, "o")
+	attend := func(want outcome) order.State {
+		t.Helper()
+		if result, _ := w.process(sound).attend(t.Context(), "o"); result != want {
+			t.Errorf("it is %v, want %v", result, want)
+		}
+		return w.state("o")
+	}
+	if s := attend(noted); s.Captured {
+		t.Errorf("%+v", s)
+	}
+	w.mustOrder(order.TakeBack{ID: "o", Restock: true}, "o")
+	if s := attend(noted); !s.Returns[0].Restocked || s.Captured {
+		t.Errorf("%+v", s)
+	}
+	w.record(payment.Codec, payment.Stream("o"), payment.Captured{Amount: 1000})
+	if s := attend(noted); !s.Captured || s.Returns[0].Refunded { // the gateway has nothing to pay back
+		t.Errorf("%+v", s)
+	}
+	w.record(payment.Codec, payment.Stream("o"), payment.Refunded{Return: 1, Amount: w.state("o").Returns[0].Amount})
+	if s := attend(settled); !s.Returns[0].Refunded {
+		t.Errorf("%+v", s)
+	}
+}
+
 // TestRetries: a step that fails is noted for later and later, but not for later than its deadline; then the order expires.
 func TestRetries(t *testing.T) {
 	w := newWorld(t)

@@ -46,14 +46,21 @@ func Next(s State, now time.Time, payWithin time.Duration) Step {
 			return Step{Kind: StepDispatch, Parcel: i + 1}
 		}
 	}
+	return s.nextOfShipped()
+}
+
+// nextOfShipped puts goods before money: a payment may fail for good, and what came back is there all the same.
+func (s State) nextOfShipped() Step {
+	for i, r := range s.Returns {
+		if r.Restock && !r.Restocked {
+			return Step{Kind: StepRestock, Return: i + 1}
+		}
+	}
 	if len(s.Parcels) > 0 && !s.Captured {
 		return Step{Kind: StepCapture}
 	}
 	for i, r := range s.Returns {
-		switch {
-		case r.Restock && !r.Restocked:
-			return Step{Kind: StepRestock, Return: i + 1}
-		case r.Amount > 0 && !r.Refunded:
+		if r.Amount > 0 && !r.Refunded {
 			return Step{Kind: StepRefund, Return: i + 1}
 		}
 	}

@@ -50,10 +50,14 @@ func TestNext(t *testing.T) {
 		{"a parcel out of stock", confirmed(some, StockShipped{1}), now, Step{Kind: StepCapture}},
 		{"paid", confirmed(some, StockShipped{1}, PaymentCaptured{143440}), now, Step{}},
 		{"back", confirmed(some, StockShipped{1}, PaymentCaptured{143440}, back), now, Step{Kind: StepRestock, Return: 1}},
-		{"back before it is paid", confirmed(some, StockShipped{1}, back), now, Step{Kind: StepCapture}},
+		{"back before it is paid", confirmed(some, StockShipped{1}, back), now, Step{Kind: StepRestock, Return: 1}},
+		{"back in stock before it is paid", confirmed(some, StockShipped{1}, back, StockReturned{1}), now, Step{Kind: StepCapture}},
+		{"back before it is paid, and another parcel", confirmed(some, StockShipped{1}, back, parcel()), now, Step{Kind: StepDispatch, Parcel: 2}},
+		{"two are back before it is paid", confirmed(some, StockShipped{1}, back, StockReturned{1}, back), now, Step{Kind: StepRestock, Return: 2}},
 		{"back in stock", confirmed(some, StockShipped{1}, PaymentCaptured{143440}, back, StockReturned{1}), now, Step{Kind: StepRefund, Return: 1}},
 		{"paid back", confirmed(some, StockShipped{1}, PaymentCaptured{143440}, back, StockReturned{1}, PaymentRefunded{1, 1400}), now, Step{}},
 		{"back broken and for nothing", confirmed(some, StockShipped{1}, PaymentCaptured{143440}, free), now, Step{}},
+		{"two are back", confirmed(some, StockShipped{1}, PaymentCaptured{143440}, back, StockReturned{1}, back), now, Step{Kind: StepRestock, Return: 2}},
 		{"the second return", confirmed(some, StockShipped{1}, PaymentCaptured{143440}, free, back), now, Step{Kind: StepRestock, Return: 2}},
 	} {
 		if got := Next(fold(c.log), c.at, payWithin); got != c.want {

@@ -13,6 +13,7 @@
 //   - A refund that Stripe answered 5xx, without effect, is tried in vain until Stripe has forgotten its key.
 //   - Where Stripe counts a currency in coarser units than ISO 4217 (see units), not every amount can be charged; and what is paid back
 //     for a return is rounded up to such a unit, all refunds of the payment together.
+//   - A hold lapses after some days, seven for most cards. What is captured later cannot be taken.
 //   - A refund that Stripe takes, and that fails after its event was written, goes unnoticed.
 //   - The shop has no page for a customer's card. Config.PaymentMethod stands for it.
 package stripe
@@ -193,6 +194,10 @@ func (g *Gateway) Capture(ctx context.Context, c payment.Charge) error {
 	intent, err := g.intent(ctx, c)
 	if err != nil || intent.Status == stripe.PaymentIntentStatusSucceeded {
 		return err
+	}
+	if intent.Status == stripe.PaymentIntentStatusCanceled {
+		return fmt.Errorf("stripe: capture: %w: the hold has lapsed, or was cancelled at Stripe: collect the money in another way, and say so (Lapsed holds in docs/payments.md)",
+			payment.ErrRejected)
 	}
 	params := &stripe.PaymentIntentCaptureParams{}
 	_, err = keyed(&params.Params, c.Key("capture"), func() (*stripe.PaymentIntent, error) {

@@ -237,6 +237,21 @@ func TestFailedRefunds(t *testing.T) {
 	}
 }
 
+// TestLapsedHold: what is said is what happened, and short enough for the health page to show it whole.
+func TestLapsedHold(t *testing.T) {
+	account := &stripetest.Server{}
+	g, c := open(t, account), gatewaytest.Charge(t, 1000)
+	var err error
+	if c.Reference, err = g.Authorise(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	account.Lapse()
+	err = gateway.New(g, gateway.Config{}).Capture(t.Context(), c)
+	if !errors.Is(err, payment.ErrRejected) || !strings.Contains(err.Error(), "the hold has lapsed") || !strings.Contains(err.Error(), "docs/payments.md") || len(err.Error()) > 280 {
+		t.Errorf("%d bytes: %v", len(err.Error()), err)
+	}
+}
+
 func TestClasses(t *testing.T) {
 	for _, tt := range []struct {
 		name, body string

@@ -104,6 +104,17 @@ func (s *Server) EndRefunds(status string) {
 	}
 }
 
+// Lapse lets all holds of so far go, as Stripe does after some days.
+func (s *Server) Lapse() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, in := range s.intents {
+		if in.status == "requires_capture" {
+			in.status = "canceled"
+		}
+	}
+}
+
 // book counts a refund in, or with -1 out, unless it pays nothing.
 func (s *Server) book(refund map[string]any, sign int64) {
 	if status := refund["status"]; status != "failed" && status != "canceled" {
