@@ -348,7 +348,7 @@ func TestDeletedOrder(t *testing.T) {
 		w.restock("a", 10)
 		w.place("o", 1000, order.Card, units("a", 1))
 		w.record(order.Codec, order.Stream("o"), order.StockReserved{}, order.PaymentAuthorised{}, order.Confirmed{}, order.Shipped{Carrier: "c"})
-		w.log.Delete(order.Stream("o"))
+		w.log.Delete(order.Stream("o"), w.log.Len())
 		r := start(w, Config{})
 		defer r.stop()
 		settle(time.Minute)

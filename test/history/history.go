@@ -94,15 +94,17 @@ func (h *History) Append(_ context.Context, stream string, expected int64, event
 	return at, nil
 }
 
-// Delete deletes a stream for good. The log goes on telling its events; whoever reads the stream finds none.
-func (h *History) Delete(stream string) {
+// Delete deletes a stream for good, of which the log goes on telling the last so many events. Whoever reads the stream finds none.
+func (h *History) Delete(stream string, left int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.deleted == nil {
 		h.deleted = map[string]bool{}
 	}
 	h.deleted[stream] = true
+	gone := int64(len(h.byStream[stream]) - left)
 	delete(h.byStream, stream)
+	h.events = slices.DeleteFunc(slices.Clone(h.events), func(e event.Recorded) bool { return e.Stream == stream && e.Revision < gone })
 }
 
 func sameID(p event.Proposed, r event.Recorded) bool { return p.ID == r.ID }
@@ -133,15 +135,6 @@ func (h *History) After(i int) ([]event.Recorded, <-chan struct{}) {
 		h.grew = make(chan struct{})
 	}
 	return h.events[i:len(h.events):len(h.events)], h.grew
-}
-
-// Delete deletes a stream, of which the log still holds the last so many events.
-func (h *History) Delete(stream string, left int) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	gone := len(h.byStream[stream]) - left
-	delete(h.byStream, stream)
-	h.events = slices.DeleteFunc(slices.Clone(h.events), func(e event.Recorded) bool { return e.Stream == stream && e.Revision < int64(gone) })
 }
 
 // Len is the number of events.
