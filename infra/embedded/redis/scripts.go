@@ -3,6 +3,7 @@ package redis
 import (
 	"bufio"
 	"bytes"
+	"crypto/rand"
 	"crypto/sha1"
 	"encoding/hex"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"io"
 	"math"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -50,18 +52,20 @@ var (
 	comment = regexp.MustCompile(`--[^\n]*`)
 )
 
-// serveScripts takes over the calls of scripts.
+// serveScripts takes over the calls of scripts. Clients may call meanwhile, PING too, so the start's own has an argument that nobody
+// else knows.
 func serveScripts(mini *miniredis.Miniredis) {
 	s := &scripts{mini: mini, known: map[string]*lua.FunctionProto{}, conns: map[*server.Peer]*conn{}}
 	srv := mini.Server()
 	outer := server.NewPeer(bufio.NewWriter(io.Discard))
-	srv.SetPreHook(func(c *server.Peer, cmd string, _ ...string) bool {
-		if cmd == "PING" && c != outer {
+	own := rand.Text()
+	srv.SetPreHook(func(c *server.Peer, cmd string, args ...string) bool {
+		if cmd == "PING" && slices.Equal(args, []string{own}) {
 			s.nested = c.Ctx
 		}
 		return false
 	})
-	srv.Dispatch(outer, []string{"EVAL", "return redis.call('PING')", "0"})
+	srv.Dispatch(outer, []string{"EVAL", "return redis.call('PING', ARGV[1])", "0", own})
 	if s.nested == nil {
 		srv.SetPreHook(nil) // another miniredis than this was written for: slower, and the same otherwise
 		return
