@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"jangbu/infra/bus/bustest"
+	"jangbu/test/servers"
 )
 
 // startFauxqsScript prints the address it serves and ends with its standard input, so that it cannot outlive the test.
@@ -30,10 +31,7 @@ func fauxqsDiffers() map[string]string {
 func TestFauxqsConforms(t *testing.T) {
 	folder := os.Getenv("JANGBU_FAUXQS")
 	if folder == "" {
-		if os.Getenv("JANGBU_TEST_REQUIRE") == "1" {
-			t.Fatal("JANGBU_FAUXQS is not set, and JANGBU_TEST_REQUIRE=1 allows no skip")
-		}
-		t.Skip("fauxqs: JANGBU_FAUXQS is not set")
+		servers.Missing(t, "fauxqs (JANGBU_FAUXQS names no folder that has it)")
 	}
 	bustest.Run(t, bustest.Endpoint{URL: startFauxqs(t, folder), Differs: fauxqsDiffers()})
 }

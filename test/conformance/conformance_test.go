@@ -53,7 +53,7 @@ func TestOfficialClient(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "esdb", "containers_test.go"), containers, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	control := httptest.NewServer(servers(t, filepath.Join(dir, "resources", "test")))
+	control := httptest.NewServer(starter(t, filepath.Join(dir, "resources", "test")))
 	defer control.Close()
 
 	var skip []string
@@ -111,8 +111,8 @@ func judge(t *testing.T, out []byte, failure error) {
 	}
 }
 
-// servers starts a server for whoever asks and answers its address.
-func servers(t *testing.T, resources string) http.Handler {
+// starter starts a server for whoever asks and answers its address.
+func starter(t *testing.T, resources string) http.Handler {
 	start := func(w http.ResponseWriter, cfg eventstoredb.Config) {
 		s, err := eventstoredb.Start(cfg)
 		if err != nil {

@@ -6,13 +6,14 @@ import (
 	"testing"
 
 	"jangbu/infra/embedded/eventstoredb"
+	"jangbu/test/servers"
 )
 
 // TestNodeClients walks through the streams API with EventStoreDB's and KurrentDB's clients for Node.js.
 func TestNodeClients(t *testing.T) {
 	for _, tool := range []string{"node", "npm"} {
 		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("%s is not installed", tool)
+			servers.Missing(t, tool)
 		}
 	}
 	dir := t.TempDir()
