@@ -191,6 +191,10 @@ func TestWrongUsage(t *testing.T) {
 		"no such backup":      {[]string{"store", "restore", "nowhere.db"}, "no such file"},
 		"no such store":       {[]string{"store", "verify", "nowhere.db"}, "no such file"},
 		"health of nothing":   {[]string{"health", "127.0.0.1:8080"}, "is not a URL"},
+		"import to nothing":   {[]string{"import", ".", "--url", "localhost"}, "correct --url"},
+		"no bus":              {[]string{"provision", "--aws-endpoint-url", "localhost:4566"}, "--aws-endpoint-url"},
+		"no Stripe":           {[]string{"fulfilment", "--gateway", "stripe", "--stripe-key", "k", "--stripe-url", "localhost"}, "correct --stripe-url"},
+		"no store to back up": {[]string{"store", "backup", "x.db", "--eventstore-url", "postgres:x"}, "correct --eventstore-url"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"jangbu/command"
@@ -45,7 +44,7 @@ func (f paymentFlags) open(health *web.Health) (*gateway.Patient, error) {
 	case f.Gateway == "stripe":
 		g, err := stripe.New(f.StripeKey, stripe.Config{URL: f.StripeURL, PaymentMethod: f.StripePaymentMethod})
 		if err != nil {
-			return nil, fmt.Errorf("%w; correct --stripe-url", err)
+			return nil, wrongURL(err, "--stripe-url (JANGBU_STRIPE_URL)")
 		}
 		return gateway.New(g, cfg), nil
 	case f.SimulatorURL != "":
@@ -58,7 +57,7 @@ func (f paymentFlags) open(health *web.Health) (*gateway.Patient, error) {
 func (f redisFlags) openSchedule(name shopFlags) (*schedule.Schedule, error) {
 	s, err := schedule.Open(f.RedisURL, schedule.Config{Namespace: name.Topic})
 	if err != nil {
-		return nil, &failure{exitUsage, fmt.Errorf("%w; correct --redis-url (REDIS_URL)", err)}
+		return nil, wrongURL(err, "--redis-url (REDIS_URL)")
 	}
 	return s, nil
 }

@@ -64,6 +64,8 @@ func (m *importMode) Run(ctx context.Context, a *app) error {
 	switch {
 	case ctx.Err() != nil:
 		return &failure{exitInterrupted, fmt.Errorf("interrupted, %s: run the same import again to resume it", done)}
+	case errors.Is(err, importer.ErrNoURL):
+		return wrongURL(err, "--url (JANGBU_URL)")
 	case errors.Is(err, importer.ErrStopped):
 		return fmt.Errorf("%w, %s: see that the API runs at --url and jangbu fulfilment beside it, then run the same import again to resume it", err, done)
 	case errors.Is(err, importer.ErrNoAPI):

@@ -45,7 +45,7 @@ func (m *storeBackupMode) Run(ctx context.Context, a *app) error {
 	}
 	source, err := backupURL(m.EventstoreURL)
 	if err != nil {
-		return err
+		return wrongURL(err, "--eventstore-url (EVENTSTORE_URL)")
 	}
 	began := time.Now()
 	var size int64
@@ -75,12 +75,16 @@ func (m *storeBackupMode) Run(ctx context.Context, a *app) error {
 	return err
 }
 
-// backupURL is where the server behind a connection string gives a copy of itself.
+var errBackupURL = errors.New("the URL does not name one embedded event store such as esdb://127.0.0.1:2113?tls=false, " +
+	"with what is no letter or digit in a password percent-encoded (% is %25, / is %2F, @ is %40)")
+
+// backupURL is where the server behind a connection string gives a copy of itself. Its error shows nothing of the password.
 func backupURL(connection string) (string, error) {
 	_, rest, found := strings.Cut(connection, "://")
 	u, err := url.Parse("http://" + rest)
-	if !found || err != nil || u.Host == "" || strings.Contains(u.Host, ",") {
-		return "", fmt.Errorf("%q does not name one embedded event store such as esdb://127.0.0.1:2113?tls=false; correct --eventstore-url (EVENTSTORE_URL)", connection)
+	if !found || err != nil || u.Host == "" || strings.Contains(u.Host, ",") ||
+		strings.Contains(u.Path+u.RawQuery+u.Fragment, "@") { // the host is half of the credentials
+		return "", errBackupURL
 	}
 	query := u.Query()
 	for name := range query {

@@ -170,7 +170,7 @@ func TestBackupFails(t *testing.T) {
 		"of a web page":         {answering(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") }), 1, "by its own means"},
 		"of a store that fails": {answering(t, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "the disk is gone", 500) }), 1, "the disk is gone"},
 		"of nothing":            {"esdb://127.0.0.1:1?tls=false", 1, "see that the event store runs"},
-		"of a cluster":          {"esdb://a:2113,b:2113", 1, "does not name one embedded event store"},
+		"of a cluster":          {"esdb://a:2113,b:2113", 2, "does not name one embedded event store"},
 		"cut off":               {answering(t, bytesOf(bad, len(bad)+1)), 1, "run the same backup again"},
 		"damaged on the way":    {answering(t, bytesOf(bad, len(bad))), 3, "the copy was removed"},
 	}
@@ -214,6 +214,25 @@ func TestBackupURL(t *testing.T) {
 		if got, err := backupURL(connection); err != nil || got != want {
 			t.Errorf("%s: %s, %v", connection, got, err)
 		}
+	}
+}
+
+// What cannot be read is not quoted, since it holds the password, or is taken for the address.
+func TestBackupKeepsThePasswordToItself(t *testing.T) {
+	for _, connection := range []string{
+		"esdb://admin:31qx@n1:2113,n2:2113?tls=true",
+		"esdb://admin:31%qx@db:2113",
+		"esdb://admin:31/qx@db:2113",
+		"esdb://admin:qx/31@db:2113",
+		"esdb://admin:31#qx@db:2113",
+		"esdb://admin:31?qx@db:2113",
+		"esdb:admin:31qx@db:2113",
+	} {
+		code, stdout, stderr := quiet(t, "store", "backup", filepath.Join(t.TempDir(), "shop.db"), "--eventstore-url", connection)
+		if code != 2 || stdout != "" || strings.Contains(stderr, "31") || strings.Contains(stderr, "qx") {
+			t.Errorf("%s: code %d, %q: %s", connection, code, stdout, stderr)
+		}
+		wantOneLine(t, stderr, "percent-encoded", "EVENTSTORE_URL")
 	}
 }
 

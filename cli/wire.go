@@ -16,11 +16,16 @@ import (
 	"jangbu/query/view"
 )
 
+// wrongURL is the error of a flag that cannot be used.
+func wrongURL(err error, flag string) error {
+	return &failure{exitUsage, fmt.Errorf("%w; correct %s", err, flag)}
+}
+
 // open begins to connect to the event store.
 func (f storeFlags) open(a *app) (*eventstore.Store, error) {
 	store, err := eventstore.Open(f.EventstoreURL, eventstore.Config{Logger: a.log})
 	if err != nil {
-		return nil, &failure{exitUsage, fmt.Errorf("%w; correct --eventstore-url (EVENTSTORE_URL)", err)}
+		return nil, wrongURL(err, "--eventstore-url (EVENTSTORE_URL)")
 	}
 	return store, nil
 }
@@ -30,7 +35,7 @@ func (f redisFlags) open(a *app, name shopFlags) (*readmodel.Store, error) {
 	readmodel.LogTo(a.log)
 	model, err := readmodel.Open(f.RedisURL, readmodel.Config{Namespace: name.Topic})
 	if err != nil {
-		return nil, &failure{exitUsage, fmt.Errorf("%w; correct --redis-url (REDIS_URL)", err)}
+		return nil, wrongURL(err, "--redis-url (REDIS_URL)")
 	}
 	return model, nil
 }
@@ -50,7 +55,7 @@ func openBoth(a *app, s storeFlags, r redisFlags, name shopFlags) (store *events
 func (f busFlags) open(ctx context.Context, name shopFlags) (*bus.Bus, error) {
 	b, err := bus.Connect(ctx, bus.Config{Topic: name.Topic, Region: f.AWSRegion, Endpoint: f.AWSEndpointURL})
 	if err != nil {
-		return nil, fmt.Errorf("%w; see --aws-endpoint-url, --aws-region and --topic", err)
+		return nil, &failure{exitUsage, fmt.Errorf("%w; see --aws-endpoint-url, --aws-region and --topic", err)}
 	}
 	return b, nil
 }

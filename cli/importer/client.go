@@ -25,6 +25,9 @@ var ErrStopped = errors.New("the import does not get on")
 // another service, or something before the API that lets none through.
 var ErrNoAPI = errors.New("is that jangbu's command API?")
 
+// ErrNoURL is wrapped by the error of a run that is told to post to something else than a URL.
+var ErrNoURL = errors.New("is not a URL such as http://127.0.0.1:8080")
+
 // client posts commands until they are answered for good. It is safe for concurrent use.
 type client struct {
 	http     *http.Client
@@ -64,7 +67,7 @@ type problemBody struct {
 func newClient(cfg Config) (*client, error) {
 	base, err := url.Parse(cfg.URL)
 	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
-		return nil, fmt.Errorf("%q is not a URL such as http://127.0.0.1:8080", cfg.URL)
+		return nil, fmt.Errorf("%q %w", cfg.URL, ErrNoURL)
 	}
 	c := &client{http: cfg.HTTP, base: strings.TrimRight(cfg.URL, "/"), timeout: cfg.Timeout, patience: cfg.Patience,
 		backoff: cfg.Backoff, began: time.Now()}

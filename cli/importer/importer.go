@@ -62,8 +62,8 @@ func (r Report) Total() (n int) {
 }
 
 // Run imports the folder. What is wrong with single rows is in the Report, also when there is an error. The error says
-// why the run could not be brought to its end: ctx ended, the URL is none, ErrNoAPI, or ErrStopped. In each case the run may
-// be repeated.
+// why the run could not be brought to its end: ErrNoURL, before anything was read; ctx ended; ErrNoAPI, or ErrStopped. In each
+// case the run may be repeated.
 func Run(ctx context.Context, dir string, cfg Config) (Report, error) {
 	cfg.Workers = cmp.Or(cfg.Workers, DefaultWorkers)
 	cfg.Patience = cmp.Or(cfg.Patience, DefaultPatience)
@@ -71,8 +71,13 @@ func Run(ctx context.Context, dir string, cfg Config) (Report, error) {
 	cfg.Timeout = cmp.Or(cfg.Timeout, DefaultTimeout)
 	cfg.Backoff = cmp.Or(cfg.Backoff, DefaultBackoff)
 	began := time.Now()
+	c, err := newClient(cfg)
+	if err != nil {
+		return Report{}, err
+	}
+	defer c.http.CloseIdleConnections()
 	f := readFolder(dir)
-	r := &runner{cfg: cfg, problems: f.problems}
-	err := r.run(ctx, f)
+	r := &runner{cfg: cfg, client: c, problems: f.problems}
+	err = r.run(ctx, f)
 	return Report{Counts: r.counts(), Problems: r.problems.sorted(), Resumed: r.resumed, Elapsed: time.Since(began)}, err
 }

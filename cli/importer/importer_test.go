@@ -268,7 +268,7 @@ func TestNobodyListening(t *testing.T) {
 
 func TestWrongURL(t *testing.T) {
 	for _, url := range []string{"", "127.0.0.1:8080", "ftp://x", "http://"} {
-		if _, err := run(t, demo, url, nil); err == nil || !strings.Contains(err.Error(), "is not a URL") {
+		if _, err := run(t, demo, url, nil); !errors.Is(err, importer.ErrNoURL) {
 			t.Errorf("%q: %v", url, err)
 		}
 	}

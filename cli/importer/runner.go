@@ -38,11 +38,6 @@ type runner struct {
 }
 
 func (r *runner) run(ctx context.Context, f *folder) error {
-	var err error
-	if r.client, err = newClient(r.cfg); err != nil {
-		return err
-	}
-	defer r.client.http.CloseIdleConnections()
 	shop, err := r.survey(ctx, f)
 	if err != nil {
 		return fmt.Errorf("look at what is there: %w", err)
