@@ -19,6 +19,9 @@ import (
 	"github.com/alecthomas/kong"
 )
 
+// patience is how long a test waits for what must happen, an import of the whole demo shop with the race detector included.
+const patience = 2 * time.Minute
+
 // output is what a program under test writes, readable while it writes.
 type output struct {
 	mu  sync.Mutex
@@ -57,7 +60,7 @@ func start(t *testing.T, args ...string) *program {
 // wait returns the value printed after prefix in a whole line.
 func (p *program) wait(t *testing.T, from *output, prefix string) string {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		for line := range strings.Lines(from.String()) {
 			if value, ok := strings.CutPrefix(line, prefix); ok && strings.HasSuffix(value, "\n") {
 				return strings.TrimSpace(value)
@@ -80,7 +83,7 @@ func (p *program) end(t *testing.T) int {
 	select {
 	case code := <-p.code:
 		return code
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		t.Fatalf("did not end: %s", p.stderr.String())
 		return 0
 	}

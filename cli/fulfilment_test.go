@@ -53,7 +53,7 @@ func orderNow(t *testing.T, store *eventstore.Store, id string) order.State {
 
 func awaitOrder(t *testing.T, store *eventstore.Store, id string, want func(order.State) bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 		s := orderNow(t, store, id)
 		if want(s) {
 			return
@@ -120,7 +120,7 @@ func TestDevFulfils(t *testing.T) {
 	if _, err := store.Append(t.Context(), "order-odd", event.NoStream, odd); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 		names, red := checksOf(t, url)
 		if strings.Contains(red, "fulfilment orders: order ours has been stuck since ") && strings.Contains(red, "the amount 107 is not taken") &&
 			strings.Contains(red, "Likewise 1 more: odd.") {

@@ -47,7 +47,7 @@ func dev(t *testing.T) (url string, store *eventstore.Store) {
 // waitHealthy asks for the health of a service until it is good, which may come some time after it serves.
 func waitHealthy(t *testing.T, url string) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 		code, stdout, stderr := run(t, "health", url)
 		if code == 0 && stdout == "ready\n" {
 			return

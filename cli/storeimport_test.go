@@ -71,7 +71,7 @@ func TestAnInterruptedImportOfEventsResumes(t *testing.T) {
 	if _, err := f.WriteString(whole[:half+20]); err != nil { // and the writer stays
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(20 * time.Second); len(target.all(t)) < 500; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(patience); len(target.all(t)) < 500; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("nothing is imported: %s", p.stderr.String())
 		}

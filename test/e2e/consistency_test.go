@@ -13,7 +13,7 @@ import (
 	"jangbu/test/servers"
 )
 
-const wait = "Prefer: wait=5"
+const wait = "Prefer: wait=30"
 
 func TestReadYourWrites(t *testing.T) {
 	for _, v := range oneUnderRace([]variant{
@@ -196,7 +196,7 @@ func TestWaitForAWrite(t *testing.T) {
 	s.importFolder(t, demo)
 	answers := make(chan answer)
 	go func() {
-		a, err := tryGet(s.query, "/orders/later", "Consistency-Token: order-later@0", "Prefer: wait=30")
+		a, err := tryGet(s.query, "/orders/later", "Consistency-Token: order-later@0", wait)
 		if err != nil {
 			t.Error(err)
 		}

@@ -43,7 +43,7 @@ func TestOldStore(t *testing.T) {
 	token := s.post(t, "/orders", `{"id":"new","member_id":"HANBIT","lines":[{"product_id":"P-1","quantity":2}]}`).done(t)
 	eventually(t, "the new order is confirmed", func() error {
 		var d orderDoc
-		if s.get(t, "/orders/new", token, "Prefer: wait=5").into(t, &d); d.Status != "confirmed" {
+		if s.get(t, "/orders/new", token, wait).into(t, &d); d.Status != "confirmed" {
 			return fmt.Errorf("it is %s", d.Status)
 		}
 		return nil

@@ -19,7 +19,7 @@ import (
 )
 
 // patience is how long a test waits for what must happen.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 // serve starts a server that ends with the test.
 func serve(t testing.TB, cfg Config) *Server {
