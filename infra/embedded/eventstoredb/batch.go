@@ -17,7 +17,7 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 )
 
-// maxInFlight bounds the batches of one call that wait for the writer, and those of which only parts have come.
+// maxInFlight bounds the batches of one call whose answers are still to be sent, and those of which only parts have come.
 const maxInFlight = 1024
 
 // batch is one append of a BatchAppend call, which may come in several messages and is known by its correlation id.
@@ -158,10 +158,9 @@ func (b *batchCall) finish(part *batch) error {
 	}
 	b.waiting.Go(func() {
 		defer part.cancel()
-		o := b.writer.await(part.request)
-		<-b.inFlight
 		// A call whose answers cannot be sent is over, which its Recv finds out too.
-		_ = b.answer(part, o)
+		_ = b.answer(part, b.writer.await(part.request))
+		<-b.inFlight
 	})
 	return nil
 }

@@ -2,12 +2,15 @@ package eventstoredb
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
+	"sync/atomic"
 	"testing"
 
+	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
 	"github.com/google/uuid"
@@ -99,6 +102,56 @@ func TestBatchesKeepTheirOrder(t *testing.T) {
 	}
 	if got := revisions(mustRead(t, dial(t, s.URL()), "s")); !slices.Equal(got, upTo(0, 399)) {
 		t.Errorf("%d events", len(got))
+	}
+}
+
+// unread is a call whose client sends batches without end and reads no answer.
+type unread struct {
+	streams.Streams_BatchAppendServer
+	ctx  context.Context
+	sent atomic.Int64
+}
+
+func (u *unread) Context() context.Context { return u.ctx }
+
+func (u *unread) Recv() (*streams.BatchAppendReq, error) {
+	if u.ctx.Err() != nil {
+		return nil, u.ctx.Err()
+	}
+	u.sent.Add(1)
+	return batchOf("s", batchAny, 1), nil
+}
+
+func (u *unread) Send(*streams.BatchAppendResp) error {
+	<-u.ctx.Done()
+	return u.ctx.Err()
+}
+
+// Who does not read the answers is not listened to any longer, once there are so many.
+func TestBatchAnswersThatNobodyReadsAreBounded(t *testing.T) {
+	s := serve(t, Config{})
+	ctx, cancel := context.WithCancel(patient(t))
+	defer cancel()
+	call := &unread{ctx: ctx}
+	ended := make(chan error, 1)
+	go func() {
+		ended <- (&service{store: s.store, writer: s.writer, maxAppend: 1 << 20}).BatchAppend(call)
+	}()
+	c := dial(t, s.URL())
+	for last := uint64(maxInFlight); ; { // the revision of the first batch that has to wait for an answer to be read
+		if events, err := readStream(t, c, "s", esdb.ReadStreamOptions{From: esdb.Revision(last)}, 1); err == nil && len(events) == 1 {
+			break
+		}
+		if ctx.Err() != nil {
+			t.Fatal("the batches are not appended")
+		}
+	}
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("the call ended with %v", err)
+	}
+	if sent := call.sent.Load(); sent != maxInFlight+1 {
+		t.Errorf("%d batches were taken", sent)
 	}
 }
 
