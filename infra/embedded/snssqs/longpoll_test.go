@@ -126,7 +126,10 @@ func TestEveryPollIsWoken(t *testing.T) {
 func TestCancelledPollTakesNothing(t *testing.T) {
 	h := start(t, snssqs.Config{})
 	url := h.queue("q")
+	got := h.poll(url)
+	h.server.UntilPolls(t, "q", 1)
 	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
@@ -135,9 +138,10 @@ func TestCancelledPollTakesNothing(t *testing.T) {
 			t.Error("a cancelled poll had no error")
 		}
 	}()
+	h.server.UntilPolls(t, "q", 2)
 	cancel()
 	<-gone
-	got := h.poll(url) // behind the dead one, had it stayed
+	h.server.UntilPolls(t, "q", 1) // were it the first that went, for its time was up, it would come back empty
 	h.send(url, "a")
 	wantWoken(t, got, "a")
 }

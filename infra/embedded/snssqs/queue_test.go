@@ -46,6 +46,12 @@ func untilWaiters(t *testing.T, q *queue, n int) {
 	}
 }
 
+// UntilPolls waits until n long polls wait on a queue, for tests that see the server from outside.
+func (s *Server) UntilPolls(t *testing.T, queue string, n int) {
+	t.Helper()
+	untilWaiters(t, s.queueNamed(queue), n)
+}
+
 func want(t *testing.T, result <-chan bool, woken bool) {
 	t.Helper()
 	select {

@@ -185,10 +185,13 @@ func TestCloseEndsLongPolls(t *testing.T) {
 		_, err := h.sqs.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: &url, WaitTimeSeconds: 20})
 		done <- err
 	}()
+	h.server.UntilPolls(t, "q", 1)
 	if err := h.server.Close(); err != nil {
 		t.Fatal(err)
 	}
-	<-done // with an empty answer or, had it not been asked yet, with an error
+	if err := <-done; err != nil {
+		t.Errorf("the poll ended with %v", err)
+	}
 	if err := h.server.Close(); err != nil {
 		t.Errorf("closing twice: %v", err)
 	}
