@@ -91,31 +91,45 @@ func TestServerClosedUnderLoadLosesNothing(t *testing.T) {
 
 // load appends from many callers until it ends the server after the given time.
 func load(t *testing.T, client streams.StreamsClient, end func(), lifetime time.Duration) []acked {
+	t.Helper()
 	var mu sync.Mutex
 	var known []acked
+	var failed error // why one of the callers ended
 	var wg sync.WaitGroup
-	first := make(chan struct{})
+	first, all := make(chan struct{}), make(chan struct{})
 	var once sync.Once
 	for w := range 16 {
 		wg.Go(func() {
 			for i := 0; ; i++ {
 				a, err := appendRaw(patient(t), client, fmt.Sprintf("s-%d", (w+i)%5), 1+(w+i)%4)
+				mu.Lock()
 				if err != nil {
+					failed = err
+					mu.Unlock()
 					return
 				}
-				once.Do(func() { close(first) })
-				mu.Lock()
 				known = append(known, a)
 				mu.Unlock()
+				once.Do(func() { close(first) })
 			}
 		})
 	}
-	<-first
+	go func() {
+		wg.Wait()
+		close(all)
+	}()
+	select {
+	case <-first:
+	case <-all:
+		if len(known) == 0 {
+			t.Fatalf("no append was acknowledged: %v", failed)
+		}
+	}
 	timer := time.NewTimer(lifetime)
 	defer timer.Stop()
 	<-timer.C
 	end()
-	wg.Wait()
+	<-all
 	return known
 }
 

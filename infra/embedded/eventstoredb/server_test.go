@@ -217,14 +217,28 @@ func TestWhatIsNotServedIsRefusedAtOnce(t *testing.T) {
 	}
 }
 
+// An append that waits for the writer until its caller has given it up is not carried out later.
 func TestDeadlines(t *testing.T) {
-	c := connected(t)
-	ctx, cancel := context.WithDeadline(patient(t), time.Now().Add(-time.Second))
-	defer cancel()
-	if _, err := c.AppendToStream(ctx, "s", anyRevision, numbered(1)...); rpcCode(err) != codes.DeadlineExceeded {
-		t.Errorf("append after its deadline: %v", err)
+	s := serve(t, Config{})
+	c := dial(t, s.URL())
+	busy, err := s.store.db.Begin(true) // the writer waits with the first append that comes, and leaves the next where it is
+	if err != nil {
+		t.Fatal(err)
 	}
-	if got := mustReadAll(t, c, esdb.ReadAllOptions{}, 10); len(got) != 0 {
-		t.Errorf("it was appended all the same")
+	defer func() { _ = busy.Rollback() }()
+	for limit := 50 * time.Millisecond; len(s.writer.requests) == 0; limit *= 2 {
+		ctx, cancel := context.WithTimeout(patient(t), limit)
+		if _, err := c.AppendToStream(ctx, "s", anyRevision, numbered(1)...); rpcCode(err) != codes.DeadlineExceeded {
+			t.Fatalf("append after its deadline: %v", err)
+		}
+		cancel()
+	}
+	mustReadAll(t, c, esdb.ReadAllOptions{}, 10) // what is answered now came after the server heard that the appends are given up
+	if err := busy.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	mustAppend(t, c, "after", noStream, numbered(1)...)
+	if got := mustReadAll(t, c, esdb.ReadAllOptions{}, 10); len(got) != 1 {
+		t.Errorf("%d events: they were appended all the same", len(got))
 	}
 }
