@@ -74,12 +74,16 @@ func post(url, path, body, key string) (status int, answer string) {
 	return resp.StatusCode, string(data)
 }
 
-// insist sends a command under a key until it is answered for good.
+// insist sends a command under a key until it is answered for good. What is not in all that time is answered with 503.
 func insist(url, path, body, key string) (status int, answer string) {
-	for {
+	const patience = 3 * time.Minute
+	for deadline := time.Now().Add(patience); ; {
 		status, answer = post(url, path, body, key)
 		if status != 0 && status != http.StatusServiceUnavailable && !strings.Contains(answer, ":concurrent-change") {
 			return status, answer
+		}
+		if time.Now().After(deadline) {
+			return http.StatusServiceUnavailable, fmt.Sprintf("not answered for good in %s, at last with %d %s", patience, status, answer)
 		}
 		time.Sleep(20 * time.Millisecond) // a service that was killed is back in a moment
 	}
