@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	goredis "github.com/redis/go-redis/v9"
 
 	"jangbu/domain/event"
 	"jangbu/domain/order"
@@ -80,18 +81,7 @@ func TestParkedAndMended(t *testing.T) {
 	s := newOpsShop(t)
 	s.open(t)
 	s.add(t, "order-3", placedOrder())
-	model, err := readmodel.Open(os.Getenv("REDIS_URL"), readmodel.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer model.Close()
-	registry, err := model.Registry(t.Context(), "orders")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := model.Park(t.Context(), registry.Live, []row.Parked{{Stream: "order-3", Type: "order.placed.v1", Reason: "the code of before", Since: time.Now()}}); err != nil {
-		t.Fatal(err)
-	}
+	park(t, "order-3")
 	if out := mustRun(t, "parked", "retry", "orders", "order-3"); !strings.Contains(out, "order-3  landed") {
 		t.Error(out)
 	}
@@ -103,6 +93,64 @@ func TestParkedAndMended(t *testing.T) {
 		t.Errorf("again: code %d", code)
 	}
 	wantOneLine(t, stderr, "order-3 is not parked in view orders", "jangbu parked list orders")
+}
+
+// What had landed before a retry failed is told. Where nothing is away, nobody is sent to look whether it runs.
+func TestParkedRetryFails(t *testing.T) {
+	s := newOpsShop(t)
+	s.open(t)
+	park(t, "order-1", "order-2")
+	client := goredis.NewClient(&goredis.Options{Addr: strings.TrimPrefix(os.Getenv("REDIS_URL"), "redis://")})
+	defer client.Close()
+	keys, err := client.Keys(t.Context(), "jangbu:{orders.*}:s").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range keys {
+		if client.HExists(t.Context(), key, "order-2").Val() {
+			err = client.HSet(t.Context(), key, "order-2", "no state").Err()
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr := quiet(t, "parked", "retry", "orders", "--all")
+	if code != 1 || !strings.Contains(stdout, "order-1  landed") || strings.Contains(stdout, "order-2") || strings.Contains(stderr, "see that") {
+		t.Errorf("code %d, %s: %s", code, stdout, stderr)
+	}
+	wantOneLine(t, stderr, "land order-2")
+	park(t, "order-1")
+	if got, _ := printed[[]retried](t, 1, "parked", "retry", "orders", "--all"); len(got) != 1 || got[0].Stream != "order-1" || got[0].Parked != nil {
+		t.Errorf("it prints %+v", got)
+	}
+
+	t.Setenv("EVENTSTORE_URL", "esdb://127.0.0.1:1?tls=false")
+	park(t, "order-1")
+	if code, _, stderr = quiet(t, "parked", "retry", "orders", "order-1"); code != 1 {
+		t.Errorf("without the event store: code %d", code)
+	}
+	wantOneLine(t, stderr, "see that the event store and Redis run, then run the same again")
+}
+
+// park puts streams on the list of the view orders, with nothing wrong with them.
+func park(t *testing.T, streams ...string) {
+	t.Helper()
+	model, err := readmodel.Open(os.Getenv("REDIS_URL"), readmodel.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer model.Close()
+	registry, err := model.Registry(t.Context(), "orders")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []row.Parked
+	for _, stream := range streams {
+		all = append(all, row.Parked{Stream: stream, Type: "order.placed.v1", Reason: "the code of before", Since: time.Now()})
+	}
+	if err := model.Park(t.Context(), registry.Live, all); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestParkedUsage(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"jangbu/cli/term"
+	"jangbu/domain/event"
 	"jangbu/infra/eventstore"
 	"jangbu/infra/readmodel"
 	"jangbu/projector"
@@ -66,6 +67,9 @@ func (m *parkedRetryMode) Run(ctx context.Context, a *app) (err error) {
 	still := 0
 	for _, stream := range streams {
 		p, err := landFromLog(ctx, store, model, v, stream)
+		if err != nil && len(all) > 0 {
+			return errors.Join(err, m.print(a, all)) // what has landed so far has
+		}
 		if err != nil {
 			return err
 		}
@@ -132,8 +136,10 @@ func landFromLog(
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return nil, &failure{exitInterrupted, fmt.Errorf("interrupted before %s had landed; run the same again", stream)}
-	case err != nil:
+	case errors.Is(err, event.ErrUnavailable):
 		return nil, fmt.Errorf("land %s: %w; see that the event store and Redis run, then run the same again", stream, err)
+	case err != nil:
+		return nil, fmt.Errorf("land %s: %w", stream, err)
 	}
 	p, err := theParked(ctx, model, v, stream)
 	if errors.Is(err, errNotParked) {
