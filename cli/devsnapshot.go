@@ -35,14 +35,15 @@ type stamp struct {
 
 func snapshotFile(data string) string { return filepath.Join(data, "views.snapshot") }
 
-// takeUp loads the snapshot if there is one and it is good. Whatever is wrong with it, the views can be built.
+// takeUp loads the snapshot if there is one and it is good. Whatever is wrong with it, the views can be built. An interruption is
+// nothing wrong: what is loaded now is left again.
 func takeUp(ctx context.Context, a *app, path string, server *redis.Server, store *eventstore.Store) {
 	label, err := redis.Label(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return
 	}
 	if err == nil {
-		err = fits(ctx, label, store)
+		err = fits(context.WithoutCancel(ctx), label, store)
 	}
 	if err == nil {
 		err = server.Load(path)

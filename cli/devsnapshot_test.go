@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -75,6 +76,30 @@ func TestSnapshotIsTakenUpWhereItFits(t *testing.T) {
 				t.Errorf("the snapshot is still there (err %v)", err)
 			}
 		})
+	}
+}
+
+// A start that is interrupted takes the snapshot up all the same: what it leaves is as whole.
+func TestSnapshotSurvivesAnInterruptedStart(t *testing.T) {
+	store := openLog(t, 3)
+	path := leftSnapshot(t, store, func(*stamp) {})
+	interrupted, interrupt := context.WithCancel(t.Context())
+	interrupt()
+	for range 2 {
+		server, err := redis.Start(redis.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer server.Close()
+		takeUp(interrupted, &app{log: slog.New(slog.DiscardHandler)}, path, server, store)
+		client := goredis.NewClient(&goredis.Options{Addr: server.Addr()})
+		defer client.Close()
+		if client.Exists(t.Context(), "view").Val() != 1 {
+			t.Fatal("the snapshot is not taken up")
+		}
+		if err := leave(interrupted, path, server, store); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
