@@ -72,16 +72,7 @@ func fits(ctx context.Context, label string, store *eventstore.Store) error {
 	if err != nil {
 		return fmt.Errorf("its label cannot be read: %w", err)
 	}
-	for e, err := range store.ReadStream(ctx, s.Stream, s.Revision) {
-		if err != nil {
-			return fmt.Errorf("the log does not have its last event: %w", err)
-		}
-		if e.ID == s.Event && stoodAt(e, position) {
-			return nil
-		}
-		break
-	}
-	return errors.New("the log is not the one it was made of")
+	return holds(ctx, store.ReadStream, event.Recorded{Stream: s.Stream, Revision: s.Revision, ID: s.Event, Position: position})
 }
 
 // leave saves a snapshot. All that writes to the server must have stopped.

@@ -224,7 +224,7 @@ func TestExportRefuses(t *testing.T) {
 	}{
 		"a file that exists":       {[]string{path, "--eventstore-url", s.url}, 1, "--resume, or overwrite it with --force"},
 		"a file of another store":  {[]string{path, "--resume", "--eventstore-url", other.url}, 1, "is not in this store"},
-		"a file imported here":     {[]string{path, "--resume", "--eventstore-url", imported.url}, 1, "stands at another position here, so it was exported from another store; export anew with --force"},
+		"a file imported here":     {[]string{path, "--resume", "--eventstore-url", imported.url}, 1, "stands at another position here, so the file was made of another store; export anew with --force"},
 		"a file that is none":      {[]string{foreign, "--resume", "--eventstore-url", s.url}, 1, "its last line: not an event"},
 		"a torn file that is none": {[]string{short, "--resume", "--eventstore-url", s.url}, 1, "not an export"},
 		"resuming stdout":          {[]string{"-", "--resume"}, 2, "needs a FILE"},

@@ -134,7 +134,7 @@ func mustBeEmpty(f *os.File) error {
 	return err
 }
 
-// holds checks that the store has the event, where the file says: a file that was exported from another store cannot be
+// holds checks that the store has the last event of a file, where the file says: one that was made of another store cannot be
 // continued from this, not even where this one was filled with it, since positions are a store's own.
 func holds(ctx context.Context, read func(context.Context, string, int64) iter.Seq2[event.Recorded, error], e event.Recorded) error {
 	for found, err := range read(ctx, e.Stream, e.Revision) {
@@ -143,19 +143,14 @@ func holds(ctx context.Context, read func(context.Context, string, int64) iter.S
 		case err != nil:
 			return err
 		case found.ID == e.ID && found.Revision == e.Revision:
-			if stoodAt(found, e.Position) {
+			if found.Position == e.Position || found.Position == (event.Position{}) { // which an older server does not tell
 				return nil
 			}
-			return fmt.Errorf("its last event, revision %d of %s, stands at another position here, so it was exported from another store", e.Revision, e.Stream)
+			return fmt.Errorf("its last event, revision %d of %s, stands at another position here, so the file was made of another store", e.Revision, e.Stream)
 		}
 		break
 	}
 	return fmt.Errorf("its last event, revision %d of %s, is not in this store", e.Revision, e.Stream)
-}
-
-// stoodAt reports whether an event that was read by its stream may have been at a position when the log was read.
-func stoodAt(found event.Recorded, position event.Position) bool {
-	return found.Position == position || found.Position == event.Position{} // which an older server does not tell
 }
 
 // exporter writes the log as lines.
