@@ -16,7 +16,7 @@ import (
 // again means that Redis may have lost some of it, or that it takes another way. So is what another left before anything was built, since
 // only a fresh generation can be assembled.
 func (r *Replay) begin(ctx context.Context, b *build, j job) error {
-	b.phase = PhaseBuild
+	b.phase, b.held = PhaseBuild, false
 	b.ending.Store(false)
 	err := r.insist(ctx, b, func() (err error) {
 		if b.Build, err = j.begin(ctx, b.view.Name, b.view.Version, r.token); err != nil {
@@ -41,7 +41,7 @@ func (r *Replay) begin(ctx context.Context, b *build, j job) error {
 	if b.Fresh {
 		r.makeRoom(ctx, b)
 	}
-	b.begun, b.at, b.result.Generation = true, b.Built, b.Number
+	b.begun, b.held, b.at, b.result.Generation = true, true, b.Built, b.Number
 	b.assembler, b.assembled, b.unsettled = nil, false, false
 	if b.Open {
 		b.phase = PhaseCatchUp

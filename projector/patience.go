@@ -38,7 +38,8 @@ func (p *patience) wait(ctx context.Context, err error) error {
 }
 
 // insist repeats a step while what it needs is away, as long as patience lasts. A step that rests on what a restart of Redis
-// may have lost is not repeated: all of the job is.
+// may have lost is not repeated: all of the job is. Nor is one for which Redis has no room, once the build takes some itself: others are
+// in want of that meanwhile.
 func (r *Replay) insist(ctx context.Context, b *build, step func() error) error {
 	patience := r.newPatience()
 	for {
@@ -47,7 +48,7 @@ func (r *Replay) insist(ctx context.Context, b *build, step func() error) error 
 			return nil
 		}
 		r.tell(b, err)
-		if errors.Is(err, row.ErrRestarted) || r.hurried.Load() {
+		if errors.Is(err, row.ErrRestarted) || r.hurried.Load() || b.held && errors.Is(err, event.ErrNoRoom) {
 			return err
 		}
 		if err := patience.wait(ctx, err); err != nil {

@@ -36,7 +36,7 @@ import (
 // it as far as it has read, and lets its lease go; the next one resumes from its checkpoint, in the same generation, with a Builder that
 // compares. One that is killed leaves a lease behind: until it ends the next replay is row.ErrBusy; after that it resumes if the
 // generation was open, and starts a new one if not. When Redis is restarted meanwhile, the replay itself begins again, in what was open
-// from what Redis still knows to be built.
+// from what Redis still knows to be built. When Redis has no room for it, it waits for none, and what it has built is given up.
 // A replay only reads the event store, and publishes nothing.
 type Replay struct {
 	model   Model
@@ -151,6 +151,7 @@ type job struct {
 	verify   bool
 	switches func(*ErrDrift) bool // whether a build becomes live, by what its verification found
 	abandon  bool                 // drop what does not; else it is left open
+	revives  bool                 // the build was there before
 }
 
 // build is the replay of one view.
@@ -169,6 +170,7 @@ type build struct {
 	chunks    chan chunk     // of the pass under way
 	result    Result
 	begun     bool
+	held      bool // begun in this attempt
 	done      bool
 
 	ending atomic.Bool // the lease is given up on purpose
@@ -225,7 +227,7 @@ func (r *Replay) attempt(ctx context.Context, all []*build, j job) (err error) {
 	var builds []*build
 	defer func(ctx context.Context) {
 		if uncomposable := new(errUncomposable); !errors.Is(err, row.ErrRestarted) && !errors.As(err, &uncomposable) {
-			r.leave(ctx, builds)
+			r.leave(ctx, builds, errors.Is(err, event.ErrNoRoom) && !j.revives)
 		}
 	}(ctx)
 	for _, b := range all {
@@ -379,19 +381,21 @@ func (r *Replay) renew(ctx context.Context, builds []*build, cancel context.Canc
 	}
 }
 
-// leave lets go of the leases, so that whoever resumes need not wait for them to end, and of what nobody could go on with.
-func (r *Replay) leave(ctx context.Context, builds []*build) {
+// leave lets go of the leases, so that whoever resumes need not wait for them to end, and of what nobody could go on with. Where Redis is full
+// it lets go of all that is not done: consumers, who write to what is open before they write to what is live, would get no further.
+func (r *Replay) leave(ctx context.Context, builds []*build, full bool) {
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
+	useless := func(b *build) bool { return b.unsettled || full && !b.done }
 	for _, b := range builds {
-		if b.unsettled {
+		if useless(b) {
 			_ = r.model.Abandon(last, b.Generation, r.token)
 		} else {
 			_ = r.model.Leave(last, b.Generation, r.token) // else it ends by itself
 		}
 	}
 	for _, b := range builds {
-		if b.unsettled {
+		if useless(b) {
 			r.makeRoom(ctx, b) // Redis may have no memory for anything else
 		}
 	}

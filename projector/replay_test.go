@@ -342,7 +342,7 @@ func TestReplayNewVersion(t *testing.T) {
 	s.check()
 }
 
-// TestReplayThatDoesNotFit: a replay for which Redis has no memory gives back what it took, and the live views go on; when there is
+// TestReplayThatDoesNotFit: a replay for which Redis has no memory gives back at once what it took, and the live views go on; when there is
 // room, the next one succeeds. So it is where it was killed in the middle.
 func TestReplayThatDoesNotFit(t *testing.T) {
 	for _, killed := range []bool{false, true} {
@@ -355,7 +355,9 @@ func TestReplayThatDoesNotFit(t *testing.T) {
 			log := history.Random(t, r, 12_000)
 			m := openModel(t, redis.URL())
 			replay := func() error {
-				_, err := newReplay(m, log).Run(t.Context(), view.All())
+				patient := newReplay(m, log)
+				patient.cfg.Patience = time.Hour
+				_, err := patient.Run(t.Context(), view.All())
 				return err
 			}
 			if err := replay(); err != nil {
@@ -403,7 +405,7 @@ func TestReplayThatDoesNotFit(t *testing.T) {
 				return
 			}
 			limit(1 << 20)
-			if err := replay(); err == nil || !strings.Contains(err.Error(), "OOM") {
+			if err := replay(); !errors.Is(err, event.ErrNoRoom) || !strings.Contains(err.Error(), "OOM") {
 				t.Fatalf("a replay that does not fit: %v", err)
 			}
 			log.Grow(t, r, 10)
@@ -425,5 +427,42 @@ func TestReplayThatDoesNotFit(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// TestReplayFullBeforeItsSwitch: what is open takes writes before what is live does, and so is given up, too, where Redis has no room for it;
+// what a rollback has taken up again is not.
+func TestReplayFullBeforeItsSwitch(t *testing.T) {
+	redis := servers.StartRedis(t, "--maxmemory-policy", "noeviction")
+	client := redis.Client()
+	defer client.Close()
+	s := &site{T: t, log: history.Random(t, rand.New(rand.NewPCG(5, 6)), 50), store: openModel(t, redis.URL()), views: []*view.View{view.Orders}}
+	s.again(s.log)
+	s.again(s.log)
+	full := func(yes bool) {
+		if err := client.ConfigSet(context.Background(), "maxmemory", map[bool]string{true: "1", false: "0"}[yes]).Err(); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, rollback := range []bool{false, true} {
+		model := newFaultyModel(s.store)
+		model.onSwitch = func(row.Generation) { full(true) }
+		r := s.replay(model)
+		r.cfg.Patience = time.Hour
+		before := s.registry(view.Orders)
+		var err error
+		if rollback {
+			_, err = r.Rollback(t.Context(), view.Orders)
+		} else {
+			_, err = r.Run(t.Context(), s.views)
+		}
+		full(false)
+		after := s.registry(view.Orders)
+		if !errors.Is(err, event.ErrNoRoom) || after.Live != before.Live {
+			t.Errorf("rollback %t: %v, and the registry says %+v", rollback, err, after)
+		}
+		if left := after.Building; rollback && left != before.Previous || !rollback && left.Number != 0 {
+			t.Errorf("rollback %t leaves %+v of %+v", rollback, after, before)
+		}
 	}
 }

@@ -32,6 +32,8 @@ var (
 	ErrUnavailable = errors.New("dependency unavailable")
 	// ErrNotProvisioned: what carries events does not exist, a topic or a queue. Until somebody makes it, it is unavailable.
 	ErrNotProvisioned = fmt.Errorf("not provisioned: %w", ErrUnavailable)
+	// ErrNoRoom: the dependency answers, and has no memory left for what it was told. Until somebody makes room, it is unavailable.
+	ErrNoRoom = fmt.Errorf("no memory left: %w", ErrUnavailable)
 	// ErrTooLarge: the append is over the store's limit and will never succeed.
 	ErrTooLarge = errors.New("append is too large")
 	// ErrUnknownType: no codec knows the event's name.

@@ -112,7 +112,8 @@ func TestReplies(t *testing.T) {
 			m := open(t, "redis://"+redis.Addr()+"?max_retries=-1")
 			redis.SetError(test.reply)
 			for name, call := range calls(m) {
-				if err := call(t.Context()); err == nil || errors.Is(err, event.ErrUnavailable) != test.again {
+				err := call(t.Context())
+				if err == nil || errors.Is(err, event.ErrUnavailable) != test.again || errors.Is(err, event.ErrNoRoom) != strings.HasPrefix(test.reply, "OOM") {
 					t.Errorf("%s: %v", name, err)
 				}
 			}

@@ -65,25 +65,23 @@ func redacted(rawURL string) string {
 }
 
 // Classify marks errors that a retry may cure with event.ErrUnavailable. A reply in which Redis itself refuses a command is no such error,
-// but for the replies that say "not now"; nor is it one that the caller gave up.
+// but for the replies that say "not now", of which that it has no memory is event.ErrNoRoom; nor is it one that the caller gave up.
 func Classify(err error) error {
 	if err == nil || errors.Is(err, context.Canceled) {
 		return err
 	}
 	var reply redis.Error
-	if errors.As(err, &reply) && !temporary(reply.Error()) {
-		return fmt.Errorf("redis: %w", err)
+	if errors.As(err, &reply) {
+		code, _, _ := strings.Cut(reply.Error(), " ")
+		switch code {
+		case "LOADING", "READONLY", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "BUSY", "MISCONF", "MOVED", "ASK", "NOREPLICAS":
+		case "OOM":
+			return fmt.Errorf("redis: %w: %w", event.ErrNoRoom, err)
+		default:
+			return fmt.Errorf("redis: %w", err)
+		}
 	}
 	return fmt.Errorf("redis: %w: %w", event.ErrUnavailable, err)
-}
-
-func temporary(reply string) bool {
-	code, _, _ := strings.Cut(reply, " ")
-	switch code {
-	case "LOADING", "READONLY", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "OOM", "BUSY", "MISCONF", "MOVED", "ASK", "NOREPLICAS":
-		return true
-	}
-	return false
 }
 
 // Primaries gives a client for each server that takes writes. Errors are as go-redis gives them.
