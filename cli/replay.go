@@ -77,7 +77,7 @@ func (m *replayMode) Run(ctx context.Context, a *app) error {
 	case err != nil && ctx.Err() != nil:
 		return &failure{exitInterrupted, errors.New("interrupted; what is not switched is as it was: run the same replay again to resume")}
 	case errors.Is(err, row.ErrBusy):
-		return fmt.Errorf("%w; wait for it, or run this again then", err)
+		return fmt.Errorf("%w; wait for it, or run this again for that view then", err)
 	case err != nil:
 		return fmt.Errorf("%w; what is not switched is as it was: run the same replay again to resume", err)
 	}

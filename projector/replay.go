@@ -178,8 +178,8 @@ type build struct {
 
 // Run replays views, reading the log for all of them at once. It returns when all are switched, or on the first error;
 // another Run resumes. Views are verified and switched each for itself: those that drifted are left as *ErrDrift says, joined
-// into the error. While another process replays one of the views, it is row.ErrBusy. The results hold what has been done,
-// also beside an error.
+// into the error. A view that another process replays is left to that, and is row.ErrBusy in the end, when the others are done. The
+// results hold what has been done, also beside an error.
 func (r *Replay) Run(ctx context.Context, views []*view.View) ([]Result, error) {
 	return r.run(ctx, views, job{
 		begin: r.model.Begin, verify: true,
@@ -215,14 +215,14 @@ func (r *Replay) run(ctx context.Context, views []*view.View, j job) ([]Result, 
 	results := make([]Result, len(builds))
 	for i, b := range builds {
 		results[i] = b.result
-		if drift := b.result.Drift; err == nil && drift != nil && !b.result.Switched && !r.cfg.AllowDrift {
+		if drift := b.result.Drift; (err == nil || errors.Is(err, row.ErrBusy)) && drift != nil && !b.result.Switched && !r.cfg.AllowDrift {
 			errs = append(errs, drift)
 		}
 	}
 	return results, errors.Join(errs...)
 }
 
-// attempt does what is left to do of a job.
+// attempt does what is left to do of a job. It is row.ErrBusy when all is done but what others are at.
 func (r *Replay) attempt(ctx context.Context, all []*build, j job) (err error) {
 	var builds []*build
 	defer func(ctx context.Context) {
@@ -230,14 +230,19 @@ func (r *Replay) attempt(ctx context.Context, all []*build, j job) (err error) {
 			r.leave(ctx, builds, errors.Is(err, event.ErrNoRoom) && !j.revives)
 		}
 	}(ctx)
+	var busy []error
 	for _, b := range all {
 		if b.done {
 			continue
 		}
-		if err := r.begin(ctx, b, j); err != nil {
+		switch err := r.begin(ctx, b, j); {
+		case errors.Is(err, row.ErrBusy):
+			busy = append(busy, err)
+		case err != nil:
 			return err
+		default:
+			builds = append(builds, b)
 		}
-		builds = append(builds, b)
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -264,7 +269,10 @@ func (r *Replay) attempt(ctx context.Context, all []*build, j job) (err error) {
 			return nil
 		})
 	}
-	return cause(ctx, g.Wait())
+	if err := g.Wait(); err != nil {
+		return cause(ctx, err)
+	}
+	return errors.Join(busy...)
 }
 
 // cause says why ctx ended, where that is what stopped the work.

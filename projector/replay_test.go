@@ -301,19 +301,26 @@ func TestReplayRenewsToTheEnd(t *testing.T) {
 	s.check()
 }
 
-// TestReplayBusy: of two replays of one view the later is refused at once, and lets go of the views it had begun.
+// TestReplayBusy: of two replays of one view the later is refused, and does what else it is to do.
 func TestReplayBusy(t *testing.T) {
 	s := newSite(t, 50)
-	if _, err := s.store.Begin(t.Context(), view.Members.Name, view.Members.Version, "another"); err != nil {
+	theirs, err := s.store.Begin(t.Context(), view.Members.Name, view.Members.Version, "another")
+	if err != nil {
 		t.Fatal(err)
 	}
-	s.views = []*view.View{view.Orders, view.Members}
-	if _, err := s.replay(newFaultyModel(s.store)).Run(t.Context(), s.views); !errors.Is(err, row.ErrBusy) {
-		t.Fatalf("replay of a view that another builds: %v", err)
+	for _, views := range [][]*view.View{{view.Members}, {view.Orders, view.Members, view.OrderLists}} {
+		results, err := s.replay(newFaultyModel(s.store)).Run(t.Context(), views)
+		if !errors.Is(err, row.ErrBusy) || !strings.Contains(err.Error(), view.Members.Name) {
+			t.Errorf("replay of a view that another builds: %v", err)
+		}
+		for i, r := range results {
+			if r.Switched == (views[i] == view.Members) {
+				t.Errorf("result: %+v", r)
+			}
+		}
 	}
-	s.views = []*view.View{view.Orders}
-	if _, err := s.replay(newFaultyModel(s.store)).Run(t.Context(), s.views); err != nil {
-		t.Errorf("replay of the other view: %v", err)
+	if now := s.registry(view.Members); now.Building != theirs.Generation {
+		t.Errorf("registry: %+v", now)
 	}
 	s.check()
 }
