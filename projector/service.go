@@ -109,7 +109,7 @@ func (s *Service) Run(ctx context.Context) error {
 		}
 		g.Go(func() error { return c.Run(ctx, s.cfg.Workers) })
 	}
-	watch := &watch{store: s.store, model: s.model, cfg: s.cfg, now: time.Now, standing: map[string]standing{}}
+	watch := &watch{store: s.store, model: s.model, cfg: s.cfg, now: time.Now, standing: map[string]standing{}, building: map[string]*Replay{}}
 	g.Go(func() error { return watch.Run(ctx) })
 	return g.Wait()
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"jangbu/domain/event"
@@ -21,6 +22,10 @@ type watch struct {
 	now   func() time.Time
 
 	standing map[string]standing
+
+	tries    tries
+	mu       sync.Mutex
+	building map[string]*Replay // of what is under way here, by view
 }
 
 // standing is where a view's verified position was first seen.
@@ -35,6 +40,9 @@ const (
 	// buildRetryMost is how long a view may wait for its next build, when one has failed of what no waiting cures.
 	buildRetryMost = time.Minute
 
+	// fullRetryMost is that of one that Redis has no room for: the live views have none either, until it is given up.
+	fullRetryMost = 15 * time.Minute
+
 	// stalledAfter is how long a verified position may stand still while the log goes on.
 	stalledAfter = 30 * time.Second
 )
@@ -43,55 +51,129 @@ const (
 func (w *watch) Run(ctx context.Context) error {
 	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()
-	var building chan error
-	defer func() {
-		if building != nil {
-			<-building
-		}
-	}()
-	var failed error // of the last build
-	var failures int
-	var next time.Time // not before this is another begun
+	ended := make(chan error)
+	var running sync.WaitGroup
+	defer running.Wait()
 	for {
 		missing, wanted, err := w.look(ctx)
+		var begin []*view.View
+		var idle bool
+		if err == nil {
+			begin, idle = w.pick(wanted)
+		}
 		switch {
 		case ctx.Err() != nil:
 			return nil
 		case err != nil:
 			w.cfg.Report("generations", err)
-		case len(wanted) > 0 && failed != nil:
-			w.cfg.Report("generations", fmt.Errorf("a build failed, and is tried again: %w", failed))
+		case len(wanted) > 0 && w.tries.failed != nil:
+			w.cfg.Report("generations", fmt.Errorf("a build failed, and is tried again: %w", w.tries.failed))
 		case len(missing) > 0:
 			w.cfg.Report("generations", fmt.Errorf("being built: %s", strings.Join(missing, ", ")))
-		case building == nil:
+		case idle:
 			w.cfg.Report("generations", nil)
 		}
-		if building == nil && len(wanted) > 0 && !w.now().Before(next) {
-			building = make(chan error, 1)
-			go func() { building <- w.build(ctx, wanted) }()
+		if len(begin) > 0 {
+			build := w.build(begin)
+			running.Go(func() {
+				err := build(ctx)
+				select {
+				case ended <- err:
+				case <-ctx.Done():
+				}
+			})
 		}
 		select {
 		case <-ticker.C:
-		case failed = <-building:
-			building = nil
-			if errors.Is(failed, row.ErrBusy) {
-				failed = nil // another builds it
-			}
-			if failed == nil || errors.Is(failed, event.ErrUnavailable) {
-				failures = 0
-			} else {
-				failures++
-			}
-			next = w.now().Add(jittered(min(watchInterval<<min(failures, 10), buildRetryMost)))
+		case err := <-ended:
+			w.tries.note(err, w.now())
 		case <-ctx.Done():
 			return nil
 		}
 	}
 }
 
-func (w *watch) build(ctx context.Context, views []*view.View) error {
-	_, err := NewReplay(w.model, w.store, ReplayConfig{Builder: w.cfg.Builder, NewID: w.cfg.NewID, AllowDrift: true}).Run(ctx, views)
-	return err
+// pick gives the views to build now, of those that are wanted: all that are not being built here, so that none waits for another's build,
+// and the log is read once for all that are wanted at once. It says, too, whether nothing is being built here.
+func (w *watch) pick(wanted []*view.View) (begin []*view.View, idle bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	idle = len(w.building) == 0
+	switch {
+	case w.now().Before(w.tries.next):
+		return nil, idle
+	case len(wanted) == 0:
+		if idle {
+			w.tries = tries{}
+		}
+		return nil, idle
+	case w.tries.alone:
+		if idle {
+			begin = append(begin, wanted[w.tries.failures%len(wanted)])
+		}
+		return begin, idle
+	}
+	for _, v := range wanted {
+		if w.building[v.Name] == nil {
+			begin = append(begin, v)
+		}
+	}
+	return begin, idle
+}
+
+// build takes views as being built until what it returns has built them; one that another builds, not even so long.
+func (w *watch) build(views []*view.View) func(context.Context) error {
+	var r *Replay
+	r = NewReplay(w.model, w.store, ReplayConfig{Builder: w.cfg.Builder, NewID: w.cfg.NewID, AllowDrift: true, Progress: func(p Progress) {
+		if errors.Is(p.Note, row.ErrBusy) {
+			w.release(r, p.View)
+		}
+	}})
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, v := range views {
+		w.building[v.Name] = r
+	}
+	return func(ctx context.Context) error {
+		_, err := r.Run(ctx, views)
+		for _, v := range views {
+			w.release(r, v.Name)
+		}
+		return err
+	}
+}
+
+func (w *watch) release(r *Replay, view string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.building[view] == r {
+		delete(w.building, view)
+	}
+}
+
+// tries says when to build again after builds that have failed, and what.
+type tries struct {
+	failed   error     // of the last that ended by itself
+	failures int       // in a row, of what a minute's waiting did not cure
+	alone    bool      // Redis had no room for what was built: one view at a time
+	next     time.Time // not before this is another begun
+}
+
+// note takes note of how a build ended. A view that another process builds says nothing about what this one could not.
+func (t *tries) note(err error, now time.Time) {
+	if !errors.Is(err, row.ErrBusy) {
+		t.failed = err
+		full := errors.Is(err, event.ErrNoRoom)
+		t.alone = t.alone || full
+		if t.failures++; err == nil || errors.Is(err, event.ErrUnavailable) && !full {
+			t.failures = 0
+		}
+	}
+	most := buildRetryMost
+	if t.alone {
+		most = fullRetryMost
+	}
+	t.next = now.Add(jittered(min(watchInterval<<min(t.failures, 10), most)))
 }
 
 // look reports on every view. It returns which have no live generation, and which to build.

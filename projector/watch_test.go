@@ -5,11 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/alicebob/miniredis/v2"
+	"github.com/google/uuid"
+
 	"jangbu/domain/event"
+	"jangbu/infra/readmodel"
 	"jangbu/query/row"
 	"jangbu/query/view"
 	"jangbu/test/history"
@@ -25,7 +31,7 @@ type outpost struct {
 func newOutpost(t *testing.T) *outpost {
 	y := newYard(t, history.Random(t, rand.New(rand.NewPCG(1, 2)), 60))
 	return &outpost{yard: y, watch: &watch{model: y.model, store: fakeStore{History: y.log}, now: func() time.Time { return y.now },
-		cfg: Config{Views: view.All()}, standing: map[string]standing{}}}
+		cfg: Config{Views: view.All()}, standing: map[string]standing{}, building: map[string]*Replay{}}}
 }
 
 // judge says what the watch thinks of the orders.
@@ -231,4 +237,174 @@ func TestNewerVersionTakesOver(t *testing.T) {
 	}
 	p.landed()
 	p.check()
+}
+
+// keeper runs a watch over a shop that has no views yet.
+type keeper struct {
+	*testing.T
+	log   *history.History
+	redis *miniredis.Miniredis
+	store *readmodel.Store
+	watch *watch
+}
+
+func newKeeper(t *testing.T) *keeper {
+	k := &keeper{T: t, log: history.Random(t, rand.New(rand.NewPCG(1, 2)), 60), redis: miniredis.RunT(t)}
+	k.store = openModel(t, "redis://"+k.redis.Addr())
+	k.watch = &watch{
+		model: k.store, store: fakeStore{History: k.log}, now: time.Now, standing: map[string]standing{}, building: map[string]*Replay{},
+		cfg: Config{Views: view.All(), NewID: uuid.New, Report: func(string, error) {}, Builder: func(b row.Build) Builder { return k.store.NewBuilder(b) }},
+	}
+	return k
+}
+
+func (k *keeper) run() (stop func()) {
+	ctx, cancel := context.WithCancel(k.Context())
+	done := make(chan error)
+	go func() { done <- k.watch.Run(ctx) }()
+	return func() {
+		k.Helper()
+		cancel()
+		if err := <-done; err != nil {
+			k.Error(err)
+		}
+	}
+}
+
+// live waits until views are live, and says in which generations.
+func (k *keeper) live(views ...*view.View) (numbers []int64) {
+	k.Helper()
+	for _, v := range views {
+		servers.Eventually(k, v.Name+" is live", func() bool {
+			r, err := k.store.Registry(k.Context(), v.Name)
+			if err != nil || r.Live.Number == 0 {
+				return false
+			}
+			numbers = append(numbers, r.Live.Number)
+			return true
+		})
+	}
+	return numbers
+}
+
+// others are all views but one.
+func others(but *view.View) []*view.View {
+	return slices.DeleteFunc(view.All(), func(v *view.View) bool { return v == but })
+}
+
+// TestWatchBesideAnothersBuild: a view that another builds keeps no other view waiting, and when it is given up it is built here.
+func TestWatchBesideAnothersBuild(t *testing.T) {
+	k := newKeeper(t)
+	theirs, err := k.store.Begin(t.Context(), view.Sales.Name, view.Sales.Version, "another")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.run()()
+	for i, n := range k.live(others(view.Sales)...) {
+		if n != 1 {
+			t.Errorf("%s was begun %d times", others(view.Sales)[i].Name, n)
+		}
+	}
+	if r, err := k.store.Registry(t.Context(), view.Sales.Name); err != nil || r.Building != theirs.Generation {
+		t.Errorf("what another builds: %+v, %v", r, err)
+	}
+	if err := k.store.Abandon(t.Context(), theirs.Generation, "another"); err != nil {
+		t.Fatal(err)
+	}
+	k.live(view.Sales)
+}
+
+// TestWatchBesideItsOwnBuild: a view that goes missing while another is built does not wait for that.
+func TestWatchBesideItsOwnBuild(t *testing.T) {
+	k := newKeeper(t)
+	stop := k.run()
+	k.live(view.All()...)
+	stop()
+	held, release := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	builder := k.watch.cfg.Builder
+	k.watch.cfg.Builder = func(b row.Build) Builder {
+		if b.View == view.Sales.Name && b.Number == 2 {
+			once.Do(func() { close(held) })
+			<-release
+		}
+		return builder(b)
+	}
+	newer := *view.Sales
+	newer.Version++
+	k.watch.cfg.Views, k.watch.cfg.AutoReplay = append(others(view.Sales), &newer), true
+	defer k.run()()
+	<-held
+	k.redis.FlushAll()
+	k.live(others(view.Sales)...)
+	close(release)
+	k.live(&newer)
+}
+
+// TestTries: a build that failed is tried again after longer and longer; one that Redis had no room for less and less often, a view at a time, by
+// turns.
+func TestTries(t *testing.T) {
+	o := newOutpost(t)
+	w, views := o.watch, view.All()
+	broken, away := errors.New("broken"), fmt.Errorf("redis: %w", event.ErrUnavailable)
+	full := fmt.Errorf("replay orders: %w", event.ErrNoRoom)
+	for i, step := range []struct {
+		ended error
+		wait  time.Duration // and half of it at least
+		begin []*view.View
+	}{
+		{nil, time.Second, views},
+		{away, time.Second, views},
+		{broken, 2 * time.Second, views},
+		{broken, 4 * time.Second, views},
+		{row.ErrBusy, 4 * time.Second, views},
+		{away, time.Second, views},
+		{full, 2 * time.Second, views[1:2]},
+		{full, 4 * time.Second, views[2:3]},
+		{row.ErrBusy, 4 * time.Second, views[2:3]}, // another tries it, and finds no room either
+		{full, 8 * time.Second, views[3:4]},
+		{nil, time.Second, views[:1]}, // it fits, and maybe the next one
+		{full, 2 * time.Second, views[1:2]},
+	} {
+		w.tries.note(step.ended, o.now)
+		o.now = o.now.Add(step.wait/2 - time.Millisecond)
+		if begin, _ := w.pick(views); len(begin) > 0 {
+			t.Errorf("%d: after %v it is tried again too soon", i, step.ended)
+		}
+		o.now = o.now.Add(step.wait/2 + time.Millisecond)
+		if begin, _ := w.pick(views); !slices.Equal(begin, step.begin) {
+			t.Errorf("%d: after %v it begins %d views, want %d", i, step.ended, len(begin), len(step.begin))
+		}
+	}
+	for _, test := range []struct {
+		failed error
+		most   time.Duration
+	}{{full, fullRetryMost}, {broken, buildRetryMost}} {
+		w.tries = tries{}
+		for range 20 {
+			w.tries.note(test.failed, o.now)
+		}
+		if wait := w.tries.next.Sub(o.now); wait < test.most/2 || wait > test.most {
+			t.Errorf("%v: tried again after %s", test.failed, wait)
+		}
+	}
+	w.pick(nil) // as when Redis is away for a moment, or well again
+	if w.tries.failures == 0 {
+		t.Error("what failed is forgotten before it is due")
+	}
+	o.now = o.now.Add(fullRetryMost)
+	w.pick(nil)
+	if begin, _ := w.pick(views); w.tries.failed != nil || len(begin) != len(views) {
+		t.Errorf("%+v when nothing is wanted any more", w.tries)
+	}
+}
+
+// TestTriesAlone: what Redis has no room for at once waits while anything is built.
+func TestTriesAlone(t *testing.T) {
+	w, views := newOutpost(t).watch, view.All()
+	w.tries = tries{alone: true}
+	w.building[views[0].Name] = &Replay{}
+	if begin, idle := w.pick(views); len(begin) > 0 || idle {
+		t.Errorf("beside a build %d views are begun", len(begin))
+	}
 }
