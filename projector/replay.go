@@ -232,6 +232,11 @@ func (r *Replay) attempt(ctx context.Context, all []*build, j job) (err error) {
 	}(ctx)
 	var busy []error
 	for _, b := range all {
+		if b.begun && !b.done {
+			if err := r.heed(ctx, b); err != nil {
+				return err
+			}
+		}
 		if b.done {
 			continue
 		}
@@ -340,6 +345,22 @@ func (r *Replay) switchTo(ctx context.Context, b *build) error {
 	}
 	b.result.Switched = true
 	return nil
+}
+
+// heed finds out whether the switch of an attempt that Redis was restarted under has happened, unheard; then there is nothing to begin again,
+// and what would be begun is another job: a second rollback, which undoes the first.
+func (r *Replay) heed(ctx context.Context, b *build) error {
+	var live row.Generation
+	err := r.insist(ctx, b, func() error {
+		registry, err := r.model.Registry(ctx, b.view.Name)
+		live = registry.Live
+		return err
+	})
+	if err != nil || b.Number == 0 || live.Number != b.Number || live.Salt != b.Salt {
+		return err
+	}
+	b.result.Switched, b.done = true, true
+	return r.drop(ctx, b)
 }
 
 // drop removes what the job has made superfluous.

@@ -1,13 +1,18 @@
 package projector
 
 import (
+	"context"
 	"errors"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"testing"
 
+	"jangbu/domain/event"
 	"jangbu/query/row"
 	"jangbu/query/view"
+	"jangbu/test/history"
+	"jangbu/test/servers"
 )
 
 // TestRollback: back and forth, each time with all that the log holds.
@@ -33,5 +38,60 @@ func TestRollback(t *testing.T) {
 	newer.Version++
 	if _, err := s.newReplay(ReplayConfig{}).Rollback(t.Context(), &newer); !errors.Is(err, row.ErrNoPrevious) || !strings.Contains(err.Error(), "version") {
 		t.Errorf("rollback by newer code: %v", err)
+	}
+}
+
+// answerless is a model whose Redis switches, is restarted with what it holds, and so never says that it did; once.
+type answerless struct {
+	faultyModel
+	restart func()
+	once    *sync.Once
+}
+
+func (m answerless) Switch(ctx context.Context, g row.Generation, token string) error {
+	if err := m.store.Switch(ctx, g, token); err != nil {
+		return err
+	}
+	var err error
+	m.once.Do(func() { m.restart(); err = event.ErrUnavailable })
+	return err
+}
+
+// TestSwitchUnanswered: a switch of which nobody heard has happened. Another would undo a rollback; after a replay, the previous generation
+// would not be the one that it replaced.
+func TestSwitchUnanswered(t *testing.T) {
+	for _, rollback := range []bool{false, true} {
+		redis := servers.StartRedis(t)
+		client := redis.Client()
+		defer client.Close()
+		s := &site{T: t, log: history.Random(t, rand.New(rand.NewPCG(5, 6)), 50), store: openModel(t, redis.URL()), views: []*view.View{view.Orders}}
+		s.again(s.log)
+		s.again(s.log)
+		before := s.registry(view.Orders)
+		model := answerless{newFaultyModel(s.store), func() {
+			if err := client.Save(context.Background()).Err(); err != nil {
+				t.Error(err)
+			}
+			redis.Kill()
+			redis.Start()
+		}, new(sync.Once)}
+		r := NewReplay(model, s.log, ReplayConfig{Builder: model.builder})
+		var results []Result
+		var err error
+		if rollback {
+			var result Result
+			result, err = r.Rollback(t.Context(), view.Orders)
+			results = []Result{result}
+		} else {
+			results, err = r.Run(t.Context(), s.views)
+		}
+		after := s.registry(view.Orders)
+		if err != nil || !results[0].Switched || results[0].Generation != after.Live.Number || after.Previous.Number != before.Live.Number {
+			t.Errorf("rollback %t: %+v, %v; the registry, once %+v, says %+v", rollback, results, err, before, after)
+		}
+		if rollback && after.Live.Number != before.Previous.Number {
+			t.Errorf("rolled back from %s to %s, not to %s", before.Live, after.Live, before.Previous)
+		}
+		s.check()
 	}
 }
