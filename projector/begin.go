@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
@@ -51,6 +52,42 @@ func (r *Replay) begin(ctx context.Context, b *build, j job) error {
 	}
 	r.tell(b, nil)
 	return nil
+}
+
+// heed finds out whether the switch of an attempt that Redis was restarted under has happened, unheard; then there is nothing to begin again,
+// and what would be begun is another job: a second rollback, which undoes the first.
+func (r *Replay) heed(ctx context.Context, b *build) error {
+	var live row.Generation
+	err := r.insist(ctx, b, func() error {
+		registry, err := r.model.Registry(ctx, b.view.Name)
+		live = registry.Live
+		return err
+	})
+	if err != nil || b.Number == 0 || live.Number != b.Number || live.Salt != b.Salt {
+		return err
+	}
+	b.result.Switched, b.done = true, true
+	return r.drop(ctx, b)
+}
+
+// leave lets go of the leases, so that whoever resumes need not wait for them to end, and of what nobody could go on with. Where Redis is full
+// it lets go of all that is not done: consumers, who write to what is open before they write to what is live, would get no further.
+func (r *Replay) leave(ctx context.Context, builds []*build, full bool) {
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	useless := func(b *build) bool { return b.unsettled || full && !b.done }
+	for _, b := range builds {
+		if useless(b) {
+			_ = r.model.Abandon(last, b.Generation, r.token)
+		} else {
+			_ = r.model.Leave(last, b.Generation, r.token) // else it ends by itself
+		}
+	}
+	for _, b := range builds {
+		if useless(b) {
+			r.makeRoom(ctx, b) // Redis may have no memory for anything else
+		}
+	}
 }
 
 // makeRoom removes what builds that failed, or were killed, have left behind. Where it cannot, whoever succeeds does.

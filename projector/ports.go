@@ -40,7 +40,7 @@ type Registry interface {
 	Registry(ctx context.Context, view string) (row.Registry, error)
 	Advance(ctx context.Context, g row.Generation, at event.Recorded) error
 	Heard(ctx context.Context, g row.Generation) error
-	Swept(ctx context.Context, g row.Generation, healed int64, silent bool) error
+	Swept(ctx context.Context, g row.Generation, healed int64, silent bool, heard time.Time) error
 	Begin(ctx context.Context, view string, version int, token string) (row.Build, error)
 	Revive(ctx context.Context, view string, version int, token string) (row.Build, error)
 	Renew(ctx context.Context, g row.Generation, token string) error

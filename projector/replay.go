@@ -347,22 +347,6 @@ func (r *Replay) switchTo(ctx context.Context, b *build) error {
 	return nil
 }
 
-// heed finds out whether the switch of an attempt that Redis was restarted under has happened, unheard; then there is nothing to begin again,
-// and what would be begun is another job: a second rollback, which undoes the first.
-func (r *Replay) heed(ctx context.Context, b *build) error {
-	var live row.Generation
-	err := r.insist(ctx, b, func() error {
-		registry, err := r.model.Registry(ctx, b.view.Name)
-		live = registry.Live
-		return err
-	})
-	if err != nil || b.Number == 0 || live.Number != b.Number || live.Salt != b.Salt {
-		return err
-	}
-	b.result.Switched, b.done = true, true
-	return r.drop(ctx, b)
-}
-
 // drop removes what the job has made superfluous.
 func (r *Replay) drop(ctx context.Context, b *build) error {
 	if err := r.insist(ctx, b, func() error { return r.model.DropGarbage(ctx, b.view.Name) }); err != nil {
@@ -406,26 +390,6 @@ func (r *Replay) renew(ctx context.Context, builds []*build, cancel context.Canc
 				cancel(err)
 				return
 			}
-		}
-	}
-}
-
-// leave lets go of the leases, so that whoever resumes need not wait for them to end, and of what nobody could go on with. Where Redis is full
-// it lets go of all that is not done: consumers, who write to what is open before they write to what is live, would get no further.
-func (r *Replay) leave(ctx context.Context, builds []*build, full bool) {
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-	defer cancel()
-	useless := func(b *build) bool { return b.unsettled || full && !b.done }
-	for _, b := range builds {
-		if useless(b) {
-			_ = r.model.Abandon(last, b.Generation, r.token)
-		} else {
-			_ = r.model.Leave(last, b.Generation, r.token) // else it ends by itself
-		}
-	}
-	for _, b := range builds {
-		if useless(b) {
-			r.makeRoom(ctx, b) // Redis may have no memory for anything else
 		}
 	}
 }

@@ -140,7 +140,7 @@ func (s *Sweep) note(ctx context.Context, b *sweeping, now time.Time) error {
 	if b.due == 0 || !s.started {
 		silent = !b.registry.Silent.IsZero()
 	}
-	return s.model.Swept(ctx, b.gen, b.healed, silent)
+	return s.model.Swept(ctx, b.gen, b.healed, silent, b.registry.Heard)
 }
 
 // target is where the log ended sweepMargin ago, as far as that was seen; false if nothing was. At first it is where the

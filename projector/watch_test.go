@@ -148,6 +148,30 @@ func TestSilence(t *testing.T) {
 	o.expect(view.Orders.Version, false)
 }
 
+// lateModel hears of a message of every view while a sweep is under way.
+type lateModel struct{ faultyModel }
+
+func (m lateModel) Advance(ctx context.Context, g row.Generation, at event.Recorded) error {
+	return errors.Join(m.faultyModel.Advance(ctx, g, at), m.store.Heard(ctx, g))
+}
+
+// TestHeardWhileSwept: a message that comes after the sweep has read when the last one came, and before it says that none comes, is heard.
+func TestHeardWhileSwept(t *testing.T) {
+	o := newOutpost(t)
+	o.now = time.Now().Add(time.Hour) // long after any message
+	if err := o.after(0); err != nil {
+		t.Fatal(err)
+	}
+	o.sweep.model = lateModel{o.model}
+	o.log.Grow(t, rand.New(rand.NewPCG(3, 4)), 30)
+	if err := errors.Join(o.after(time.Second), o.after(sweepMargin)); err != nil {
+		t.Fatal(err)
+	}
+	if r := o.registry(view.Orders); !r.Silent.IsZero() || r.Healed == 0 {
+		t.Errorf("registry: %+v", r)
+	}
+}
+
 // TestLateIsNotSilent: while messages come, a sweep that is faster than they are says nothing against the queue.
 func TestLateIsNotSilent(t *testing.T) {
 	o := newOutpost(t)
@@ -295,7 +319,12 @@ func others(but *view.View) []*view.View {
 // TestWatchBesideAnothersBuild: a view that another builds keeps no other view waiting, and when it is given up it is built here.
 func TestWatchBesideAnothersBuild(t *testing.T) {
 	k := newKeeper(t)
-	theirs, err := k.store.Begin(t.Context(), view.Sales.Name, view.Sales.Version, "another")
+	another, err := readmodel.Open("redis://"+k.redis.Addr(), readmodel.Config{Lease: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer another.Close()
+	theirs, err := another.Begin(t.Context(), view.Sales.Name, view.Sales.Version, "another")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -305,7 +334,7 @@ func TestWatchBesideAnothersBuild(t *testing.T) {
 			t.Errorf("%s was begun %d times", others(view.Sales)[i].Name, n)
 		}
 	}
-	if r, err := k.store.Registry(t.Context(), view.Sales.Name); err != nil || r.Building != theirs.Generation {
+	if r, err := k.store.Registry(t.Context(), view.Sales.Name); err != nil || r.Building.Number != theirs.Number || r.Building.Salt != theirs.Salt {
 		t.Errorf("what another builds: %+v, %v", r, err)
 	}
 	if err := k.store.Abandon(t.Context(), theirs.Generation, "another"); err != nil {
@@ -321,11 +350,11 @@ func TestWatchBesideItsOwnBuild(t *testing.T) {
 	k.live(view.All()...)
 	stop()
 	held, release := make(chan struct{}), make(chan struct{})
-	var once sync.Once
+	hold, free := sync.OnceFunc(func() { close(held) }), sync.OnceFunc(func() { close(release) })
 	builder := k.watch.cfg.Builder
 	k.watch.cfg.Builder = func(b row.Build) Builder {
 		if b.View == view.Sales.Name && b.Number == 2 {
-			once.Do(func() { close(held) })
+			hold()
 			<-release
 		}
 		return builder(b)
@@ -334,10 +363,11 @@ func TestWatchBesideItsOwnBuild(t *testing.T) {
 	newer.Version++
 	k.watch.cfg.Views, k.watch.cfg.AutoReplay = append(others(view.Sales), &newer), true
 	defer k.run()()
+	defer free()
 	<-held
 	k.redis.FlushAll()
 	k.live(others(view.Sales)...)
-	close(release)
+	free()
 	k.live(&newer)
 }
 

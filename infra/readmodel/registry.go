@@ -138,21 +138,17 @@ func (s *Store) Heard(ctx context.Context, g row.Generation) error {
 }
 
 // Swept counts events that a sweep had to land in a generation because no message had brought them, and notes whether that
-// was all there was, and so since when the view has been silent.
-func (s *Store) Swept(ctx context.Context, g row.Generation, healed int64, silent bool) error {
-	registry := s.registryKey(g.View)
-	_, err := s.pipeline(ctx, func(p redis.Pipeliner) {
-		if healed > 0 {
-			p.HIncrBy(ctx, registry, "healed:"+name(g), healed)
-		}
-		if silent {
-			p.HSetNX(ctx, registry, "silent:"+name(g), s.now().UnixMilli())
-		} else {
-			p.HDel(ctx, registry, "silent:"+name(g))
-		}
-	})
-	if err != nil {
-		return fmt.Errorf("note a sweep of %s: %w", g, err)
+// was all there was, and so since when the view has been silent: not if one has come since heard, when, as the sweep has read, the last did.
+func (s *Store) Swept(ctx context.Context, g row.Generation, healed int64, silent bool, heard time.Time) error {
+	now, last := "", ""
+	if silent {
+		now = strconv.FormatInt(s.now().UnixMilli(), 10)
+	}
+	if !heard.IsZero() {
+		last = strconv.FormatInt(heard.UnixMilli(), 10)
+	}
+	if err := sweptScript.Run(ctx, s.client, []string{s.registryKey(g.View)}, name(g), healed, now, last).Err(); err != nil {
+		return fmt.Errorf("note a sweep of %s: %w", g, redisdb.Classify(err))
 	}
 	return nil
 }

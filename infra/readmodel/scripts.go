@@ -29,6 +29,8 @@ var (
 	advanceLua string
 	//go:embed touch.lua
 	touchLua string
+	//go:embed swept.lua
+	sweptLua string
 	//go:embed drop.lua
 	dropLua string
 )
@@ -40,8 +42,9 @@ var (
 	stepScript    = redis.NewScript(stepLua)
 	forgetScript  = redis.NewScript(forgetLua)
 	leaseScript   = redis.NewScript(leaseLua)
+	sweptScript   = redis.NewScript(sweptLua)
 
-	scripts = []*redis.Script{landScript, composeScript, beginScript, stepScript, forgetScript, leaseScript}
+	scripts = []*redis.Script{landScript, composeScript, beginScript, stepScript, forgetScript, leaseScript, sweptScript}
 
 	fenced = []string{statesLua, saveLua, advanceLua, stepLua, touchLua, dropLua}
 )

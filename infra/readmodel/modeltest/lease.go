@@ -38,8 +38,8 @@ func healed(s *suite) {
 	if n := s.registry().Healed; n != 0 {
 		s.Errorf("%d events were healed in a new generation", n)
 	}
-	s.must(s.m.Swept(s.ctx, g, 2, false))
-	s.must(s.m.Swept(s.ctx, g, 40, false))
+	s.must(s.m.Swept(s.ctx, g, 2, false, time.Time{}))
+	s.must(s.m.Swept(s.ctx, g, 40, false, time.Time{}))
 	if n := s.registry().Healed; n != 42 {
 		s.Errorf("%d events were healed, want 42", n)
 	}

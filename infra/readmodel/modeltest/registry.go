@@ -88,8 +88,9 @@ func silence(s *suite) {
 	now := time.UnixMilli(5000)
 	m := s.open(readmodel.Config{Now: func() time.Time { return now }})
 	g := s.live()
+	never := time.Time{}
 	for range 2 {
-		s.must(m.Swept(s.ctx, g, 3, true))
+		s.must(m.Swept(s.ctx, g, 3, true, never))
 		if r := s.registry(); !r.Silent.Equal(time.UnixMilli(5000)) {
 			s.Errorf("silent since %s", r.Silent)
 		}
@@ -99,9 +100,18 @@ func silence(s *suite) {
 	if r := s.registry(); !r.Silent.IsZero() || !r.Heard.Equal(now) {
 		s.Errorf("registry: %+v", r)
 	}
-	s.must(m.Swept(s.ctx, g, 0, true))
-	s.must(m.Swept(s.ctx, g, 0, false))
-	if r := s.registry(); !r.Silent.IsZero() || r.Healed != 6 {
+	for _, before := range []time.Time{never, now.Add(-time.Second)} {
+		s.must(m.Swept(s.ctx, g, 1, true, before))
+		if r := s.registry(); !r.Silent.IsZero() {
+			s.Errorf("silent since %s, though a message has come since", r.Silent)
+		}
+	}
+	s.must(m.Swept(s.ctx, g, 0, true, now))
+	if r := s.registry(); !r.Silent.Equal(now) {
+		s.Errorf("registry: %+v", r)
+	}
+	s.must(m.Swept(s.ctx, g, 0, false, now))
+	if r := s.registry(); !r.Silent.IsZero() || r.Healed != 8 {
 		s.Errorf("registry: %+v", r)
 	}
 }
