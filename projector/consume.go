@@ -37,6 +37,8 @@ type Consumer struct {
 	heard atomic.Int64 // when the registry was last told that messages come, Unix ms
 	ready atomic.Int64 // when there was last a generation to write to, Unix ms
 
+	failing atomic.Bool // what has come cannot be landed just now
+
 	visibility time.Duration // how long the queue hides what it has handed out; renewed at a third of it
 }
 
@@ -118,7 +120,9 @@ func (c *Consumer) receive(ctx context.Context, arrived chan<- held) {
 		}
 		retry.reset()
 		wait = receiveWait
-		c.report(c.loop(), nil)
+		if !c.failing.Load() { // else the report of that stands, whatever else comes meanwhile
+			c.report(c.loop(), nil)
+		}
 		if len(deliveries) == 0 {
 			continue
 		}
@@ -205,12 +209,14 @@ func (c *Consumer) handle(ctx context.Context, batch []held) []event.Delivery {
 // landWithPatience returns the deliveries that have landed: all, or those that do not fail by themselves, or none when
 // ctx ended during an outage, or they are for others.
 func (c *Consumer) landWithPatience(ctx context.Context, deliveries []event.Delivery) []event.Delivery {
+	defer c.failing.Store(false)
 	var retry backoff
 	for len(deliveries) > 0 {
 		err := c.land(ctx, deliveries)
 		if err == nil {
 			return deliveries
 		}
+		c.failing.Store(true)
 		c.report(c.loop(), err)
 		switch {
 		case errors.Is(err, errOthers):

@@ -180,6 +180,39 @@ func TestConsumerOutage(t *testing.T) {
 	folded.Want(t, c.model.store, view.Orders, c.live, c.log.Events())
 }
 
+// TestConsumerOutageStaysReported: that messages come is no good news while they cannot be landed.
+func TestConsumerOutageStaysReported(t *testing.T) {
+	c := newCounter(t)
+	c.goLive()
+	link := &faults{}
+	link.down.Store(true)
+	c.consumer.log = faultyLog{c.log, link}
+	hollow := func(id string) {
+		e := c.order(id)
+		e.Data, e.Metadata = nil, nil
+		c.queue.send(event.Delivery{Event: e, Hollow: true}) // for which it needs the log
+	}
+	hollow("1")
+	c.run(1)
+	servers.Eventually(t, "landing fails", func() bool { return c.reported(event.ErrUnavailable) })
+	c.mu.Lock()
+	c.reports = nil
+	c.mu.Unlock()
+	for _, id := range []string{"2", "3"} { // when the second is taken, the first has been spoken of
+		hollow(id)
+		servers.Eventually(t, "another message comes", func() bool { return c.queue.receivesOf("order-"+id) > 0 })
+	}
+	if c.reported(nil) {
+		t.Error("the queue is said to be well while nothing can be landed")
+	}
+	link.down.Store(false)
+	c.emptied()
+	hollow("4")
+	servers.Eventually(t, "the queue is well", func() bool { return c.reported(nil) })
+	c.emptied()
+	folded.Want(t, c.model.store, view.Orders, c.live, c.log.Events())
+}
+
 // TestConsumerWaitsForGeneration: what comes before the view was ever built waits for that.
 func TestConsumerWaitsForGeneration(t *testing.T) {
 	c := newCounter(t)
