@@ -25,7 +25,7 @@ func (projectorMode) Help() string {
 	return `
 It relays events from the store to SNS, takes them from the views' queues, and lands them in Redis. Any of the three may be away: it waits and goes on where it stopped. Any number of these services may run at once.
 
-It builds a view that has no generation yet by itself. Where the view's code is of another version than the one that built the live generation, it leaves that alone, and /readyz is red and says which command to run; with --auto-replay it rebuilds it in the background, while queries go on reading the old one. /readyz is red, too, and says since when, for a view that messages bring nothing any more, and for one whose verified position stands still while the log goes on.
+It builds a view that has no generation yet by itself. Where the view's code is of another version than the one that built the live generation, it leaves that alone, and /readyz is red and says which command to run; with --auto-replay it rebuilds it in the background, while queries go on reading the old one. /readyz is red, too, and says since when, for a view that messages bring nothing any more, and for one whose verified position stands still while the log goes on; and while Redis is set to throw away keys when its memory is full.
 
 Examples:
 
@@ -57,6 +57,7 @@ func (m *projectorMode) Run(ctx context.Context, a *app) (err error) {
 	health := web.NewHealth(time.Now)
 	health.Probe("eventstore", store.Ping)
 	health.Probe("redis", model.Ping)
+	health.Probe("redis eviction", model.Keeps)
 	p := newProjector(a, store, model, b, projector.Config{Topic: m.Topic, Workers: m.Workers, AutoReplay: m.AutoReplay}, m.Provision, health)
 	return a.serve(ctx, service{health: health, listener: listener, loops: []func(context.Context) error{p.Run}})
 }
