@@ -51,7 +51,7 @@ const (
 func (w *watch) Run(ctx context.Context) error {
 	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()
-	ended := make(chan error)
+	ended := make(chan func())
 	var running sync.WaitGroup
 	defer running.Wait()
 	for {
@@ -74,19 +74,19 @@ func (w *watch) Run(ctx context.Context) error {
 			w.cfg.Report("generations", nil)
 		}
 		if len(begin) > 0 {
-			build := w.build(begin)
+			r := w.take(begin)
 			running.Go(func() {
-				err := build(ctx)
+				_, err := r.Run(ctx, begin)
 				select {
-				case ended <- err:
+				case ended <- func() { w.note(r, begin, err) }:
 				case <-ctx.Done():
 				}
 			})
 		}
 		select {
 		case <-ticker.C:
-		case err := <-ended:
-			w.tries.note(err, w.now())
+		case note := <-ended:
+			note()
 		case <-ctx.Done():
 			return nil
 		}
@@ -121,8 +121,8 @@ func (w *watch) pick(wanted []*view.View) (begin []*view.View, idle bool) {
 	return begin, idle
 }
 
-// build takes views as being built until what it returns has built them; one that another builds, not even so long.
-func (w *watch) build(views []*view.View) func(context.Context) error {
+// take takes views as being built by the replay that it returns, until note; one that another process builds, not even so long.
+func (w *watch) take(views []*view.View) *Replay {
 	var r *Replay
 	r = NewReplay(w.model, w.store, ReplayConfig{Builder: w.cfg.Builder, NewID: w.cfg.NewID, AllowDrift: true, Progress: func(p Progress) {
 		if errors.Is(p.Note, row.ErrBusy) {
@@ -134,13 +134,15 @@ func (w *watch) build(views []*view.View) func(context.Context) error {
 	for _, v := range views {
 		w.building[v.Name] = r
 	}
-	return func(ctx context.Context) error {
-		_, err := r.Run(ctx, views)
-		for _, v := range views {
-			w.release(r, v.Name)
-		}
-		return err
+	return r
+}
+
+// note takes note of how a replay ended.
+func (w *watch) note(r *Replay, views []*view.View, err error) {
+	for _, v := range views {
+		w.release(r, v.Name)
 	}
+	w.tries.note(err, w.now())
 }
 
 func (w *watch) release(r *Replay, view string) {
@@ -159,7 +161,7 @@ type tries struct {
 	next     time.Time // not before this is another begun
 }
 
-// note takes note of how a build ended. A view that another process builds says nothing about what this one could not.
+// note counts a build that has ended. A view that another process builds says nothing about what this one could not.
 func (t *tries) note(err error, now time.Time) {
 	if !errors.Is(err, row.ErrBusy) {
 		t.failed = err
