@@ -349,6 +349,7 @@ func TestWatchBesideItsOwnBuild(t *testing.T) {
 	stop := k.run()
 	k.live(view.All()...)
 	stop()
+	k.watch.building, k.watch.tries = map[string]*Replay{}, tries{} // another process
 	held, release := make(chan struct{}), make(chan struct{})
 	hold, free := sync.OnceFunc(func() { close(held) }), sync.OnceFunc(func() { close(release) })
 	builder := k.watch.cfg.Builder
