@@ -75,7 +75,7 @@ func (w *docWrite) undo(source, contribution string) error {
 	if err := json.Unmarshal([]byte(contribution), &list); err != nil || len(list)%2 == 0 {
 		return fmt.Errorf("contribution %q is damaged", contribution)
 	}
-	if key := list[0]; key != "" {
+	if key := sortKey(list[0]); key != "" {
 		w.zrem = append(w.zrem, key+"\x00"+source)
 		w.removed = append(w.removed, key)
 	}

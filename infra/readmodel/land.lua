@@ -20,7 +20,7 @@ local function count(pending, text, sign)
   for i = 2, #c, 2 do
     pending.sums[c[i]] = (pending.sums[c[i]] or 0) + sign * tonumber(c[i + 1])
   end
-  return c[1]
+  return string.sub(c[1], 1, (string.find(c[1], '\0', 1, true) or 0) - 1)
 end
 
 local function call(command, key, args)
