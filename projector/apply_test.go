@@ -175,7 +175,7 @@ func rested(t *testing.T) (h *history.History, m *readmodel.Store, g row.Generat
 	t.Helper()
 	h = &history.History{}
 	for _, id := range []string{"1", "2"} {
-		h.Add(t, order.Stream(id), order.Placed{MemberID: "M", Currency: "USD", PlacedOn: "2026-01-02", Lines: []order.Line{{ProductID: "P", Quantity: 2, Amount: 5}}},
+		h.Add(t, order.Stream(id), order.Placed{MemberID: "M", Currency: "USD", PlacedOn: "2026-01-02", Manual: true, Lines: []order.Line{{ProductID: "P", Quantity: 2, Amount: 5}}},
 			order.Shipped{Carrier: "Post"}, order.Delivered{Parcel: 1})
 	}
 	m, g = openModel(t, servers.MiniRedis(t)), row.Generation{View: view.OrderLists.Name, Number: 1}

@@ -21,7 +21,7 @@ var Products = &View{
 			return lowName{Name: s.Name, Gone: s.Discontinued}
 		}),
 		From(stock.Category, stock.Codec, shelf.apply, shelfRows),
-		Resting(From(order.Category, order.Codec, basket.apply, basketRows), func(s basket) bool { return s.Delivered }),
+		Resting(From(order.Category, order.Codec, basket.apply, basketRows), basket.rests),
 	},
 	Compose: func(d row.Document) ([]byte, error) {
 		switch d.Doc {
@@ -104,20 +104,19 @@ func shelfRows(id string, s shelf) []row.Row {
 type basket struct {
 	Goods     goods `json:"g,omitempty"`
 	Cancelled bool  `json:"x,omitempty"`
-	Delivered bool  `json:"v,omitempty"` // some of it, as a rule all
+	ending
 }
 
 func (s basket) apply(e any) basket {
 	switch e := e.(type) {
 	case order.Placed:
-		return basket{Goods: goodsOf(e.Lines, func(g good) good { g.Category = ""; return g })}
+		s = basket{Goods: goodsOf(e.Lines, func(g good) good { g.Category = ""; return g })}
 	case order.Returned:
 		s.Goods = s.Goods.takeBack(e.Lines)
-	case order.Delivered:
-		s.Delivered = true
 	case order.Cancelled:
 		s.Cancelled = true
 	}
+	s.ending = s.ending.apply(e)
 	return s
 }
 

@@ -16,7 +16,7 @@ import (
 var Sales = &View{
 	Name:    "sales",
 	Version: 3,
-	Sources: []Source{Resting(From(order.Category, order.Codec, sale.apply, saleRows), func(s sale) bool { return s.Delivered })},
+	Sources: []Source{Resting(From(order.Category, order.Codec, sale.apply, saleRows), sale.rests)},
 	Compose: composeSales,
 }
 
@@ -45,20 +45,19 @@ type sale struct {
 	Currency  string `json:"c,omitempty"`
 	Goods     goods  `json:"g,omitempty"`
 	Cancelled bool   `json:"x,omitempty"`
-	Delivered bool   `json:"v,omitempty"` // some of it, as a rule all
+	ending
 }
 
 func (s sale) apply(e any) sale {
 	switch e := e.(type) {
 	case order.Placed:
-		return sale{PlacedOn: e.PlacedOn, Country: e.MemberCountry, Currency: e.Currency, Goods: goodsOf(e.Lines, func(g good) good { return g })}
+		s = sale{PlacedOn: e.PlacedOn, Country: e.MemberCountry, Currency: e.Currency, Goods: goodsOf(e.Lines, func(g good) good { return g })}
 	case order.Returned:
 		s.Goods = s.Goods.takeBack(e.Lines)
-	case order.Delivered:
-		s.Delivered = true
 	case order.Cancelled:
 		s.Cancelled = true
 	}
+	s.ending = s.ending.apply(e)
 	return s
 }
 

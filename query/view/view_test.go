@@ -306,3 +306,34 @@ func TestFoldRefuses(t *testing.T) {
 		t.Errorf("a stream that does not feed the view: %v, %v", got, err)
 	}
 }
+
+// TestOrdersRest: an order rests in every view when all of it is delivered and paid, or when its payment is none of ours.
+func TestOrdersRest(t *testing.T) {
+	shipped, delivered, captured := order.Shipped{Carrier: "Post"}, order.Delivered{Parcel: 1}, order.PaymentCaptured{Amount: 300}
+	histories := map[string][]any{
+		"paid before":  {placed(), order.Confirmed{}, shipped, captured, delivered},
+		"paid after":   {placed(), order.Confirmed{}, shipped, delivered, captured},
+		"none of ours": {placed(func(e *order.Placed) { e.Manual = true }), shipped, delivered},
+		"returned":     {placed(), order.Confirmed{}, shipped, captured, delivered, order.Returned{Lines: some(1, 1), Amount: 150}},
+	}
+	for name, events := range histories {
+		log := record(t, []step{{order.Stream("o"), events}})
+		for _, v := range []*view.View{view.Orders, view.OrderLists, view.Members, view.Products, view.Sales} {
+			src, _ := v.Source(order.Stream("o"))
+			state, err := src.Load(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, e := range log {
+				decoded, err := src.Decode(e)
+				if err != nil {
+					t.Fatal(err)
+				}
+				state = src.Fold(state, decoded)
+				if rests, want := src.Rests(state), i >= len(log)-1 || name == "returned" && i == len(log)-2; rests != want {
+					t.Errorf("%s, %s: rests %v after event %d of %d", v.Name, name, rests, i+1, len(log))
+				}
+			}
+		}
+	}
+}
