@@ -282,10 +282,12 @@ func (a *assembler) spread(ctx context.Context) error {
 				return err
 			}
 		}
+		if err := show(); err != nil {
+			return err
+		}
+		for _, stream := range streams { // so that repeating this goes on from here
+			delete(a.renewed, stream)
+		}
 	}
-	if err := show(); err != nil {
-		return err
-	}
-	clear(a.renewed)
 	return nil
 }
