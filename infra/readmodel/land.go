@@ -115,10 +115,7 @@ func encode(r row.Sourced) (contribution []byte, member string, part []byte) {
 		return nil, "", part
 	}
 	if r.Row.Key != "" {
-		member = r.Row.Key + "\x00" + r.Source + "\x00"
-		if r.Row.Item != nil {
-			member += string(row.JSON(r.Row.Item))
-		}
+		member = string(appendMember(nil, r.Source, r.Row))
 	}
 	contribution = append(make([]byte, 0, 32+len(r.Row.Key)+24*len(r.Row.Sums)), '[')
 	contribution = appendText(contribution, r.Row.Key)
