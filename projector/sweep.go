@@ -25,8 +25,12 @@ type Sweep struct {
 	logger *slog.Logger
 
 	sightings []sighting
-	started   bool // a round has gone well
+	started   bool            // a round has gone well
+	losses    map[string]loss // by view: the first since its last message
 }
+
+// loss is a round in which all that there was of a view had to be landed.
+type loss struct{ heard, at time.Time }
 
 // sighting is where the log ended at some moment. Waiting a while after it, rather than comparing clocks with the store,
 // gives the queues their time.
@@ -41,8 +45,8 @@ const (
 	sweepRetry    = 5 * time.Second
 	sweepChunk    = 1000
 
-	// silentAfter is how long no message must have come, when a sweep has had to land everything, for the view to count as
-	// silent. A queue with a backlog is late, not silent.
+	// silentAfter is how long no message must have come, when a sweep has had to land everything, and again so long after it first had to,
+	// for the view to count as silent. A queue with a backlog is late, and one that lost what it held has lost it once.
 	silentAfter = 2 * sweepMargin
 )
 
@@ -127,10 +131,10 @@ func (s *Sweep) round(ctx context.Context, now time.Time) error {
 	return err
 }
 
-// note keeps count of what had to be healed, and of silence: when all there was had to be, and no message came for some
+// note keeps count of what had to be healed, and of silence: when all there was had to be, more than once, and no message came for some
 // time. The first round does not wait for messages, so it proves no silence.
 func (s *Sweep) note(ctx context.Context, b *sweeping, now time.Time) error {
-	silent := b.due > 0 && b.healed >= b.due && s.started && now.Sub(b.registry.Heard) >= silentAfter
+	silent := b.due > 0 && b.healed >= b.due && s.started && now.Sub(b.registry.Heard) >= silentAfter && s.lostAgain(b, now)
 	if b.healed > 0 {
 		s.logger.Info("landed events from the log that no message had brought yet", "view", b.view.Name, "events", b.healed)
 	}
@@ -141,6 +145,16 @@ func (s *Sweep) note(ctx context.Context, b *sweeping, now time.Time) error {
 		silent = !b.registry.Silent.IsZero()
 	}
 	return s.model.Swept(ctx, b.gen, b.healed, silent, b.registry.Heard)
+}
+
+// lostAgain reports whether all that there was of a view had to be landed some time ago, too, and no message has come since.
+func (s *Sweep) lostAgain(b *sweeping, now time.Time) bool {
+	first, known := s.losses[b.view.Name]
+	if !known || !first.heard.Equal(b.registry.Heard) {
+		first = loss{heard: b.registry.Heard, at: now}
+		s.losses[b.view.Name] = first
+	}
+	return !b.registry.Silent.IsZero() || now.Sub(first.at) >= silentAfter
 }
 
 // target is where the log ended sweepMargin ago, as far as that was seen; false if nothing was. At first it is where the

@@ -117,7 +117,7 @@ func TestWatchAheadOfTheLog(t *testing.T) {
 	}
 }
 
-// TestSilence: a view whose messages stay away is silent since the sweep first had to land everything, until one comes.
+// TestSilence: a view whose messages stay away is silent since the sweep had to land everything again, until one comes.
 func TestSilence(t *testing.T) {
 	o := newOutpost(t)
 	r := rand.New(rand.NewPCG(3, 4))
@@ -133,6 +133,11 @@ func TestSilence(t *testing.T) {
 		t.Fatal(err)
 	}
 	grow()
+	if r := o.registry(view.Orders); !r.Silent.IsZero() || r.Healed == 0 {
+		t.Errorf("what was lost once makes a view silent: %+v", r)
+	}
+	o.now = o.now.Add(silentAfter)
+	grow()
 	since := o.registry(view.Orders).Silent
 	if since.IsZero() {
 		t.Fatal("a view is not silent though no message brought what the sweep had to land")
@@ -145,6 +150,9 @@ func TestSilence(t *testing.T) {
 	if err := o.model.store.Heard(t.Context(), o.registry(view.Orders).Live); err != nil {
 		t.Fatal(err)
 	}
+	o.expect(view.Orders.Version, false)
+	o.now = o.now.Add(silentAfter)
+	grow()
 	o.expect(view.Orders.Version, false)
 }
 
@@ -162,9 +170,14 @@ func TestHeardWhileSwept(t *testing.T) {
 	if err := o.after(0); err != nil {
 		t.Fatal(err)
 	}
-	o.sweep.model = lateModel{o.model}
-	o.log.Grow(t, rand.New(rand.NewPCG(3, 4)), 30)
+	r := rand.New(rand.NewPCG(3, 4))
+	o.log.Grow(t, r, 30)
 	if err := errors.Join(o.after(time.Second), o.after(sweepMargin)); err != nil {
+		t.Fatal(err)
+	}
+	o.sweep.model = lateModel{o.model}
+	o.log.Grow(t, r, 30)
+	if err := errors.Join(o.after(silentAfter), o.after(sweepMargin)); err != nil {
 		t.Fatal(err)
 	}
 	if r := o.registry(view.Orders); !r.Silent.IsZero() || r.Healed == 0 {
