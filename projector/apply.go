@@ -290,7 +290,8 @@ func guard(err *error) {
 }
 
 // load makes the state that has landed, of its record or, where it was not kept, of the store; event.ErrStreamNotFound if that does not
-// have the stream any more. Where the view's code cannot, the stream is parked.
+// have the stream any more. Where the view's code cannot, or the store has only the stream's end, the stream is parked: what of it there is
+// to withdraw is not known.
 func (a *Applier) load(ctx context.Context, c *change) error {
 	if c.loaded {
 		return nil
@@ -303,11 +304,17 @@ func (a *Applier) load(ctx context.Context, c *change) error {
 			err = a.foldStream(ctx, again, arrivals)
 		}
 		if err != nil {
-			return fmt.Errorf("%s rested at revision %d: %w", c.stream, c.to, err)
+			err = fmt.Errorf("%s rested at revision %d: %w", c.stream, c.to, err)
 		}
-		if state = again.state; again.parked != nil {
+		switch {
+		case errors.Is(err, errCut):
+			failure = err
+		case err != nil:
+			return err
+		case again.parked != nil:
 			failure = errors.New(again.parked.Reason)
 		}
+		state = again.state
 	}
 	if failure != nil {
 		c.parked = &row.Parked{Stream: c.stream, Revision: c.to + 1, Reason: fmt.Sprintf("its state in %s: %v", a.gen, failure)}

@@ -265,3 +265,54 @@ func TestDeletedAfterItRested(t *testing.T) {
 	}
 	folded.Want(t, m, view.OrderLists, liveOf(t, m, view.OrderLists), all[:rest])
 }
+
+// TestDeletedAndBegunAnew: of a stream that rested the store may have only what came later. It is parked, and holds up nothing else: no
+// consumer, no sweep, and no replay; all leave the same.
+func TestDeletedAndBegunAnew(t *testing.T) {
+	again := order.Placed{MemberID: "N", Currency: "USD", PlacedOn: "2026-02-02", Lines: []order.Line{{ProductID: "Q", Quantity: 1, Amount: 7}}}
+	for name, test := range map[string]struct {
+		before int64
+		next   any
+	}{
+		"deleted":   {3, again},
+		"truncated": {1, order.Returned{Lines: []order.LineQuantity{{Line: 1, Quantity: 2}}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, m, g := rested(t)
+			rest := h.Len()
+			h.Truncate("order-1", test.before)
+			h.Add(t, "order-1", test.next)
+			h.Add(t, "order-3", order.Placed{MemberID: "M", Currency: "USD", PlacedOn: "2026-01-03"})
+			landed := slices.Delete(slices.Clone(h.Events()), rest, rest+1)
+			left := func(v *view.View, g row.Generation) {
+				t.Helper()
+				folded.Want(t, m, v, g, landed)
+				parked, err := m.ParkedIn(t.Context(), g)
+				if _, feeds := v.Source("order-1"); err != nil || feeds && (len(parked) != 1 || parked[0].Stream != "order-1" || parked[0].Revision != 3) {
+					t.Errorf("parked in %s: %+v, %v", g, parked, err)
+				}
+			}
+			for _, queue := range []bool{true, false} {
+				a := NewApplier(view.OrderLists, g, m, h)
+				a.queue = queue
+				if err := a.Apply(t.Context(), h.Events()[rest:]); err != nil {
+					t.Fatal(err)
+				}
+				left(view.OrderLists, g)
+			}
+			for _, assembled := range []bool{true, false} {
+				replay := newReplay(m, h)
+				replay.chunkEvents, replay.cacheStates, replay.room.hold = 1, 1, 0
+				if !assembled {
+					replay.cfg.Builder = nil
+				}
+				if _, err := replay.Run(t.Context(), view.All()); err != nil {
+					t.Fatal(err)
+				}
+				for _, v := range view.All() {
+					left(v, liveOf(t, m, v))
+				}
+			}
+		})
+	}
+}

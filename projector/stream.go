@@ -62,21 +62,26 @@ func unparkLanded(ctx context.Context, model Model, g row.Generation, streams ma
 	return model.Unpark(ctx, g, landed)
 }
 
+// errCut says that the beginning of a stream, or of what is asked of it, is not in the store any more: it was truncated, or deleted and
+// begun anew.
+var errCut = fmt.Errorf("the store no longer has its beginning: %w", event.ErrStreamNotFound)
+
 // stretch reads a stream's events from a revision to another, both of which the store once had.
 func stretch(ctx context.Context, log StreamReader, stream string, from, to int64) (all []arrival, err error) {
+	next := from
 	for e, err := range log.ReadStream(ctx, stream, from) {
+		if err == nil && e.Revision != next {
+			err = errCut
+		}
 		if err != nil {
 			return nil, fmt.Errorf("read %s again: %w", stream, err)
 		}
-		if e.Revision > to {
-			break
-		}
 		all = append(all, arrival{Recorded: e})
+		if next++; next > to {
+			return all, nil
+		}
 	}
-	if len(all) == 0 || all[len(all)-1].Revision != to {
-		return nil, fmt.Errorf("read %s again: revision %d is not in the store any more", stream, to)
-	}
-	return all, nil
+	return nil, fmt.Errorf("read %s again: revision %d is not in the store any more", stream, to)
 }
 
 // wholeStreamBlock is how many events of a stream are in memory while all of it is read.

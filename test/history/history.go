@@ -30,8 +30,9 @@ type History struct {
 	events   []event.Recorded
 	byStream map[string][]event.Recorded
 	deleted  map[string]bool
-	grew     chan struct{} // if anyone waits for more
-	shop     shop          // that Grow goes on with
+	floors   map[string]int64 // the first revision of a stream that was truncated
+	grew     chan struct{}    // if anyone waits for more
+	shop     shop             // that Grow goes on with
 }
 
 var codecs = map[string]*event.Codec{
@@ -107,6 +108,17 @@ func (h *History) Delete(stream string, left int) {
 	h.events = slices.DeleteFunc(slices.Clone(h.events), func(e event.Recorded) bool { return e.Stream == stream && e.Revision < gone })
 }
 
+// Truncate cuts a stream's beginning off, up to a revision, as a store does with all of one that is deleted, but not for good: whoever
+// reads the stream finds the rest, the next event goes on with the numbers, and the log tells all.
+func (h *History) Truncate(stream string, before int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.floors == nil {
+		h.floors = map[string]int64{}
+	}
+	h.floors[stream] = before
+}
+
 func sameID(p event.Proposed, r event.Recorded) bool { return p.ID == r.ID }
 
 func (h *History) record(stream string, e event.Proposed) event.Recorded {
@@ -153,9 +165,14 @@ func (h *History) Events() []event.Recorded {
 
 // Stream is the events of one stream so far, which callers only read.
 func (h *History) Stream(name string) []event.Recorded {
+	all, _ := h.stream(name)
+	return all
+}
+
+func (h *History) stream(name string) (all []event.Recorded, floor int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return slices.Clip(h.byStream[name])
+	return slices.Clip(h.byStream[name]), h.floors[name]
 }
 
 // Last is the newest revision of a stream, event.NoStream if it has none.
@@ -173,11 +190,12 @@ func (h *History) LastOf(stream string) (event.Recorded, error) {
 // ReadStream reads one stream forwards; event.ErrStreamNotFound if it has no events.
 func (h *History) ReadStream(ctx context.Context, stream string, from int64) iter.Seq2[event.Recorded, error] {
 	return func(yield func(event.Recorded, error) bool) {
-		events := h.Stream(stream)
-		if len(events) == 0 {
+		events, floor := h.stream(stream)
+		if int64(len(events)) <= floor {
 			yield(event.Recorded{}, fmt.Errorf("read %s: %w", stream, event.ErrStreamNotFound))
 			return
 		}
+		from = max(from, floor)
 		for _, e := range events[min(from, int64(len(events))):] {
 			if ctx.Err() != nil {
 				yield(event.Recorded{}, ctx.Err())
