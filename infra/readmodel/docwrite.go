@@ -163,7 +163,7 @@ func (b *Builder) write(ctx context.Context, g row.Generation, writes []*docWrit
 	}
 	for _, ws := range together {
 		var ends []func()
-		_, err := b.client.TxPipelined(ctx, func(p redis.Pipeliner) error {
+		cmds, err := b.client.TxPipelined(ctx, func(p redis.Pipeliner) error {
 			for _, w := range ws {
 				if end := b.queue(ctx, p, g, w); end != nil {
 					ends = append(ends, end)
@@ -172,13 +172,26 @@ func (b *Builder) write(ctx context.Context, g row.Generation, writes []*docWrit
 			return nil
 		})
 		if err != nil {
-			return redisdb.Classify(err)
+			return redisdb.Classify(refusal(cmds, err))
 		}
 		for _, end := range ends {
 			end()
 		}
 	}
 	return nil
+}
+
+// refusal is why a transaction failed: where it was discarded, the error of the command that Redis refused to queue.
+func refusal(cmds []redis.Cmder, err error) error {
+	if !redis.IsExecAbortError(err) {
+		return err
+	}
+	for _, c := range cmds {
+		if c.Err() != nil && !redis.IsExecAbortError(c.Err()) {
+			return c.Err()
+		}
+	}
+	return err
 }
 
 // queue adds a write's commands to a transaction. It returns what to do when that has been carried out, or nil.

@@ -121,6 +121,17 @@ func TestReplies(t *testing.T) {
 	}
 }
 
+// TestNoRoom: that Redis has no room is said of a transaction, too, of which it refuses the commands and then only says that some were.
+// (The one in the test's own process would refuse MULTI.)
+func TestNoRoom(t *testing.T) {
+	redis := servers.StartRedis(t, "--maxmemory", "1", "--maxmemory-policy", "noeviction")
+	m := open(t, redis.URL())
+	list := []row.Landing{{Doc: "list", Rows: []row.Sourced{{Source: "a-1", Revision: 3, Row: &row.Row{Key: "key"}}}}}
+	if _, err := m.NewBuilder(row.Build{Generation: g}).Land(t.Context(), g, list); !errors.Is(err, event.ErrNoRoom) {
+		t.Errorf("a row with a key: %v", err)
+	}
+}
+
 // TestRestart: a Store goes on when its Redis comes back, even with nothing in it.
 func TestRestart(t *testing.T) {
 	redis := miniredis.RunT(t)
