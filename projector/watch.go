@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -76,9 +77,9 @@ func (w *watch) Run(ctx context.Context) error {
 		if len(begin) > 0 {
 			r := w.take(begin)
 			running.Go(func() {
-				_, err := r.Run(ctx, begin)
+				results, err := r.Run(ctx, begin)
 				select {
-				case ended <- func() { w.note(r, begin, err) }:
+				case ended <- func() { w.note(r, begin, results, err) }:
 				case <-ctx.Done():
 				}
 			})
@@ -94,13 +95,21 @@ func (w *watch) Run(ctx context.Context) error {
 }
 
 // pick gives the views to build now, of those that are wanted: all that are not being built here, so that none waits for another's build,
-// and the log is read once for all that are wanted at once. It says, too, whether nothing is being built here.
+// and the log is read once for all that are wanted at once. What is wanted only since the last build failed does not wait as that has to:
+// Redis was emptied, perhaps, and may have room. It says, too, whether nothing is being built here.
 func (w *watch) pick(wanted []*view.View) (begin []*view.View, idle bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	idle = len(w.building) == 0
+	wait := w.now().Before(w.tries.next)
+	if wait && idle && slices.ContainsFunc(wanted, func(v *view.View) bool { return !slices.Contains(w.tries.wanted, v) }) {
+		w.tries, wait = tries{}, false
+	}
+	if !wait {
+		w.tries.wanted = wanted
+	}
 	switch {
-	case w.now().Before(w.tries.next):
+	case wait:
 		return nil, idle
 	case len(wanted) == 0:
 		if idle {
@@ -137,10 +146,13 @@ func (w *watch) take(views []*view.View) *Replay {
 	return r
 }
 
-// note takes note of how a replay ended.
-func (w *watch) note(r *Replay, views []*view.View, err error) {
+// note takes note of how a replay ended. Where another process builds some of its views, all others have been built, if there were any.
+func (w *watch) note(r *Replay, views []*view.View, results []Result, err error) {
 	for _, v := range views {
 		w.release(r, v.Name)
+	}
+	if errors.Is(err, row.ErrBusy) && slices.ContainsFunc(results, func(r Result) bool { return r.Switched }) {
+		err = nil
 	}
 	w.tries.note(err, w.now())
 }
@@ -155,10 +167,11 @@ func (w *watch) release(r *Replay, view string) {
 
 // tries says when to build again after builds that have failed, and what.
 type tries struct {
-	failed   error     // of the last that ended by itself
-	failures int       // in a row, of what a minute's waiting did not cure
-	alone    bool      // Redis had no room for what was built: one view at a time
-	next     time.Time // not before this is another begun
+	failed   error        // of the last that ended by itself
+	failures int          // in a row, of what a minute's waiting did not cure
+	alone    bool         // Redis had no room for what was built: one view at a time
+	next     time.Time    // not before this is another begun
+	wanted   []*view.View // when one could be begun last
 }
 
 // note counts a build that has ended. A view that another process builds says nothing about what this one could not.

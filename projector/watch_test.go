@@ -367,7 +367,7 @@ func TestWatchBesideItsOwnBuild(t *testing.T) {
 	hold, free := sync.OnceFunc(func() { close(held) }), sync.OnceFunc(func() { close(release) })
 	builder := k.watch.cfg.Builder
 	k.watch.cfg.Builder = func(b row.Build) Builder {
-		if b.View == view.Sales.Name && b.Number == 2 {
+		if b.View == view.Sales.Name {
 			hold()
 			<-release
 		}
@@ -378,7 +378,14 @@ func TestWatchBesideItsOwnBuild(t *testing.T) {
 	k.watch.cfg.Views, k.watch.cfg.AutoReplay = append(others(view.Sales), &newer), true
 	defer k.run()()
 	defer free()
-	<-held
+	servers.Eventually(t, "it is built", func() bool {
+		select {
+		case <-held:
+			return true
+		default:
+			return false
+		}
+	})
 	k.redis.FlushAll()
 	k.live(others(view.Sales)...)
 	free()
@@ -392,6 +399,7 @@ func TestTries(t *testing.T) {
 	w, views := o.watch, view.All()
 	broken, away := errors.New("broken"), fmt.Errorf("redis: %w", event.ErrUnavailable)
 	full := fmt.Errorf("replay orders: %w", event.ErrNoRoom)
+	w.pick(views)
 	for i, step := range []struct {
 		ended error
 		wait  time.Duration // and half of it at least
@@ -450,5 +458,49 @@ func TestTriesAlone(t *testing.T) {
 	w.building[views[0].Name] = &Replay{}
 	if begin, idle := w.pick(views); len(begin) > 0 || idle {
 		t.Errorf("beside a build %d views are begun", len(begin))
+	}
+}
+
+// TestTriesForgotten: a view that goes missing does not wait until what failed before that is tried again.
+func TestTriesForgotten(t *testing.T) {
+	o := newOutpost(t)
+	w, views := o.watch, view.All()
+	one := views[:1]
+	w.pick(one)
+	for range 20 {
+		w.tries.note(fmt.Errorf("replay orders: %w", event.ErrNoRoom), o.now)
+	}
+	for _, step := range []struct {
+		what     string
+		building map[string]*Replay
+		wanted   []*view.View
+		begin    []*view.View
+	}{
+		{"none", nil, nil, nil},
+		{"what failed", nil, one, nil},
+		{"more, beside a build", map[string]*Replay{views[1].Name: {}}, views, nil},
+		{"more", nil, views, views},
+	} {
+		w.building = step.building
+		if begin, _ := w.pick(step.wanted); !slices.Equal(begin, step.begin) {
+			t.Errorf("where %s is wanted it begins %d views, want %d", step.what, len(begin), len(step.begin))
+		}
+	}
+}
+
+// TestTriesBesideAnothers: that another process builds a view says nothing against what was built here beside it.
+func TestTriesBesideAnothers(t *testing.T) {
+	o := newOutpost(t)
+	w, views := o.watch, view.All()[:2]
+	for range 5 {
+		w.note(nil, views, nil, errors.New("broken"))
+	}
+	w.note(nil, views, []Result{{}, {}}, row.ErrBusy)
+	if w.tries.failed == nil {
+		t.Error("what failed is forgotten though nothing has been built since")
+	}
+	w.note(nil, views, []Result{{}, {Switched: true}}, errors.Join(row.ErrBusy))
+	if w.tries.failed != nil || w.tries.failures > 0 {
+		t.Errorf("after one has been built: %+v", w.tries)
 	}
 }
