@@ -363,7 +363,7 @@ func TestReplayThatDoesNotFit(t *testing.T) {
 			m := openModel(t, redis.URL())
 			replay := func() error {
 				patient := newReplay(m, log)
-				patient.cfg.Patience = time.Hour
+				patient.cfg.Patience = 2 * time.Minute
 				_, err := patient.Run(t.Context(), view.All())
 				return err
 			}
@@ -455,7 +455,7 @@ func TestReplayFullBeforeItsSwitch(t *testing.T) {
 		model := newFaultyModel(s.store)
 		model.onSwitch = func(row.Generation) { full(true) }
 		r := s.replay(model)
-		r.cfg.Patience = time.Hour
+		r.cfg.Patience = 2 * time.Minute
 		before := s.registry(view.Orders)
 		var err error
 		if rollback {
