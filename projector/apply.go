@@ -1,6 +1,7 @@
 package projector
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -85,6 +86,15 @@ type change struct {
 	shared row.Part
 }
 
+// errWaits says that some streams could not be folded, the store being away perhaps. All others have landed.
+type errWaits struct {
+	streams map[string]bool
+	first   error
+}
+
+func (e *errWaits) Error() string { return e.first.Error() }
+func (e *errWaits) Unwrap() error { return e.first }
+
 // Apply lands events. When it returns nil all of them have landed, or their streams are parked. Events of streams that do
 // not feed the view are passed over.
 func (a *Applier) Apply(ctx context.Context, events []event.Recorded) error {
@@ -98,9 +108,9 @@ func (a *Applier) Apply(ctx context.Context, events []event.Recorded) error {
 
 // apply also returns how many events had not landed before.
 func (a *Applier) apply(ctx context.Context, arrivals []arrival) (landed int64, err error) {
-	changes, missing := a.fold(ctx, arrivals)
+	changes, waits := a.fold(ctx, arrivals)
 	if len(changes) == 0 {
-		return 0, missing
+		return 0, waits
 	}
 	failed, err := a.land(ctx, changes)
 	if err != nil {
@@ -116,12 +126,11 @@ func (a *Applier) apply(ctx context.Context, arrivals []arrival) (landed int64, 
 	if err := a.save(ctx, changes); err != nil {
 		return 0, err
 	}
-	return landed, missing
+	return landed, waits
 }
 
-// fold brings every stream in the batch to its newest state. Where some cannot be healed, the store being away perhaps, the others land
-// all the same; the error is that of the first which could not.
-func (a *Applier) fold(ctx context.Context, arrivals []arrival) (changes []*change, missing error) {
+// fold brings every stream in the batch to its newest state. Where some cannot be, the others are all the same; the error is *errWaits.
+func (a *Applier) fold(ctx context.Context, arrivals []arrival) (changes []*change, err error) {
 	byStream := map[string][]arrival{}
 	var streams []string
 	for _, e := range arrivals {
@@ -137,6 +146,7 @@ func (a *Applier) fold(ctx context.Context, arrivals []arrival) (changes []*chan
 	if err != nil {
 		return nil, err
 	}
+	waits := errWaits{streams: map[string]bool{}}
 	for i, stream := range streams {
 		events := byStream[stream]
 		slices.SortStableFunc(events, func(x, y arrival) int { return int(x.Revision - y.Revision) })
@@ -145,16 +155,17 @@ func (a *Applier) fold(ctx context.Context, arrivals []arrival) (changes []*chan
 			if ctx.Err() != nil {
 				return nil, err
 			}
-			if missing == nil {
-				missing = err
-			}
+			waits.streams[stream], waits.first = true, cmp.Or(waits.first, err)
 			continue
 		}
 		if c.to > c.from || c.parked != nil {
 			changes = append(changes, c)
 		}
 	}
-	return changes, missing
+	if waits.first != nil {
+		return changes, &waits
+	}
+	return changes, nil
 }
 
 // bases loads the states to fold from. A cached state, or none at all for a stream's first event, may be older than

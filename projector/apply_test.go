@@ -189,7 +189,7 @@ func rested(t *testing.T) (h *history.History, m *readmodel.Store, g row.Generat
 	return h, m, g
 }
 
-// TestRested: a stream of which no state is kept goes on from what the store has; while that is away it waits, and it alone.
+// TestRested: a stream of which no state is kept goes on from what the store has; while that is away it waits, and no other of its batch.
 func TestRested(t *testing.T) {
 	h, m, g := rested(t)
 	h.Add(t, "order-1", order.Returned{Lines: []order.LineQuantity{{Line: 1, Quantity: 2}}})

@@ -1,10 +1,12 @@
 package projector
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -253,7 +255,8 @@ func (c *Consumer) landEach(ctx context.Context, deliveries []event.Delivery, er
 
 // land puts events into every generation that must have them. The registry is read after the deliveries were
 // received: a build that is opened later than this read is opened after these events were recorded, and then finds them
-// in the log. The generation being built comes first, so that the live one never holds what its successor lacks.
+// in the log. The generation being built comes first, and what waits there is kept from the live one, too, so that this never holds what
+// its successor lacks. All else lands in both.
 func (c *Consumer) land(ctx context.Context, deliveries []event.Delivery) error {
 	registry, err := c.model.Registry(ctx, c.view.Name)
 	if err != nil {
@@ -268,15 +271,20 @@ func (c *Consumer) land(ctx context.Context, deliveries []event.Delivery) error 
 	for i, d := range deliveries {
 		events[i] = d.Event
 	}
+	var first error
 	for _, g := range generations {
 		a := NewApplier(c.view, g, c.model, c.log)
 		a.queue = true
 		a.decodings = c.decodings
-		if err := a.Apply(ctx, events); err != nil {
-			return err
+		err := a.Apply(ctx, events)
+		first = cmp.Or(first, err)
+		waits := new(errWaits)
+		if err != nil && !errors.As(err, &waits) {
+			return first
 		}
+		events = slices.DeleteFunc(events, func(e event.Recorded) bool { return waits.streams[e.Stream] })
 	}
-	return nil
+	return first
 }
 
 // hear tells the registry once a while that messages come.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -117,6 +118,53 @@ func TestConsumerLandsAndDeletes(t *testing.T) {
 	folded.Want(t, c.model.store, view.Orders, c.live, c.log.Events())
 	if n := len(c.queue.hidings()); n > 0 {
 		t.Errorf("%d messages were given back or kept hidden, without need", n)
+	}
+}
+
+// TestConsumerAwayFromTheStore: what needs nothing from the store lands also in the live generation while something else waits in the one
+// being built; and what waits there waits in the live one, too.
+func TestConsumerAwayFromTheStore(t *testing.T) {
+	c := newCounter(t)
+	manual := order.Placed{MemberID: "M", Currency: "USD", PlacedOn: "2026-01-02", Manual: true, Lines: []order.Line{{ProductID: "P", Quantity: 2, Amount: 5}}}
+	c.log.Add(t, "member-M", member.Registered{Name: "Mina"})
+	c.log.Add(t, "order-rested", manual, order.Shipped{Carrier: "Post"}, order.Delivered{Parcel: 1})
+	c.goLive()
+	if _, err := NewReplay(c.model.store, c.log, ReplayConfig{NoSwitch: true}).Run(t.Context(), []*view.View{view.Orders}); err != nil {
+		t.Fatal(err)
+	}
+	registry, err := c.model.store.Registry(t.Context(), view.Orders.Name)
+	if err != nil || !registry.Open {
+		t.Fatalf("registry: %+v, %v", registry, err)
+	}
+	behind := c.order("behind") // which only the live generation has
+	if err := NewApplier(view.Orders, c.live, c.model, c.log).Apply(t.Context(), []event.Recorded{behind}); err != nil {
+		t.Fatal(err)
+	}
+	arrived := c.log.Len()
+	c.log.Add(t, "order-rested", order.Returned{Lines: []order.LineQuantity{{Line: 1, Quantity: 2}}})
+	c.log.Add(t, "order-behind", order.Shipped{Carrier: "Post"})
+	c.order("fresh")
+	var deliveries []event.Delivery
+	for _, e := range c.log.Events()[arrived:] {
+		deliveries = append(deliveries, event.Delivery{Event: e})
+	}
+	away := &faults{}
+	away.down.Store(true)
+	c.consumer.log = faultyLog{c.log, away}
+	if err := c.consumer.land(t.Context(), deliveries); !errors.Is(err, event.ErrUnavailable) {
+		t.Errorf("error %v", err)
+	}
+	for g, want := range map[row.Generation][]int64{registry.Live: {2, 0, 0}, registry.Building: {2, event.NoStream, 0}} {
+		if at, err := c.model.store.Landed(t.Context(), g, []string{"order-rested", "order-behind", "order-fresh"}); err != nil || !slices.Equal(at, want) {
+			t.Errorf("%s has landed up to %v, want %v (err %v)", g, at, want, err)
+		}
+	}
+	away.down.Store(false)
+	if err := c.consumer.land(t.Context(), deliveries); err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range []row.Generation{registry.Live, registry.Building} {
+		folded.Want(t, c.model.store, view.Orders, g, c.log.Events())
 	}
 }
 
