@@ -150,8 +150,16 @@ func (s *Source) Save(state any) ([]byte, error) {
 	return row.Marshal(state)
 }
 
-// Rests reports whether a stream in this state rests, and so the state is not kept.
-func (s *Source) Rests(state any) bool { return s.rests != nil && s.rests(state) }
+// Rests reports whether a stream in this state rests, and so the state is not kept. Where the view's code panics it does not, since nothing
+// but memory is lost by that.
+func (s *Source) Rests(state any) (rests bool) {
+	defer func() {
+		if recover() != nil {
+			rests = false
+		}
+	}()
+	return s.rests != nil && s.rests(state)
+}
 
 // Decode reads e for Fold. Views that read one category share its codec, so one decoding serves them all.
 func (s *Source) Decode(e event.Recorded) (any, error) {

@@ -337,3 +337,15 @@ func TestOrdersRest(t *testing.T) {
 		}
 	}
 }
+
+// TestRestsPanics: a state of which the view's code cannot say whether its stream rests is kept.
+func TestRestsPanics(t *testing.T) {
+	src := view.Resting(view.From(order.Category, order.Codec, func(s int, _ any) int { return s + 1 }, nil), func(int) bool { panic("brittle") })
+	state, err := src.Load([]byte("7"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if saved, err := src.Save(state); err != nil || string(saved) != "7" || src.Rests(state) {
+		t.Errorf("saved %q, %v", saved, err)
+	}
+}
