@@ -77,7 +77,7 @@ type change struct {
 	to      int64
 	changed bool            // some event changed what the stream contributes; else the rows that have landed are those of `to`, too
 	touched map[string]bool // documents that some revision from `from` on contributed to
-	lone    bool            // only an assembler has ever landed the stream: what there is to withdraw follows from was
+	lone    bool            // what there is to withdraw need not be noted: it follows from was, as an assembler alone has landed the stream, or nothing lands
 	was     []row.Row       // that the state at `from` yielded, of a lone change
 	healed  bool            // some of it was read from the store
 	parked  *row.Parked     // where the view's code failed

@@ -137,7 +137,7 @@ func rowsIn(t *testing.T, url, namespace string) map[string]string {
 				if lines := strings.SplitN(value, "\n", 3); len(lines) == 3 {
 					contribution, part = sortedPairs(t, lines[1]), lines[2]
 				}
-				if field != "v" && field != "w" && contribution+part != "" {
+				if field != "v" && contribution+part != "" {
 					all[doc+" "+field] = contribution + part
 				}
 			}

@@ -35,7 +35,8 @@ type Builder interface {
 // Registry knows which generations a view has. Its changes are atomic and seen by every later read. Building one is
 // for the holder of a lease, named by a token: Begin and Revive take it (row.ErrBusy while another holds it), every further
 // step renews it, or is row.ErrLost when it has passed to another. Advance, Built, OpenBuild, Switch, DropGarbage, SaveStates of Rows and
-// Unpark of Parking rest on what was read or written before them: they are row.ErrRestarted when Redis may have lost that since.
+// Unpark of Parking rest on what was read or written before them: they are row.ErrRestarted when Redis may have lost that since. Swept calls
+// a view silent only if it has Heard of no message since heard, which is when the last came as the Registry told the sweep.
 type Registry interface {
 	Registry(ctx context.Context, view string) (row.Registry, error)
 	Advance(ctx context.Context, g row.Generation, at event.Recorded) error

@@ -1,6 +1,7 @@
 -- Saves state records of one slot, each only over one of a lower revision.
 -- KEYS[1]: hash of records by stream. ARGV: stream, revision, JSON of each.
--- A record is header LF JSON; the header is the revision and the time in ms of this saving and of up to three before it.
+-- A record is header LF JSON, which is empty where the state is not kept; the header is the revision and the time in ms of this saving and of
+-- up to three before it.
 
 local time = redis.call('TIME')
 local now = string.format('%.0f', tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000))

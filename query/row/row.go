@@ -97,7 +97,7 @@ type Registry struct {
 	Moved  time.Time      // when At last moved
 	Healed int64          // events that a sweep had to land in Live
 	Heard  time.Time      // when a message last came for the view; about a second behind
-	Silent time.Time      // since when a sweep has had to land all there was; zero while messages come
+	Silent time.Time      // since when a sweep has had to land all there was, again; zero while messages come
 }
 
 // Writable lists the generations that take events from a view's code of that version: the one being built first, once it
