@@ -81,6 +81,8 @@ const (
 	tooSmall  = "the amount is too small for a card payment"
 	tooFine   = "the amount has more decimals than a card payment can have"
 	tooLarge  = "the amount is too large for a card payment"
+	noAmount  = "the amount is none that can be paid by card"
+	noMoney   = "no card payments are taken in the currency"
 )
 
 // Authorise holds the amount.
@@ -119,7 +121,7 @@ func authorised(intent *stripe.PaymentIntent) (reference string, err error) {
 	return "", fmt.Errorf("stripe: payment intent %s is %s: %w", intent.ID, intent.Status, event.ErrUnavailable)
 }
 
-// intent creates the payment's intent, or finds it, as it is now. An amount that Stripe does not take is refused.
+// intent creates the payment's intent, or finds it, as it is now. An amount or a currency that Stripe does not take is refused.
 func (g *Gateway) intent(ctx context.Context, c payment.Charge) (*stripe.PaymentIntent, error) {
 	if c.Reference != "" {
 		intent, err := g.api.V1PaymentIntents.Retrieve(ctx, c.Reference, nil)
@@ -141,16 +143,31 @@ func (g *Gateway) intent(ctx context.Context, c payment.Charge) (*stripe.Payment
 	intent, err := keyed(&params.Params, c.Key("authorise"), func() (*stripe.PaymentIntent, error) {
 		return g.api.V1PaymentIntents.Create(ctx, params)
 	})
-	switch {
-	case hasCode(err, stripe.ErrorCodeAmountTooSmall):
-		return nil, &payment.Refusal{Reason: tooSmall}
-	case hasCode(err, stripe.ErrorCodeAmountTooLarge):
-		return nil, &payment.Refusal{Reason: tooLarge}
+	if reason := never(err); reason != "" {
+		return nil, &payment.Refusal{Reason: reason}
 	}
 	if err == nil && replayed(intent.LastResponse) { // the answer is as old as the first one
 		intent, err = g.api.V1PaymentIntents.Retrieve(ctx, intent.ID, nil)
 	}
 	return intent, classify("create", err)
+}
+
+// never says why an intent that Stripe did not create can never be created, whatever we put right; "": it may be.
+func never(err error) string {
+	var answer *stripe.Error
+	switch {
+	case !errors.As(err, &answer) || answer.Type != stripe.ErrorTypeInvalidRequest:
+		return ""
+	case answer.Code == stripe.ErrorCodeAmountTooSmall:
+		return tooSmall
+	case answer.Code == stripe.ErrorCodeAmountTooLarge:
+		return tooLarge
+	case answer.Param == "amount":
+		return noAmount
+	case answer.Param == "currency": // it has no code
+		return noMoney
+	}
+	return ""
 }
 
 // units is how many minor units of ours make how many of Stripe's, of which it takes whole multiples only. Ours are those of ISO 4217, and so are

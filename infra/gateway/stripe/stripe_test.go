@@ -29,7 +29,7 @@ func open(t *testing.T, handler http.Handler) *stripe.Gateway {
 
 // test/stripe runs the same against the schema of stripe-mock.
 func TestConformance(t *testing.T) {
-	amounts := gatewaytest.Amounts{Approved: 1000, Declined: stripetest.Declined}
+	amounts := gatewaytest.Amounts{Approved: 1000, Declined: stripetest.Declined, Rejected: stripetest.Rejected}
 	account := &stripetest.Server{}
 	g := open(t, account)
 	t.Run("bare", func(t *testing.T) { gatewaytest.Run(t, g, amounts) })
@@ -67,17 +67,25 @@ func TestForgottenKeys(t *testing.T) {
 	}
 }
 
-// TestAmounts: an amount that Stripe does not take is refused, and there is nothing to void.
-func TestAmounts(t *testing.T) {
-	for amount, says := range map[int64]string{stripetest.TooSmall: "too small", stripetest.TooLarge: "too large"} {
-		g, c := open(t, &stripetest.Server{}), gatewaytest.Charge(t, amount)
+// TestNeverTaken: an amount or a currency that Stripe does not take is refused, and there is nothing to void.
+func TestNeverTaken(t *testing.T) {
+	for _, tt := range []struct {
+		amount         int64
+		currency, says string
+	}{
+		{stripetest.TooSmall, "EUR", "too small"},
+		{stripetest.TooLarge, "EUR", "too large"},
+		{1000, stripetest.Unsupported, "currency"},
+	} {
+		g, c := open(t, &stripetest.Server{}), gatewaytest.Charge(t, tt.amount)
+		c.Currency = tt.currency
 		for range 2 {
 			var refusal *payment.Refusal
-			if _, err := g.Authorise(t.Context(), c); !errors.As(err, &refusal) || !strings.Contains(refusal.Reason, says) {
-				t.Errorf("authorise %d: %v", amount, err)
+			if _, err := g.Authorise(t.Context(), c); !errors.As(err, &refusal) || !strings.Contains(refusal.Reason, tt.says) {
+				t.Errorf("authorise %d %s: %v", tt.amount, tt.currency, err)
 			}
 			if err := g.Void(t.Context(), c); err != nil {
-				t.Errorf("void %d: %v", amount, err)
+				t.Errorf("void %d %s: %v", tt.amount, tt.currency, err)
 			}
 		}
 	}

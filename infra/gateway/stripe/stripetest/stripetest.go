@@ -23,9 +23,13 @@ import (
 // Amounts that are treated otherwise than approved.
 const (
 	Declined = 1002        // insufficient_funds
+	Rejected = 1007        // when confirmed: resource_missing, of the payment method
 	TooSmall = 7           // amount_too_small
 	TooLarge = 100_000_000 // amount_too_large
 )
+
+// Unsupported is a currency that the account does not take.
+const Unsupported = "IRR"
 
 // Server is a Stripe account. Its zero value has no payments. It is safe for concurrent use.
 type Server struct {
@@ -64,11 +68,16 @@ type answer struct {
 type failure struct {
 	status          int
 	kind, code, why string
+	param           string
 	decline         string
 }
 
+func invalid(code, param, why string) *failure {
+	return &failure{400, "invalid_request_error", code, why, param, ""}
+}
+
 func unexpected(in *intent) *failure {
-	return &failure{400, "invalid_request_error", "payment_intent_unexpected_state", "The intent is " + in.status + ".", ""}
+	return invalid("payment_intent_unexpected_state", "", "The intent is "+in.status+".")
 }
 
 // Once reports what happened more than once, or was kept although it was let go of.
@@ -149,7 +158,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	key, request := r.Header.Get("Idempotency-Key"), r.Method+" "+r.URL.Path+" "+string(body)
 	if held, ok := s.answers[key]; ok && key != "" {
 		if held.request != request {
-			write(w, 400, encode(&failure{400, "idempotency_error", "", "The key came with another request.", ""}))
+			write(w, 400, encode(&failure{400, "idempotency_error", "", "The key came with another request.", "", ""}))
 			return
 		}
 		w.Header().Set("Idempotent-Replayed", "true")
@@ -171,6 +180,9 @@ func write(w http.ResponseWriter, status int, body []byte) {
 
 func encode(f *failure) []byte {
 	e := map[string]any{"type": f.kind, "code": f.code, "message": f.why}
+	if f.param != "" {
+		e["param"] = f.param
+	}
 	if f.decline != "" {
 		e["decline_code"] = f.decline
 	}
@@ -187,7 +199,7 @@ func (s *Server) answerOrFail(r *http.Request, body []byte) (int, []byte) {
 	if s.Effect {
 		s.answer(r, body)
 	}
-	return 500, encode(&failure{500, "api_error", "", "An unknown error occurred.", ""})
+	return 500, encode(&failure{500, "api_error", "", "An unknown error occurred.", "", ""})
 }
 
 func (s *Server) answer(r *http.Request, body []byte) (int, []byte) {
@@ -204,7 +216,7 @@ func (s *Server) answer(r *http.Request, body []byte) (int, []byte) {
 	}
 	form, err := url.ParseQuery(string(body))
 	if err != nil {
-		return 400, encode(&failure{400, "invalid_request_error", "", err.Error(), ""})
+		return 400, encode(invalid("", "", err.Error()))
 	}
 	state, failed := s.route(r, form)
 	if failed != nil {
@@ -234,18 +246,21 @@ func (s *Server) route(r *http.Request, form url.Values) (map[string]any, *failu
 		if len(parts) == 3 {
 			return in.json(), nil
 		}
-		return s.change(in, parts[3])
+		return s.change(in, parts[3], form)
 	}
-	return nil, &failure{404, "invalid_request_error", "resource_missing", "No such thing: " + r.URL.Path, ""}
+	return nil, &failure{404, "invalid_request_error", "resource_missing", "No such thing: " + r.URL.Path, "", ""}
 }
 
 func (s *Server) create(form url.Values) (map[string]any, *failure) {
 	amount, err := strconv.ParseInt(form.Get("amount"), 10, 64)
 	if err != nil || amount < 50 {
-		return nil, &failure{400, "invalid_request_error", "amount_too_small", "The amount is too small.", ""}
+		return nil, invalid("amount_too_small", "amount", "The amount is too small.")
 	}
 	if amount >= TooLarge {
-		return nil, &failure{400, "invalid_request_error", "amount_too_large", "The amount is too large.", ""}
+		return nil, invalid("amount_too_large", "amount", "The amount is too large.")
+	}
+	if form.Get("currency") == strings.ToLower(Unsupported) {
+		return nil, invalid("", "currency", "Invalid currency: "+form.Get("currency")+".")
 	}
 	if failed := wrongAmount(amount, form.Get("currency")); failed != nil {
 		return nil, failed
@@ -265,7 +280,7 @@ func wrongAmount(amount int64, currency string) *failure {
 	if step == 0 || amount%step == 0 {
 		return nil
 	}
-	return &failure{400, "invalid_request_error", "", fmt.Sprintf("Invalid amount: in %s it must be evenly divisible by %d.", currency, step), ""}
+	return invalid("", "amount", fmt.Sprintf("Invalid amount: in %s it must be evenly divisible by %d.", currency, step))
 }
 
 func metadata(form url.Values) map[string]string {
@@ -287,12 +302,15 @@ func (in *intent) json() map[string]any {
 	return out
 }
 
-func (s *Server) change(in *intent, step string) (map[string]any, *failure) {
+func (s *Server) change(in *intent, step string, form url.Values) (map[string]any, *failure) {
+	charged := step == "confirm" && (in.status == "requires_confirmation" || in.status == "requires_payment_method" && form.Get("payment_method") != "")
 	switch {
-	case step == "confirm" && in.status == "requires_confirmation" && in.amount == Declined:
+	case charged && in.amount == Rejected:
+		return nil, invalid("resource_missing", "payment_method", "No such PaymentMethod: '"+form.Get("payment_method")+"'.")
+	case charged && in.amount == Declined:
 		in.status, in.declined = "requires_payment_method", true
-		return nil, &failure{402, "card_error", "card_declined", "Your card has insufficient funds.", "insufficient_funds"}
-	case step == "confirm" && in.status == "requires_confirmation":
+		return nil, &failure{402, "card_error", "card_declined", "Your card has insufficient funds.", "", "insufficient_funds"}
+	case charged:
 		in.status = "requires_capture"
 		in.Holds++
 	case step == "capture" && in.status == "requires_capture":
@@ -311,11 +329,11 @@ func (s *Server) refund(form url.Values) (map[string]any, *failure) {
 	amount, err := strconv.ParseInt(form.Get("amount"), 10, 64)
 	switch {
 	case in == nil || err != nil || amount < 1 || in.status != "succeeded":
-		return nil, &failure{400, "invalid_request_error", "", "This payment has no successful charge.", ""}
+		return nil, invalid("", "", "This payment has no successful charge.")
 	case wrongAmount(amount, in.currency) != nil:
 		return nil, wrongAmount(amount, in.currency)
 	case in.refunded+amount > in.amount:
-		return nil, &failure{400, "invalid_request_error", "charge_already_refunded", "Too much.", ""}
+		return nil, invalid("charge_already_refunded", "", "Too much.")
 	}
 	refund := map[string]any{"id": fmt.Sprintf("re_%d", len(s.refunds)+1), "object": "refund", "status": cmp.Or(s.RefundStatus, "succeeded"),
 		"amount": amount, "payment_intent": in.id, "metadata": metadata(form)}
