@@ -51,7 +51,7 @@ func TestConformance(t *testing.T) {
 	account := &stripetest.Server{Schema: mock(t)}
 	g := open(t, account)
 	for _, declined := range []int64{stripetest.Declined, stripetest.TooSmall, stripetest.TooLarge} {
-		gatewaytest.Run(t, g, gatewaytest.Amounts{Approved: 1000, Declined: declined})
+		gatewaytest.Run(t, g, gatewaytest.Amounts{Approved: 1000, Declined: declined, Rejected: stripetest.Rejected})
 	}
 	for _, wrong := range account.Once() {
 		t.Error(wrong)

@@ -91,21 +91,33 @@ func (g *Gateway) Authorise(ctx context.Context, c payment.Charge) (reference st
 	if err != nil {
 		return "", err
 	}
-	if intent.Status != stripe.PaymentIntentStatusRequiresConfirmation {
+	if !uncharged(intent) {
 		return authorised(intent)
 	}
 	params := &stripe.PaymentIntentConfirmParams{PaymentMethod: stripe.String(g.method), ErrorOnRequiresAction: stripe.Bool(true)}
 	confirmed, err := keyed(&params.Params, c.Key("confirm"), func() (*stripe.PaymentIntent, error) {
 		return g.api.V1PaymentIntents.Confirm(ctx, intent.ID, params)
 	})
-	if unexpectedState(err) || err == nil && replayed(confirmed.LastResponse) {
-		// Somebody else confirmed or cancelled it.
-		confirmed, err = g.api.V1PaymentIntents.Retrieve(ctx, intent.ID, nil)
+	if unexpectedState(err) || otherRequest(err) || err == nil && replayed(confirmed.LastResponse) {
+		// Somebody else confirmed or cancelled it, perhaps with another payment method.
+		now, failed := g.api.V1PaymentIntents.Retrieve(ctx, intent.ID, nil)
+		if failed != nil {
+			return "", classify("confirm", failed)
+		}
+		if !uncharged(now) {
+			confirmed, err = now, nil
+		}
 	}
 	if err != nil {
 		return "", classify("confirm", err)
 	}
 	return authorised(confirmed)
+}
+
+// uncharged reports whether nothing has come yet of charging an intent. One that earlier releases created has its payment method.
+func uncharged(intent *stripe.PaymentIntent) bool {
+	return intent.Status == stripe.PaymentIntentStatusRequiresConfirmation ||
+		intent.Status == stripe.PaymentIntentStatusRequiresPaymentMethod && intent.LastPaymentError == nil
 }
 
 // authorised reads the answer to an authorisation off an intent.
@@ -122,6 +134,7 @@ func authorised(intent *stripe.PaymentIntent) (reference string, err error) {
 }
 
 // intent creates the payment's intent, or finds it, as it is now. An amount or a currency that Stripe does not take is refused.
+// Its creation tells of the payment alone, and not how it is charged: that may change, and a key is for one request.
 func (g *Gateway) intent(ctx context.Context, c payment.Charge) (*stripe.PaymentIntent, error) {
 	if c.Reference != "" {
 		intent, err := g.api.V1PaymentIntents.Retrieve(ctx, c.Reference, nil)
@@ -136,7 +149,6 @@ func (g *Gateway) intent(ctx context.Context, c payment.Charge) (*stripe.Payment
 		Currency:           stripe.String(strings.ToLower(c.Currency)),
 		CaptureMethod:      stripe.String(string(stripe.PaymentIntentCaptureMethodManual)),
 		PaymentMethodTypes: stripe.StringSlice([]string{"card"}),
-		PaymentMethod:      stripe.String(g.method),
 		Description:        stripe.String("Order " + c.OrderID),
 	}
 	params.AddMetadata("order_id", c.OrderID)
@@ -326,6 +338,12 @@ func hasCode(err error, code stripe.ErrorCode) bool {
 
 func unexpectedState(err error) bool {
 	return hasCode(err, stripe.ErrorCodePaymentIntentUnexpectedState)
+}
+
+// otherRequest reports whether a key has come with another request before.
+func otherRequest(err error) bool {
+	var answer *stripe.Error
+	return errors.As(err, &answer) && answer.Type == stripe.ErrorTypeIdempotency
 }
 
 // classify puts an error of Stripe's into one of the three classes.

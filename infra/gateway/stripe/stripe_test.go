@@ -18,9 +18,14 @@ import (
 
 func open(t *testing.T, handler http.Handler) *stripe.Gateway {
 	t.Helper()
+	return openMethod(t, handler, "")
+}
+
+func openMethod(t *testing.T, handler http.Handler, method string) *stripe.Gateway {
+	t.Helper()
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
-	g, err := stripe.New("sk_test_123", stripe.Config{URL: server.URL})
+	g, err := stripe.New("sk_test_123", stripe.Config{URL: server.URL, PaymentMethod: method})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,6 +39,64 @@ func TestConformance(t *testing.T) {
 	g := open(t, account)
 	t.Run("bare", func(t *testing.T) { gatewaytest.Run(t, g, amounts) })
 	t.Run("patient", func(t *testing.T) { gatewaytest.Run(t, gateway.New(g, gateway.Config{}), amounts) })
+	for _, wrong := range account.Once() {
+		t.Error(wrong)
+	}
+}
+
+// TestMethodChanged: payments in flight survive that another method is charged from now on.
+func TestMethodChanged(t *testing.T) {
+	account := &stripetest.Server{}
+	var meanwhile func() // before the next confirmation by the second gateway
+	first := openMethod(t, account, "pm_first")
+	second := openMethod(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/confirm") && meanwhile != nil {
+			meanwhile()
+			meanwhile = nil
+		}
+		account.ServeHTTP(w, r)
+	}), "pm_second")
+	charge := func(amount int64) (c payment.Charge, authorise func() string) {
+		c = gatewaytest.Charge(t, amount)
+		return c, func() string {
+			reference, err := first.Authorise(t.Context(), c)
+			if err != nil {
+				return err.Error()
+			}
+			return reference
+		}
+	}
+
+	c, authorise := charge(1000)
+	want := authorise() // its answer is lost
+	if got, err := second.Authorise(t.Context(), c); err != nil || got != want {
+		t.Errorf("once authorised: %q, %v, want %s", got, err, want)
+	}
+	if err := second.Void(t.Context(), c); err != nil {
+		t.Errorf("void: %v", err)
+	}
+
+	c, authorise = charge(1000)
+	meanwhile = func() { want = authorise() }
+	if got, err := second.Authorise(t.Context(), c); err != nil || got != want {
+		t.Errorf("authorised at the same time: %q, %v, want %s", got, err, want)
+	}
+
+	c, authorise = charge(stripetest.Declined)
+	meanwhile = func() { authorise() }
+	var refusal *payment.Refusal
+	if _, err := second.Authorise(t.Context(), c); !errors.As(err, &refusal) || refusal.Reason != "insufficient funds" {
+		t.Errorf("declined at the same time: %v", err)
+	}
+
+	c, authorise = charge(stripetest.Rejected)
+	authorise()
+	if _, err := second.Authorise(t.Context(), c); !errors.Is(err, payment.ErrRejected) {
+		t.Errorf("once rejected: %v", err)
+	}
+	if err := second.Void(t.Context(), c); err != nil {
+		t.Errorf("void of a rejected one: %v", err)
+	}
 	for _, wrong := range account.Once() {
 		t.Error(wrong)
 	}

@@ -23,7 +23,7 @@ import (
 // Amounts that are treated otherwise than approved.
 const (
 	Declined = 1002        // insufficient_funds
-	Rejected = 1007        // when confirmed: resource_missing, of the payment method
+	Rejected = 1007        // resource_missing, wherever the payment method is told
 	TooSmall = 7           // amount_too_small
 	TooLarge = 100_000_000 // amount_too_large
 )
@@ -267,8 +267,11 @@ func (s *Server) create(form url.Values) (map[string]any, *failure) {
 	}
 	in := &intent{id: fmt.Sprintf("pi_%d", len(s.intents)+1), status: "requires_confirmation", amount: amount,
 		currency: form.Get("currency"), metadata: metadata(form)}
-	if form.Get("payment_method") == "" {
+	switch {
+	case form.Get("payment_method") == "":
 		in.status = "requires_payment_method"
+	case amount == Rejected:
+		return nil, noMethod(form)
 	}
 	s.intents[in.id] = in
 	return in.json(), nil
@@ -281,6 +284,10 @@ func wrongAmount(amount int64, currency string) *failure {
 		return nil
 	}
 	return invalid("", "amount", fmt.Sprintf("Invalid amount: in %s it must be evenly divisible by %d.", currency, step))
+}
+
+func noMethod(form url.Values) *failure {
+	return invalid("resource_missing", "payment_method", "No such PaymentMethod: '"+form.Get("payment_method")+"'.")
 }
 
 func metadata(form url.Values) map[string]string {
@@ -306,7 +313,7 @@ func (s *Server) change(in *intent, step string, form url.Values) (map[string]an
 	charged := step == "confirm" && (in.status == "requires_confirmation" || in.status == "requires_payment_method" && form.Get("payment_method") != "")
 	switch {
 	case charged && in.amount == Rejected:
-		return nil, invalid("resource_missing", "payment_method", "No such PaymentMethod: '"+form.Get("payment_method")+"'.")
+		return nil, noMethod(form)
 	case charged && in.amount == Declined:
 		in.status, in.declined = "requires_payment_method", true
 		return nil, &failure{402, "card_error", "card_declined", "Your card has insufficient funds.", "", "insufficient_funds"}
