@@ -113,7 +113,7 @@ type moved struct {
 	revision int64
 }
 
-// moveStock claims the step under a hash of the command's JSON, so that of the stock's commands for steps no field may come, go, or
+// moveStock claims the step under a hash of the command's JSON, so that of the stock's commands for steps no field of it may come, go, or
 // change its name: a claim of before would refuse the step for ever.
 func (s *Service) moveStock(ctx context.Context, cause event.Recorded, productID, step string, c stock.Command) (moved, error) {
 	name := "stock/" + productID + "/" + step

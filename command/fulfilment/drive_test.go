@@ -219,6 +219,35 @@ func (s scene) crash(t *testing.T, n int64, persist bool) bool {
 	return calls.Load() >= n
 }
 
+// TestForgone: an order that is cancelled before its stock was touched takes nothing from those that are not, wherever its release stops.
+func TestForgone(t *testing.T) {
+	n := int64(1)
+	for more := true; more && !t.Failed(); n++ {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			w.restock("a", 2)
+			w.place("late", 1000, order.Card, units("a", 2))
+			w.pass(payWithin)
+			w.place("o", 1000, order.Card, units("a", 2))
+			var calls atomic.Int64
+			w.process(func(string) (bool, bool) {
+				at := calls.Add(1)
+				return at <= n, at < n
+			}).attend(t.Context(), "late")
+			w.drive()
+			if s := w.state("o"); s.Status != order.StatusConfirmed {
+				t.Errorf("while another is at its call %d, the order is %s: %s", n, s.Status, s.CancelReason)
+			}
+			if result, _ := w.process(sound).attend(t.Context(), "late"); result != settled {
+				t.Errorf("the late one is left %v", result)
+			}
+			w.wantBalance()
+			more = calls.Load() >= n
+		})
+	}
+	t.Logf("stopped at %d calls", n-2)
+}
+
 // TestLostAnswers: every call of the process is made, and its first answer lost.
 func TestLostAnswers(t *testing.T) {
 	for _, s := range scenes() {

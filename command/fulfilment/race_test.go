@@ -3,6 +3,7 @@ package fulfilment
 import (
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -196,4 +197,67 @@ func TestRequestBesideVoid(t *testing.T) {
 		t.Errorf("the gateway holds %+v", b)
 	}
 	w.wantBalance()
+}
+
+// TestForgoBesideReserve: the order is cancelled while its reservation is about to be appended, and another worker is about to append at
+// the same place that it is forgone. Whoever is first, both go by what stands there, and nothing stays set aside.
+func TestForgoBesideReserve(t *testing.T) {
+	for _, forgone := range []bool{true, false} {
+		t.Run(fmt.Sprintf("forgone first %v", forgone), func(t *testing.T) {
+			w := newWorld(t)
+			w.restock("a", 2)
+			w.place("late", 1000, order.Card, units("a", 2))
+			w.place("fresh", 1000, order.Card, units("a", 2))
+			var once, onceOther sync.Once
+			var other *Manager
+			both, done := make(chan struct{}), make(chan struct{})
+			reserves := w.process(func(call string) (bool, bool) {
+				if call == "append stock-a" {
+					once.Do(func() {
+						w.mustOrder(order.Cancel{ID: "late", Reason: "no"}, "late")
+						go func() {
+							defer close(done)
+							other.attend(t.Context(), "late")
+						}()
+						<-both
+						if forgone {
+							<-done
+						}
+					})
+				}
+				return true, true
+			})
+			first := make(chan struct{})
+			other = w.process(func(call string) (bool, bool) {
+				if call == "append stock-a" {
+					onceOther.Do(func() {
+						close(both)
+						if !forgone {
+							<-first
+						}
+					})
+				}
+				return true, true
+			})
+			reserves.attend(t.Context(), "late")
+			close(first)
+			<-done
+			want := "stock.reserved.v1"
+			if forgone {
+				want = "stock.reservation_refused.v1"
+			}
+			if got := w.log.Stream("stock-a")[1].Type; got != want {
+				t.Errorf("%s came first", got)
+			}
+			for _, m := range []*Manager{reserves, other} { // by what they remember of the stock
+				if result, _ := m.attend(t.Context(), "late"); result != settled {
+					t.Errorf("the late order is %v", result)
+				}
+				if result, _ := m.attend(t.Context(), "fresh"); result != settled || w.state("fresh").Status != order.StatusConfirmed {
+					t.Errorf("the other is %v, %s", result, w.state("fresh").Status)
+				}
+			}
+			w.wantBalance()
+		})
+	}
 }

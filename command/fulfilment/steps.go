@@ -45,7 +45,7 @@ func (m *Manager) carryOut(ctx context.Context, j job, step order.Step) (order.O
 // each answers as it did.
 func (m *Manager) reserve(ctx context.Context, j job) (*order.StockRefused, error) {
 	for _, p := range j.state.Products() {
-		refused, err := m.reserveOne(ctx, j, p)
+		refused, err := m.reserveOne(ctx, j, p, false)
 		if err != nil {
 			return nil, err
 		}
@@ -56,17 +56,18 @@ func (m *Manager) reserve(ctx context.Context, j job) (*order.StockRefused, erro
 	return nil, nil
 }
 
-func (m *Manager) reserveOne(ctx context.Context, j job, p order.ProductQuantity) (*stock.ReservationRefused, error) {
-	return m.shop.Reserve(ctx, j.cause, stock.Reserve{ProductID: p.ProductID, OrderID: j.id, Quantity: p.Quantity})
+func (m *Manager) reserveOne(ctx context.Context, j job, p order.ProductQuantity, forgo bool) (*stock.ReservationRefused, error) {
+	return m.shop.Reserve(ctx, j.cause, stock.Reserve{ProductID: p.ProductID, OrderID: j.id, Quantity: p.Quantity, Forgo: forgo})
 }
 
 // release lets go of what is set aside for a cancelled order. A worker that sleeps in the middle of reserve must not set
-// more aside later, so the reservation of each product is first finished, whatever it answers, and then undone.
+// more aside later, so the reservation of each product is first finished, whatever it answers, and then undone. One that
+// has not been decided is forgone: to set the units aside even for a moment might refuse them to an order that would have had them.
 //
 // A crash in between leaves some products released. Who goes on finds those done.
 func (m *Manager) release(ctx context.Context, j job) error {
 	for _, p := range j.state.ToRelease() {
-		if _, err := m.reserveOne(ctx, j, p); err != nil {
+		if _, err := m.reserveOne(ctx, j, p, true); err != nil {
 			return err
 		}
 		err := m.shop.MoveStock(ctx, j.cause, p.ProductID, "release/"+j.id, stock.Release{ProductID: p.ProductID, OrderID: j.id})

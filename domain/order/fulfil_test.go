@@ -73,14 +73,14 @@ func (c *counter) step(id string, at time.Time, dies bool) bool {
 		return false
 	case StepReserve:
 		for _, p := range s.Products() {
-			if refused, ok := c.reserve(id, p); ok {
+			if refused, ok := c.reserve(id, p, false); ok {
 				o.Refused = &StockRefused{ProductID: p.ProductID, Wanted: refused.Quantity, Available: refused.Available}
 				break
 			}
 		}
 	case StepRelease:
 		for _, p := range s.ToRelease() {
-			c.reserve(id, p) // decided before it is released, so that nobody who sleeps reserves afterwards
+			c.reserve(id, p, true) // decided before it is released, so that nobody who sleeps reserves afterwards
 			c.stock(key(p.ProductID), p.ProductID, stock.Release{ProductID: p.ProductID, OrderID: id})
 		}
 	case StepAuthorise:
@@ -112,8 +112,8 @@ func (c *counter) step(id string, at time.Time, dies bool) bool {
 	return true
 }
 
-func (c *counter) reserve(id string, p ProductQuantity) (stock.ReservationRefused, bool) {
-	events := c.stock(id+"reserve"+p.ProductID, p.ProductID, stock.Reserve{ProductID: p.ProductID, OrderID: id, Quantity: p.Quantity})
+func (c *counter) reserve(id string, p ProductQuantity, forgo bool) (stock.ReservationRefused, bool) {
+	events := c.stock(id+"reserve"+p.ProductID, p.ProductID, stock.Reserve{ProductID: p.ProductID, OrderID: id, Quantity: p.Quantity, Forgo: forgo})
 	refused, ok := events[0].(stock.ReservationRefused)
 	return refused, ok
 }

@@ -37,11 +37,13 @@ type SetLowWater struct {
 }
 
 // Reserve sets units aside for an order, or records that there are too few: it always causes an event, so that a
-// command id decides it once and for all.
+// command id decides it once and for all. Forgo refuses it, however many units there are: the order is cancelled. It is the same
+// command nevertheless, and no part of what it is known again by.
 type Reserve struct {
 	ProductID string
 	OrderID   string
 	Quantity  int64
+	Forgo     bool `json:"-"`
 }
 
 // Release makes all that is set aside for an order available again.
@@ -157,7 +159,7 @@ func reserve(s State, c Reserve) ([]any, error) {
 	if err := checkQuantity(c.Quantity); err != nil {
 		return nil, err
 	}
-	if available := s.Available(); c.Quantity > available {
+	if available := s.Available(); c.Forgo || c.Quantity > available {
 		return []any{ReservationRefused{OrderID: c.OrderID, Quantity: c.Quantity, Available: available}}, nil
 	}
 	return []any{Reserved{OrderID: c.OrderID, Quantity: c.Quantity}}, nil

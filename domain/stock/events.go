@@ -36,7 +36,8 @@ type Reserved struct {
 	Quantity int64  `json:"quantity"`
 }
 
-// ReservationRefused: an order wanted more than there was. It changes nothing, and tells what was asked for in vain.
+// ReservationRefused: an order wanted more than there was, or, where that was enough, was cancelled before anything was set aside for it. It
+// changes nothing, and tells what was asked for in vain.
 type ReservationRefused struct {
 	OrderID   string `json:"order_id"`
 	Quantity  int64  `json:"quantity"`

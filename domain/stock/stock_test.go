@@ -53,6 +53,8 @@ func TestDecide(t *testing.T) {
 			Then: []any{ReservationRefused{OrderID: "c", Quantity: 4, Available: 3}}},
 		{Name: "reserve what was never in stock", When: Reserve{ProductID: "p", OrderID: "c", Quantity: 1},
 			Then: []any{ReservationRefused{OrderID: "c", Quantity: 1}}},
+		{Name: "forgo a reservation", Given: held, When: Reserve{ProductID: "p", OrderID: "c", Quantity: 3, Forgo: true},
+			Then: []any{ReservationRefused{OrderID: "c", Quantity: 3, Available: 3}}},
 		{Name: "reserve none", Given: held, When: Reserve{ProductID: "p", OrderID: "c"}, Err: domaintest.Invalid("/quantity")},
 
 		{Name: "release", Given: held, When: Release{ProductID: "p", OrderID: "a"}, Then: []any{Released{OrderID: "a", Quantity: 4}}},
@@ -134,7 +136,9 @@ func anyCommand() *rapid.Generator[Command] {
 		rapid.Custom(func(t *rapid.T) Command { return Restock{"p", n.Draw(t, "quantity"), known.Draw(t, "known")} }),
 		rapid.Custom(func(t *rapid.T) Command { return Count{"p", n.Draw(t, "on hand"), "counted", known.Draw(t, "known")} }),
 		rapid.Custom(func(t *rapid.T) Command { return SetLowWater{"p", n.Draw(t, "mark"), known.Draw(t, "known")} }),
-		rapid.Custom(func(t *rapid.T) Command { return Reserve{"p", order.Draw(t, "order"), n.Draw(t, "quantity")} }),
+		rapid.Custom(func(t *rapid.T) Command {
+			return Reserve{"p", order.Draw(t, "order"), n.Draw(t, "quantity"), rapid.Bool().Draw(t, "forgo")}
+		}),
 		rapid.Custom(func(t *rapid.T) Command { return Release{"p", order.Draw(t, "order")} }),
 		rapid.Custom(func(t *rapid.T) Command { return Ship{"p", order.Draw(t, "order"), 1, n.Draw(t, "quantity")} }),
 	)
