@@ -197,6 +197,11 @@ func TestWrongUsage(t *testing.T) {
 		"import to nothing":   {[]string{"import", ".", "--url", "localhost"}, "correct --url"},
 		"no bus":              {[]string{"provision", "--aws-endpoint-url", "localhost:4566"}, "--aws-endpoint-url"},
 		"no Stripe":           {[]string{"fulfilment", "--gateway", "stripe", "--stripe-key", "k", "--stripe-url", "localhost"}, "correct --stripe-url"},
+		"Stripe by FTP":       {[]string{"fulfilment", "--gateway", "stripe", "--stripe-key", "k", "--stripe-url", "ftp://x"}, "correct --stripe-url"},
+		"no simulator":        {[]string{"fulfilment", "--simulator-url", "localhost:9000"}, "correct --simulator-url"},
+		"no simulator in dev": {[]string{"dev", "--simulator-url", "http:///x"}, "correct --simulator-url"},
+		"money both ways":     {[]string{"fulfilment", "--gateway", "stripe", "--stripe-key", "k", "--simulator-url", "http://x"}, "--simulator-url"},
+		"Stripe for nothing":  {[]string{"fulfilment", "--stripe-url", "http://x"}, "--gateway stripe"},
 		"no store to back up": {[]string{"store", "backup", "x.db", "--eventstore-url", "postgres:x"}, "correct --eventstore-url"},
 	}
 	for name, tt := range tests {

@@ -74,10 +74,7 @@ func (m *devMode) Run(ctx context.Context, a *app) (err error) {
 		return errors.Join(err, listener.Close())
 	}
 	defer func() { err = errors.Join(err, due.Close()) }()
-	s, err := m.services(a, store, model, b, due)
-	if err != nil {
-		return errors.Join(err, listener.Close())
-	}
+	s := m.services(a, store, model, b, due)
 	s.listener = listener
 	defer debug.SetGCPercent(debug.SetGCPercent(buildingGC))
 	if err := a.serve(ctx, s); err != nil {
@@ -109,17 +106,13 @@ func settle() {
 }
 
 // services wires all services to the embedded servers, reached by the same clients as any others would be.
-func (m *devMode) services(a *app, store *eventstore.Store, model *readmodel.Store, b *bus.Bus, due *schedule.Schedule) (service, error) {
+func (m *devMode) services(a *app, store *eventstore.Store, model *readmodel.Store, b *bus.Bus, due *schedule.Schedule) service {
 	health := web.NewHealth(time.Now)
 	health.Probe("eventstore", store.Ping)
 	health.Probe("redis", model.Ping)
-	pay, err := m.paymentFlags.open(health)
-	if err != nil {
-		return service{}, err
-	}
 	var work manager
 	commands := command.New(store, command.Config{OrderChanged: func(id string) { work.Poke(id) }})
-	work = newManager(a, commands, pay, due, b, store, fulfilment.Config{PayWithin: m.PayWithin}, false, health)
+	work = newManager(a, commands, m.paymentFlags.open(a, health), due, b, store, fulfilment.Config{PayWithin: m.PayWithin}, false, health)
 	p := newProjector(a, store, model, b, projector.Config{Topic: m.Topic, Workers: m.Workers, AutoReplay: true}, true, health)
 	return service{
 		health: health,
@@ -132,5 +125,5 @@ func (m *devMode) services(a *app, store *eventstore.Store, model *readmodel.Sto
 			defer settle()
 			return allWhole(ctx, health)
 		},
-	}, nil
+	}
 }

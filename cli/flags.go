@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"net"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -93,6 +94,15 @@ func (l *listenAddr) Decode(ctx *kong.DecodeContext) error {
 	}
 	*l = listenAddr(text)
 	return nil
+}
+
+// webURL reads a URL that HTTP reaches.
+func webURL(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, fmt.Errorf("%q is not a URL such as http://127.0.0.1:8080", text)
+	}
+	return u, nil
 }
 
 // reachable is the address at which a client on this machine finds a listener.

@@ -33,24 +33,32 @@ func (f paymentFlags) check() error {
 		return &failure{exitUsage, errors.New("--pay-within must be more than nothing")}
 	case f.Gateway == "stripe" && f.StripeKey == "":
 		return &failure{exitUsage, errors.New("--gateway stripe needs a key: set --stripe-key or STRIPE_API_KEY")}
+	case f.Gateway == "stripe" && f.SimulatorURL != "":
+		return &failure{exitUsage, errors.New("--gateway stripe asks no simulator: leave out --simulator-url (JANGBU_SIMULATOR_URL)")}
+	case f.Gateway != "stripe" && f.StripeURL != "":
+		return &failure{exitUsage, errors.New("--stripe-url (JANGBU_STRIPE_URL) is for --gateway stripe: set that, or leave it out")}
+	}
+	for flag, text := range map[string]string{"--simulator-url (JANGBU_SIMULATOR_URL)": f.SimulatorURL, "--stripe-url (JANGBU_STRIPE_URL)": f.StripeURL} {
+		if _, err := webURL(text); err != nil && text != "" { // one of them at most is set
+			return wrongURL(err, flag)
+		}
 	}
 	return nil
 }
 
 // open makes the gateway, reliable and reporting.
-func (f paymentFlags) open(health *web.Health) (*gateway.Patient, error) {
+func (f paymentFlags) open(a *app, health *web.Health) *gateway.Patient {
 	cfg := gateway.Config{Report: func(err error) { health.Set(fulfilment.LoopGateway, err) }}
-	switch {
-	case f.Gateway == "stripe":
-		g, err := stripe.New(f.StripeKey, stripe.Config{URL: f.StripeURL, PaymentMethod: f.StripePaymentMethod})
-		if err != nil {
-			return nil, wrongURL(err, "--stripe-url (JANGBU_STRIPE_URL)")
-		}
-		return gateway.New(g, cfg), nil
-	case f.SimulatorURL != "":
-		return gateway.New(simulator.NewClient(f.SimulatorURL), cfg), nil
+	if f.Gateway == "stripe" {
+		return gateway.New(stripe.New(f.StripeKey, stripe.Config{URL: f.StripeURL, PaymentMethod: f.StripePaymentMethod}), cfg)
 	}
-	return gateway.New(simulator.New(simulator.Config{}), cfg), nil
+	if f.StripeKey != "" {
+		a.log.Warn("payments are simulated, although there is a Stripe key: orders are shipped without money; set --gateway stripe (JANGBU_GATEWAY)")
+	}
+	if f.SimulatorURL != "" {
+		return gateway.New(simulator.NewClient(f.SimulatorURL), cfg)
+	}
+	return gateway.New(simulator.New(simulator.Config{}), cfg)
 }
 
 // openSchedule prepares the schedule of fulfilment.
@@ -120,10 +128,6 @@ func (m *fulfilmentMode) Run(ctx context.Context, a *app) (err error) {
 		return &failure{exitUsage, errors.New("--workers must be from 1")}
 	}
 	health := web.NewHealth(time.Now)
-	pay, err := m.paymentFlags.open(health)
-	if err != nil {
-		return err
-	}
 	listener, err := listen(m.HTTP, "--http")
 	if err != nil {
 		return err
@@ -147,6 +151,6 @@ func (m *fulfilmentMode) Run(ctx context.Context, a *app) (err error) {
 	health.Probe("eventstore", store.Ping)
 	health.Probe("redis", due.Ping)
 	cfg := fulfilment.Config{PayWithin: m.PayWithin, Workers: m.Workers}
-	work := newManager(a, command.New(store, command.Config{}), pay, due, b, store, cfg, m.Provision, health)
+	work := newManager(a, command.New(store, command.Config{}), m.paymentFlags.open(a, health), due, b, store, cfg, m.Provision, health)
 	return a.serve(ctx, service{health: health, listener: listener, loops: []func(context.Context) error{work.run}})
 }

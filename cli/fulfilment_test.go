@@ -20,6 +20,7 @@ import (
 	"jangbu/domain/order"
 	"jangbu/infra/eventstore"
 	"jangbu/infra/gateway/simulator"
+	"jangbu/infra/web"
 )
 
 func postJSON(t *testing.T, url, body string) {
@@ -100,6 +101,18 @@ func fillShop(t *testing.T, url string) {
 
 func orderOf(id string, quantity, fee int) string {
 	return fmt.Sprintf(`{"id":%q,"member_id":"ada","shipping_fee":%d,"lines":[{"product_id":"pen","quantity":%d}]}`, id, fee, quantity)
+}
+
+// TestStripeKeyOfNoUse: whoever has a Stripe key and a simulated gateway is told that no money moves, and not the key.
+func TestStripeKeyOfNoUse(t *testing.T) {
+	for _, flags := range []paymentFlags{{Gateway: "simulator"}, {Gateway: "simulator", StripeKey: "sk_test_1"}, {Gateway: "stripe", StripeKey: "sk_test_1"}} {
+		var said output
+		flags.open(&app{log: newLogger(&said, "info", "text")}, web.NewHealth(time.Now))
+		want := flags.Gateway == "simulator" && flags.StripeKey != ""
+		if got := said.String(); strings.Contains(got, "--gateway stripe") != want || !want && got != "" || strings.Contains(got, "sk_test_1") {
+			t.Errorf("%+v: %q", flags, got)
+		}
+	}
 }
 
 // TestDevFulfils: the simulated gateway of dev does what its documentation says with the amounts.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 )
@@ -29,9 +28,9 @@ Examples:
 
 // Run asks once.
 func (m *healthMode) Run(ctx context.Context, a *app) error {
-	base, err := url.Parse(m.URL)
-	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
-		return &failure{exitUsage, fmt.Errorf("%q is not a URL such as http://127.0.0.1:8080", m.URL)}
+	base, err := webURL(m.URL)
+	if err != nil {
+		return &failure{exitUsage, err}
 	}
 	ctx, cancel := context.WithTimeout(ctx, m.Timeout)
 	defer cancel()

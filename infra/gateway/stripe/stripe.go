@@ -23,7 +23,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 
@@ -51,7 +50,7 @@ type Gateway struct {
 }
 
 // New returns a gateway that uses the account of that secret key. It makes no connection yet.
-func New(key string, cfg Config) (*Gateway, error) {
+func New(key string, cfg Config) *Gateway {
 	if cfg.PaymentMethod == "" {
 		cfg.PaymentMethod = DefaultPaymentMethod
 	}
@@ -67,12 +66,9 @@ func New(key string, cfg Config) (*Gateway, error) {
 		EnableTelemetry:   stripe.Bool(false),
 	}
 	if cfg.URL != "" {
-		if u, err := url.Parse(cfg.URL); err != nil || u.Host == "" {
-			return nil, fmt.Errorf("stripe: %q is not a URL such as http://127.0.0.1:12111", cfg.URL)
-		}
 		backend.URL = stripe.String(strings.TrimSuffix(cfg.URL, "/"))
 	}
-	return &Gateway{api: stripe.NewClient(key, stripe.WithBackends(stripe.NewBackendsWithConfig(backend))), method: cfg.PaymentMethod}, nil
+	return &Gateway{api: stripe.NewClient(key, stripe.WithBackends(stripe.NewBackendsWithConfig(backend))), method: cfg.PaymentMethod}
 }
 
 const (
