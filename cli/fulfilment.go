@@ -109,7 +109,7 @@ func (fulfilmentMode) Help() string {
 	return `
 It reserves the stock of orders, asks the payment gateway, confirms or cancels; it takes the money when a parcel leaves and pays it back when one returns. Any of its dependencies may be away: it waits and goes on where it stopped. It hears of orders through SQS, and without that, some seconds later, through the log. Any number of these services may run at once.
 
-/readyz shows its loops, and the gateway: red when nothing has been answered for a minute, or the gateway is left alone, since half of at least 20 tries in 10 seconds got no answer. The check "fulfilment orders" is red while there is an order that it cannot go on with, such as one with an event that this release cannot read, or a payment that the gateway rejects; it says which, since when and why. Others go on meanwhile, and that order is tried again by itself, within five minutes. docs/payments.md says what the simulated gateway does with which amounts.
+/readyz shows its loops, and the gateway: red when nothing has been answered for a minute, or the gateway is left alone, since half of at least 20 tries in 10 seconds got no answer. The check "fulfilment orders" is red while there is an order that it cannot go on with, such as one with an event that this release cannot read, or a payment that the gateway rejects; it says which, since when and why. Others go on meanwhile, and that order is tried again by itself, within five minutes. /readyz is red, too, while Redis is set to throw away keys when its memory is full. docs/payments.md says what the simulated gateway does with which amounts.
 
 Examples:
 
@@ -150,6 +150,7 @@ func (m *fulfilmentMode) Run(ctx context.Context, a *app) (err error) {
 	defer b.Close()
 	health.Probe("eventstore", store.Ping)
 	health.Probe("redis", due.Ping)
+	health.Probe("redis eviction", due.Keeps)
 	cfg := fulfilment.Config{PayWithin: m.PayWithin, Workers: m.Workers}
 	work := newManager(a, command.New(store, command.Config{}), m.paymentFlags.open(a, health), due, b, store, cfg, m.Provision, health)
 	return a.serve(ctx, service{health: health, listener: listener, loops: []func(context.Context) error{work.run}})

@@ -86,24 +86,12 @@ func (s *Store) Intact(ctx context.Context, g row.Generation) error {
 	return nil
 }
 
-// Keeps reports that Redis is set to throw away keys that it was told to keep: of a document that has lost a part, the next landing would compose
-// wrong figures. A Redis that does not tell how it is set, or does not answer, is not complained of.
+// Keeps reports that Redis is set to throw away keys that it was told to keep (redisdb.Evicts): of a document that has lost a part, the next
+// landing would compose wrong figures.
 func (s *Store) Keeps(ctx context.Context) error {
-	primaries, err := redisdb.Primaries(ctx, s.client)
-	if err != nil {
-		return nil // others say so
-	}
-	for _, c := range primaries {
-		info, err := c.InfoMap(ctx, "memory").Result()
-		if err != nil {
-			continue
-		}
-		memory := info["Memory"]
-		policy := memory["maxmemory_policy"]
-		if strings.HasPrefix(policy, "allkeys-") && memory["maxmemory"] != "0" {
-			return fmt.Errorf("maxmemory-policy of Redis is %s: when its memory is full it throws away parts of views, and they answer wrong figures; "+
-				"set it to noeviction, and see by `jangbu audit VIEW` whether anything is gone", policy)
-		}
+	if policy := redisdb.Evicts(ctx, s.client); policy != "" {
+		return fmt.Errorf("maxmemory-policy of Redis is %s: when its memory is full it throws away parts of views, and they answer wrong figures; "+
+			"set it to noeviction, and see by `jangbu audit VIEW` whether anything is gone", policy)
 	}
 	return nil
 }

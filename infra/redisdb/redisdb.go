@@ -101,6 +101,26 @@ func Primaries(ctx context.Context, client redis.UniversalClient) ([]redis.Cmdab
 	return all, err
 }
 
+// Evicts names the maxmemory-policy by which a server throws away keys that it was told to keep, when its memory is full; "": none does. One
+// that does not tell how it is set, or does not answer, is not complained of.
+func Evicts(ctx context.Context, client redis.UniversalClient) string {
+	primaries, err := Primaries(ctx, client)
+	if err != nil {
+		return "" // others say so
+	}
+	for _, c := range primaries {
+		info, err := c.InfoMap(ctx, "memory").Result()
+		if err != nil {
+			continue
+		}
+		memory := info["Memory"]
+		if policy := memory["maxmemory_policy"]; strings.HasPrefix(policy, "allkeys-") && memory["maxmemory"] != "0" {
+			return policy
+		}
+	}
+	return ""
+}
+
 // Load puts scripts on every primary, and on no replica. Errors are as go-redis gives them.
 func Load(ctx context.Context, client redis.UniversalClient, scripts ...*redis.Script) error {
 	primaries, err := Primaries(ctx, client)

@@ -1,11 +1,11 @@
 // Package schedule keeps in Redis which orders are due when, and how far the log has been looked through for such
 // orders.
 //
-// It is two keys in one hash slot, so that a Redis that loses one loses the other: <namespace>:{fulfilment}:due, a sorted set of
-// order ids by Unix milliseconds, and <namespace>:{fulfilment}:checkpoint, a position. What it holds can be rebuilt from
-// the log; the checkpoint says from where on. A Redis that comes back without its last writes may have lost an order and not the
-// checkpoint, so the script that moves that bears a name drawn before the first order was noted: a Redis that does not know it is
-// another (docs/adr/0007-fence.md).
+// It is two keys in one hash slot, so that a Redis that loses one loses the other, unless it is set to evict them (Keeps):
+// <namespace>:{fulfilment}:due, a sorted set of order ids by Unix milliseconds, and <namespace>:{fulfilment}:checkpoint, a position.
+// What it holds can be rebuilt from the log; the checkpoint says from where on. A Redis that comes back without its last writes may have lost
+// an order and not the checkpoint, so the script that moves that bears a name drawn before the first order was noted: a Redis that does
+// not know it is another (docs/adr/0007-fence.md).
 //
 // A Schedule is safe for concurrent use, by any number of processes. Errors that a retry may cure wrap
 // event.ErrUnavailable. Every call may be repeated.
@@ -79,6 +79,16 @@ func (s *Schedule) Close() error { return s.client.Close() }
 // Ping reports whether Redis answers.
 func (s *Schedule) Ping(ctx context.Context) error {
 	return s.do(ctx, "ping", func(ctx context.Context) error { return s.client.Ping(ctx).Err() })
+}
+
+// Keeps reports that Redis is set to throw away keys that it was told to keep (redisdb.Evicts): of the two it may throw away one, and without
+// the orders the checkpoint says of them that they are dealt with.
+func (s *Schedule) Keeps(ctx context.Context) error {
+	if policy := redisdb.Evicts(ctx, s.client); policy != "" {
+		return fmt.Errorf("maxmemory-policy of Redis is %s: when its memory is full it may throw away which orders are to be tried again, and nobody tries them; "+
+			"set it to noeviction, and then `redis-cli del '%s'`", policy, s.checkpoint)
+	}
+	return nil
 }
 
 // Note puts an order in, due at that time, or moves it there. Times are kept in whole milliseconds.

@@ -34,6 +34,24 @@ func TestConformance(t *testing.T) {
 	}
 }
 
+// TestKeeps: a Redis that would throw the schedule away is told of; what else it may be set to, readmodel tests.
+func TestKeeps(t *testing.T) {
+	redis := servers.StartRedis(t)
+	client := redis.Client()
+	defer client.Close()
+	s := open(t, redis.URL(), schedule.Config{})
+	for _, policy := range []string{"allkeys-lru", "noeviction"} {
+		for name, value := range map[string]string{"maxmemory": "100mb", "maxmemory-policy": policy} {
+			if err := client.ConfigSet(t.Context(), name, value).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.Keeps(t.Context()); (err == nil) != (policy == "noeviction") || err != nil && !strings.Contains(err.Error(), policy) {
+			t.Errorf("%s: %v", policy, err)
+		}
+	}
+}
+
 func TestRedisAway(t *testing.T) {
 	s := open(t, "redis://127.0.0.1:1", schedule.Config{})
 	for name, call := range map[string]func(context.Context) error{
