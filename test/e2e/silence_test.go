@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -20,26 +21,22 @@ import (
 func TestDeletedSubscription(t *testing.T) {
 	t.Parallel()
 	s := openDev(t, program.InProcess, t.TempDir())
-	members := 0
-	whilePosting := func(what string, holds func() error) {
-		t.Helper()
-		eventually(t, what, func() error {
-			members++
-			if made := s.post(t, "/members", fmt.Sprintf(`{"id":"m%d","name":"Mina"}`, members)); made.status != 201 {
-				t.Fatalf("a member: %s", made)
-			}
-			return holds()
-		})
-	}
-	whilePosting("messages come", func() error { return s.wantGreen(t) })
+	var members atomic.Int64
+	posting := repeat(20, func() error {
+		id := fmt.Sprintf("m%d", members.Add(1))
+		return s.insist("/members", fmt.Sprintf(`{"id":%q,"name":"Mina"}`, id), id)
+	})
+	eventually(t, "messages come", s.wantGreen)
 
 	if !unsubscribe(t, s.aws, ":jangbu-orders") {
 		t.Fatal("the queue of orders has no subscription")
 	}
-	whilePosting("the projector is red", func() error {
+	eventually(t, "the projector is red", func() error {
 		unsubscribe(t, s.aws, ":jangbu-orders") // one that missed its queue at the start may have had it subscribed again
-		check := s.check(t, "view orders")
+		check, err := s.check("view orders")
 		switch {
+		case err != nil:
+			return err
 		case check.OK:
 			return errors.New("it is green")
 		case !strings.Contains(check.Error, "silent since 20") || !strings.Contains(check.Error, "jangbu provision"):
@@ -47,18 +44,23 @@ func TestDeletedSubscription(t *testing.T) {
 		}
 		return nil
 	})
-	if got := s.status(t, "orders"); !strings.HasPrefix(got, "silent since ") {
-		t.Errorf("views says %q", got)
-	}
-	if got := s.status(t, "products"); got != "ok" {
-		t.Errorf("of another view, views says %q", got)
-	}
+	eventually(t, "views says it of orders alone", func() error {
+		views := s.views(t)
+		if orders, products := views["orders"].Status, views["products"].Status; !strings.Contains(orders, "silent since ") || products != "ok" {
+			return fmt.Errorf("orders are %q, products %q", orders, products)
+		}
+		return nil
+	})
 
 	program.MustExecute(t, "provision", "--aws-endpoint-url", s.aws)
-	whilePosting("all is well again", func() error { return s.wantGreen(t) })
-	if got := s.status(t, "orders"); got != "ok" {
-		t.Errorf("views says %q", got)
-	}
+	eventually(t, "all is well again", s.wantGreen)
+	eventually(t, "views says so", func() error {
+		if status := s.views(t)["orders"].Status; status != "ok" {
+			return errors.New(status)
+		}
+		return nil
+	})
+	posting.end(t)
 	s.wantFold(t)
 }
 
@@ -86,44 +88,27 @@ func unsubscribe(t *testing.T, url, queue string) bool {
 }
 
 // check is what /readyz says of one check.
-func (s *shop) check(t *testing.T, name string) web.Check {
-	t.Helper()
+func (s *shop) check(name string) (web.Check, error) {
 	a, err := tryGet(s.health[0], "/readyz")
 	if err != nil {
-		t.Fatal(err)
+		return web.Check{}, err
 	}
 	var body struct{ Checks map[string]web.Check }
 	if err := json.Unmarshal([]byte(a.body), &body); err != nil {
-		t.Fatalf("%v in %s", err, a)
+		return web.Check{}, fmt.Errorf("%w in %s", err, a)
 	}
 	check, known := body.Checks[name]
 	if !known {
-		t.Fatalf("no check %q in %s", name, a)
+		return web.Check{}, fmt.Errorf("no check %q in %s", name, a)
 	}
-	return check
+	return check, nil
 }
 
-func (s *shop) wantGreen(t *testing.T) error {
-	t.Helper()
-	if check := s.check(t, "view orders"); !check.OK {
-		return errors.New(check.Error)
+// wantGreen requires that /readyz is content with orders.
+func (s *shop) wantGreen() error {
+	check, err := s.check("view orders")
+	if err == nil && !check.OK {
+		err = errors.New(check.Error)
 	}
-	return nil
-}
-
-// status is what jangbu views says of one view.
-func (s *shop) status(t *testing.T, view string) string {
-	t.Helper()
-	printed := program.MustExecute(t, "views", "--json", "--eventstore-url", s.eventstore, "--redis-url", s.redis, "--aws-endpoint-url", s.aws)
-	var all []struct{ View, Status string }
-	if err := json.Unmarshal([]byte(printed), &all); err != nil {
-		t.Fatal(err)
-	}
-	for _, v := range all {
-		if v.View == view {
-			return v.Status
-		}
-	}
-	t.Fatalf("no view %s in %s", view, printed)
-	return ""
+	return err
 }

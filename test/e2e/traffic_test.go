@@ -161,8 +161,14 @@ func (s *shop) writers(t *testing.T, prefix string) *writers {
 	return w
 }
 
-// insist posts a command until it is answered, for a minute, and requires success.
+// insist is postUntilDone without the answer.
 func (s *shop) insist(path, body, key string) error {
+	_, err := s.postUntilDone(path, body, key)
+	return err
+}
+
+// postUntilDone posts a command until it is answered, for a minute, and requires success.
+func (s *shop) postUntilDone(path, body, key string) (answer, error) {
 	deadline := time.After(time.Minute)
 	between := time.NewTicker(5 * time.Millisecond)
 	defer between.Stop()
@@ -170,14 +176,14 @@ func (s *shop) insist(path, body, key string) error {
 		a, err := tryRequest(http.MethodPost, s.command+path, body, "Idempotency-Key: "+key)
 		switch {
 		case err == nil && (a.status == http.StatusOK || a.status == http.StatusCreated):
-			return nil
+			return a, nil
 		case err == nil && a.status != http.StatusServiceUnavailable:
-			return fmt.Errorf("POST %s: %s", path, a)
+			return a, fmt.Errorf("POST %s: %s", path, a)
 		}
 		select {
 		case <-between.C:
 		case <-deadline:
-			return fmt.Errorf("POST %s: %s, %w", path, a, err)
+			return a, fmt.Errorf("POST %s: %s, %w", path, a, err)
 		}
 	}
 }

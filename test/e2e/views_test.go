@@ -62,20 +62,11 @@ func (s *shop) awaitLanded(t *testing.T, log []event.Recorded) {
 }
 
 func (s *shop) awaitTokens(v *view.View, tokens []string) error {
-	path := anyPath[v]
-	for range 4 { // of 30 s at most
-		a, err := tryGet(s.query, path, "Consistency-Token: "+strings.Join(tokens, ", "), "Prefer: wait=30")
-		if err != nil {
-			return err
-		}
-		if a.status == http.StatusOK || a.status == http.StatusNotFound {
-			return nil
-		}
-		if a.status != http.StatusServiceUnavailable {
-			return fmt.Errorf("%s: %s", path, a)
-		}
+	a, err := s.getLanded(anyPath[v], strings.Join(tokens, ", "))
+	if err == nil && a.status != http.StatusOK && a.status != http.StatusNotFound {
+		err = fmt.Errorf("view %s, asked for %d streams: %s", v.Name, len(tokens), a)
 	}
-	return fmt.Errorf("view %s never lands all of %d streams", v.Name, len(tokens))
+	return err
 }
 
 // expectation is what the paths of the query API must answer. A list stands there as its items, joined by newlines.
@@ -219,6 +210,7 @@ type viewLine struct {
 	Building   int64  `json:"building"`
 	Documents  int    `json:"documents"`
 	LagEvents  int64  `json:"lag_events"`
+	Status     string `json:"status"`
 }
 
 func (s *shop) views(t *testing.T) map[string]viewLine {
