@@ -192,10 +192,10 @@ func Northwind(t testing.TB) string {
 	return dir
 }
 
-// Eventually waits until a condition holds, and fails the test if it never does.
+// Eventually waits until a condition holds, and fails the test if it never does: in two minutes, since a machine may be busy.
 func Eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	ticker := time.NewTicker(5 * time.Millisecond)
 	defer ticker.Stop()

@@ -26,7 +26,7 @@ type Endpoint struct {
 }
 
 // patience bounds every wait for something that must happen. It is no measure: a correct endpoint never needs it.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // suite is one run.
 type suite struct {

@@ -2,8 +2,11 @@ package snssqs
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
+
+	"jangbu/test/servers"
 )
 
 // waiting makes a queue on which n callers wait, each with a context of its own, and returns where they report that
@@ -33,17 +36,11 @@ func waiting(t *testing.T, n int) (q *queue, woken []chan bool, cancel []context
 
 func untilWaiters(t *testing.T, q *queue, n int) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; {
+	servers.Eventually(t, fmt.Sprintf("%d callers wait", n), func() bool {
 		q.mu.Lock()
-		have := len(q.waiters)
-		q.mu.Unlock()
-		if have == n {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%d callers wait, want %d", have, n)
-		}
-	}
+		defer q.mu.Unlock()
+		return len(q.waiters) == n
+	})
 }
 
 // UntilPolls waits until n long polls wait on a queue, for tests that see the server from outside.
@@ -59,7 +56,7 @@ func want(t *testing.T, result <-chan bool, woken bool) {
 		if have != woken {
 			t.Fatalf("woken: %v, want %v", have, woken)
 		}
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Fatal("the caller still waits")
 	}
 }

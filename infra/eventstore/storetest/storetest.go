@@ -18,8 +18,8 @@ import (
 	"jangbu/infra/eventstore"
 )
 
-// patience is when a test that waits for something gives up.
-const patience = 30 * time.Second
+// patience is when a test that waits for something gives up: an append over the limit may take the better part of a minute.
+const patience = 2 * time.Minute
 
 // Run runs the suite. open is called once for each test, and closes what it opened by t.Cleanup.
 func Run(t *testing.T, open func(t *testing.T) *eventstore.Store) {
