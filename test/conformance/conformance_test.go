@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -53,6 +54,8 @@ func TestOfficialClient(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "esdb", "containers_test.go"), containers, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	env := []string{"GOFLAGS=-mod=mod", "GOTOOLCHAIN=local", "GOWORK=off"}
+	fetch(t, dir, env, "go", "list", "-test", "-deps", "./esdb")
 	control := httptest.NewServer(starter(t, filepath.Join(dir, "resources", "test")))
 	defer control.Close()
 
@@ -66,9 +69,25 @@ func TestOfficialClient(t *testing.T) {
 	}
 	cmd := exec.Command("go", "test", "-json", "-count=1", "-timeout=5m", "-skip", strings.Join(skip, "|"), "./esdb")
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOTOOLCHAIN=local", "GOWORK=off", "JANGBU_CONTROL="+control.URL)
+	cmd.Env = slices.Concat(os.Environ(), env, []string{"JANGBU_CONTROL=" + control.URL})
 	out, err := cmd.CombinedOutput()
 	judge(t, out, err)
+}
+
+// fetch runs a command that downloads, three times at most, since a registry may fail now and then.
+func fetch(t *testing.T, dir string, env []string, name string, args ...string) {
+	t.Helper()
+	for try := 1; ; try++ {
+		cmd := exec.Command(name, args...)
+		cmd.Dir, cmd.Env = dir, slices.Concat(os.Environ(), env)
+		out, err := cmd.CombinedOutput()
+		if err == nil {
+			return
+		}
+		if try == 3 {
+			t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+		}
+	}
 }
 
 // judge holds the outcome of each of the client's tests against what is expected of it.

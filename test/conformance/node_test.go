@@ -20,11 +20,7 @@ func TestNodeClients(t *testing.T) {
 	if err := os.CopyFS(dir, os.DirFS("testdata/node")); err != nil {
 		t.Fatal(err)
 	}
-	install := exec.Command("npm", "install", "--ignore-scripts", "--no-audit", "--no-fund")
-	install.Dir = dir
-	if out, err := install.CombinedOutput(); err != nil {
-		t.Fatalf("npm install: %v\n%s", err, out)
-	}
+	fetch(t, dir, nil, "npm", "install", "--ignore-scripts", "--no-audit", "--no-fund")
 	for name, scheme := range map[string]string{
 		"@eventstore/db-client": "esdb+discover", "@kurrent/kurrentdb-client": "kurrentdb",
 	} {
