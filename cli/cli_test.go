@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -17,6 +18,8 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"jangbu/test/servers"
 )
 
 // patience is how long a test waits for what must happen, an import of the whole demo shop with the race detector included.
@@ -60,10 +63,12 @@ func start(t *testing.T, args ...string) *program {
 // wait returns the value printed after prefix in a whole line.
 func (p *program) wait(t *testing.T, from *output, prefix string) string {
 	t.Helper()
-	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+	var value string
+	servers.Until(t, fmt.Sprintf("a line that begins with %q", prefix), func() error {
 		for line := range strings.Lines(from.String()) {
-			if value, ok := strings.CutPrefix(line, prefix); ok && strings.HasSuffix(value, "\n") {
-				return strings.TrimSpace(value)
+			if rest, ok := strings.CutPrefix(line, prefix); ok && strings.HasSuffix(rest, "\n") {
+				value = strings.TrimSpace(rest)
+				return nil
 			}
 		}
 		select {
@@ -71,10 +76,9 @@ func (p *program) wait(t *testing.T, from *output, prefix string) string {
 			t.Fatalf("ended with %d before it printed %q: %s", code, prefix, p.stderr.String())
 		default:
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("never printed %q: %s", prefix, p.stderr.String())
-		}
-	}
+		return errors.New(p.stderr.String())
+	})
+	return value
 }
 
 // end waits for the exit code.

@@ -21,6 +21,7 @@ import (
 	"jangbu/infra/eventstore"
 	"jangbu/infra/gateway/simulator"
 	"jangbu/infra/web"
+	"jangbu/test/servers"
 )
 
 func postJSON(t *testing.T, url, body string) {
@@ -54,15 +55,12 @@ func orderNow(t *testing.T, store *eventstore.Store, id string) order.State {
 
 func awaitOrder(t *testing.T, store *eventstore.Store, id string, want func(order.State) bool) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
-		s := orderNow(t, store, id)
-		if want(s) {
-			return
+	servers.Until(t, "order "+id+" is as it is to be", func() error {
+		if s := orderNow(t, store, id); !want(s) {
+			return fmt.Errorf("it is %+v", s)
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("order %s stays %+v", id, s)
-		}
-	}
+		return nil
+	})
 }
 
 // checksOf is what /readyz tells.
@@ -133,21 +131,19 @@ func TestDevFulfils(t *testing.T) {
 	if _, err := store.Append(t.Context(), "order-odd", event.NoStream, odd); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+	servers.Until(t, "/readyz names both orders", func() error {
 		names, red := checksOf(t, url)
-		if strings.Contains(red, "fulfilment orders: order ours has been stuck since ") && strings.Contains(red, "the amount 107 is not taken") &&
-			strings.Contains(red, "Likewise 1 more: odd.") {
-			for _, loop := range fulfilment.Loops() {
-				if !slices.Contains(names, loop) {
-					t.Errorf("/readyz does not know %s: %v", loop, names)
-				}
+		if !strings.Contains(red, "fulfilment orders: order ours has been stuck since ") || !strings.Contains(red, "the amount 107 is not taken") ||
+			!strings.Contains(red, "Likewise 1 more: odd.") {
+			return fmt.Errorf("it is red for %q", red)
+		}
+		for _, loop := range fulfilment.Loops() {
+			if !slices.Contains(names, loop) {
+				t.Errorf("/readyz does not know %s: %v", loop, names)
 			}
-			break
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("/readyz is red for %q", red)
-		}
-	}
+		return nil
+	})
 }
 
 // TestFulfilmentSideBySide: two services, which share a gateway, beside the command service; no projector relays, so the sweep

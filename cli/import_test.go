@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -12,11 +13,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"jangbu/command"
 	"jangbu/domain/event"
 	"jangbu/infra/eventstore"
+	"jangbu/test/servers"
 )
 
 const demo = "../test/testdata/shop"
@@ -47,15 +48,12 @@ func dev(t *testing.T) (url string, store *eventstore.Store) {
 // waitHealthy asks for the health of a service until it is good, which may come some time after it serves.
 func waitHealthy(t *testing.T, url string) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
-		code, stdout, stderr := run(t, "health", url)
-		if code == 0 && stdout == "ready\n" {
-			return
+	servers.Until(t, url+" is healthy", func() error {
+		if code, stdout, stderr := run(t, "health", url); code != 0 || stdout != "ready\n" {
+			return fmt.Errorf("code %d, %s", code, stderr)
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("never healthy: code %d, %s", code, stderr)
-		}
-	}
+		return nil
+	})
 }
 
 // shopEvents is every event of the shop's own streams that clients have caused, by stream.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,11 +10,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
 
 	"jangbu/domain/event"
+	"jangbu/test/servers"
 )
 
 // export is the bare lines of a store's export, sorted unless the order of the log matters.
@@ -71,11 +72,12 @@ func TestAnInterruptedImportOfEventsResumes(t *testing.T) {
 	if _, err := f.WriteString(whole[:half+20]); err != nil { // and the writer stays
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(patience); len(target.all(t)) < 500; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("nothing is imported: %s", p.stderr.String())
+	servers.Until(t, "500 events are imported", func() error {
+		if len(target.all(t)) < 500 {
+			return errors.New(p.stderr.String())
 		}
-	}
+		return nil
+	})
 	p.stop()
 	if code := p.end(t); code != 130 {
 		t.Errorf("code %d", code)

@@ -82,7 +82,7 @@ func accept(t *testing.T, s *shop, dir string) {
 func (s *shop) awaitFulfilled(t *testing.T) {
 	t.Helper()
 	orders, read := map[string]order.State{}, event.Position{}
-	eventually(t, "every order is fulfilled as far as it can be", func() error {
+	servers.Until(t, "every order is fulfilled as far as it can be", func() error {
 		for e, err := range s.store.ReadAll(t.Context(), read) {
 			if err != nil {
 				return err

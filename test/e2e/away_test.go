@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"jangbu/test/program"
+	"jangbu/test/servers"
 	"jangbu/test/shopgen"
 )
 
@@ -86,7 +87,7 @@ func (s *shop) wantAway(t *testing.T) {
 // awaitRed waits until /readyz of a service is 503 and has these checks red.
 func (s *shop) awaitRed(t *testing.T, url string, names ...string) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("%s says that %v are away", url, names), func() error {
+	servers.Until(t, fmt.Sprintf("%s says that %v are away", url, names), func() error {
 		a, err := tryGet(url, "/readyz")
 		if err != nil {
 			return err
@@ -120,7 +121,7 @@ func (s *shop) awaitRed(t *testing.T, url string, names ...string) {
 func (s *shop) wantRebuilding(t *testing.T) {
 	t.Helper()
 	paths := []string{"/orders/1001", "/orders/none", "/members/MIRAE", "/members/MIRAE/orders", "/products/P-1", "/sales/months"}
-	eventually(t, "Redis is back, empty", func() error {
+	servers.Until(t, "Redis is back, empty", func() error {
 		if a := s.get(t, paths[0]); a.problem(t) != "view-rebuilding" {
 			return errors.New(a.String())
 		}

@@ -66,7 +66,7 @@ func wantedEvents(t *testing.T, dir string) int {
 func (s *shop) awaitEvents(t *testing.T, n int) {
 	t.Helper()
 	have, at := 0, event.Position{}
-	eventually(t, fmt.Sprintf("%d events", n), func() error {
+	servers.Until(t, fmt.Sprintf("%d events", n), func() error {
 		for e, err := range s.store.ReadAll(t.Context(), at) {
 			if err != nil {
 				return err
@@ -157,7 +157,7 @@ func (s *shop) killReplay(t *testing.T, when func(row.Registry) bool) row.Regist
 	between := time.NewTicker(time.Second)
 	defer between.Stop()
 	before, replay := registry(), s.startReplay(t)
-	eventually(t, "the replay is where it is to be killed", func() error {
+	servers.Until(t, "the replay is where it is to be killed", func() error {
 		select {
 		case <-replay.Ended:
 			wantBusy(t, replay)
@@ -196,7 +196,7 @@ func (s *shop) replayOnceFree(t *testing.T) {
 	t.Helper()
 	between := time.NewTicker(time.Second)
 	defer between.Stop()
-	eventually(t, "the lease of the killed replay has ended", func() error {
+	servers.Until(t, "the lease of the killed replay has ended", func() error {
 		replay := s.startReplay(t)
 		if replay.Wait(t) == 0 {
 			return nil

@@ -11,6 +11,7 @@ import (
 
 	"jangbu/domain/event"
 	"jangbu/test/program"
+	"jangbu/test/servers"
 )
 
 // A store that was written before the shop had stock and payments (the demo folder, imported; order 1018 cancelled) is
@@ -41,7 +42,7 @@ func TestOldStore(t *testing.T) {
 	s.post(t, "/orders/1021/ship", `{"carrier":"Post"}`).done(t) // as it always could be
 	s.post(t, "/products/P-1/restock", `{"quantity":5}`).done(t)
 	token := s.post(t, "/orders", `{"id":"new","member_id":"HANBIT","lines":[{"product_id":"P-1","quantity":2}]}`).done(t)
-	eventually(t, "the new order is confirmed", func() error {
+	servers.Until(t, "the new order is confirmed", func() error {
 		a, err := tryGet(s.query, "/orders/new", token, wait)
 		if err == nil && (a.status != 200 || !strings.Contains(a.body, `"status":"confirmed"`)) {
 			err = errors.New(a.String())

@@ -136,7 +136,7 @@ func (s *shop) connect(t *testing.T) {
 // awaitReady waits until GET /readyz of every service is 200.
 func (s *shop) awaitReady(t *testing.T) {
 	t.Helper()
-	eventually(t, "every service is ready", func() error {
+	servers.Until(t, "every service is ready", func() error {
 		for _, url := range s.health {
 			a, err := tryGet(url, "/readyz")
 			if err == nil && a.status != 200 {

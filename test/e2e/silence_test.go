@@ -14,6 +14,7 @@ import (
 
 	"jangbu/infra/web"
 	"jangbu/test/program"
+	"jangbu/test/servers"
 )
 
 // When somebody deletes the subscription of a view's queue, nothing is lost: the sweep lands what no message brings. Whoever
@@ -26,12 +27,12 @@ func TestDeletedSubscription(t *testing.T) {
 		id := fmt.Sprintf("m%d", members.Add(1))
 		return s.insist("/members", fmt.Sprintf(`{"id":%q,"name":"Mina"}`, id), id)
 	})
-	eventually(t, "messages come", s.wantGreen)
+	servers.Until(t, "messages come", s.wantGreen)
 
 	if !unsubscribe(t, s.aws, ":jangbu-orders") {
 		t.Fatal("the queue of orders has no subscription")
 	}
-	eventually(t, "the projector is red", func() error {
+	servers.Until(t, "the projector is red", func() error {
 		unsubscribe(t, s.aws, ":jangbu-orders") // one that missed its queue at the start may have had it subscribed again
 		check, err := s.check("view orders")
 		switch {
@@ -44,7 +45,7 @@ func TestDeletedSubscription(t *testing.T) {
 		}
 		return nil
 	})
-	eventually(t, "views says it of orders alone", func() error {
+	servers.Until(t, "views says it of orders alone", func() error {
 		views := s.views(t)
 		if orders, products := views["orders"].Status, views["products"].Status; !strings.Contains(orders, "silent since ") || products != "ok" {
 			return fmt.Errorf("orders are %q, products %q", orders, products)
@@ -53,8 +54,8 @@ func TestDeletedSubscription(t *testing.T) {
 	})
 
 	program.MustExecute(t, "provision", "--aws-endpoint-url", s.aws)
-	eventually(t, "all is well again", s.wantGreen)
-	eventually(t, "views says so", func() error {
+	servers.Until(t, "all is well again", s.wantGreen)
+	servers.Until(t, "views says so", func() error {
 		if status := s.views(t)["orders"].Status; status != "ok" {
 			return errors.New(status)
 		}

@@ -19,6 +19,7 @@ import (
 
 	"jangbu/domain/order"
 	"jangbu/test/history"
+	"jangbu/test/servers"
 	"jangbu/test/shopgen"
 )
 
@@ -191,7 +192,7 @@ func (s *shop) postUntilDone(path, body, key string) (answer, error) {
 // awaitCount waits until a loop has come round that often.
 func (l *loop) awaitCount(t *testing.T, n int64) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("%d rounds of background work", n), func() error {
+	servers.Until(t, fmt.Sprintf("%d rounds of background work", n), func() error {
 		if have := l.count.Load(); have < n {
 			return fmt.Errorf("%d rounds", have)
 		}

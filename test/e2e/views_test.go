@@ -16,6 +16,7 @@ import (
 	"jangbu/domain/event"
 	"jangbu/query/view"
 	"jangbu/test/program"
+	"jangbu/test/servers"
 )
 
 // readLog reads the shop's events: all that views are made of, in order.
@@ -217,7 +218,7 @@ func (s *shop) views(t *testing.T) map[string]viewLine {
 	t.Helper()
 	var lines []viewLine
 	var printed string
-	eventually(t, "views are listed", func() error { // on a machine where the store has time to answer
+	servers.Until(t, "views are listed", func() error { // on a machine where the store has time to answer
 		code, stdout, stderr := program.Execute(t, "views", "--json", "--eventstore-url", s.eventstore, "--redis-url", s.redis)
 		if printed = stdout; code != 0 {
 			return errors.New(stderr)

@@ -4,6 +4,7 @@ package servers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -195,15 +196,29 @@ func Northwind(t testing.TB) string {
 // Eventually waits until a condition holds, and fails the test if it never does: in two minutes, since a machine may be busy.
 func Eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	defer cancel()
+	Until(t, what, func() error {
+		if !holds() {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+}
+
+// Until is Eventually with a condition whose error says what is missing.
+func Until(t testing.TB, what string, holds func() error) {
+	t.Helper()
+	deadline := time.After(2 * time.Minute)
 	ticker := time.NewTicker(5 * time.Millisecond)
 	defer ticker.Stop()
-	for !holds() {
+	for {
+		err := holds()
+		if err == nil {
+			return
+		}
 		select {
 		case <-ticker.C:
-		case <-ctx.Done():
-			t.Fatalf("never happened: %s", what)
+		case <-deadline:
+			t.Fatalf("never happened: %s: %v", what, err)
 		}
 	}
 }
