@@ -83,17 +83,23 @@ func (r *row) fold(events []event.Proposed) (after known, err error) {
 	return after, nil
 }
 
-// decideOn judges the command's condition and decides. A panic is the answer to this command alone.
+// decideOn decides and judges the command's condition, which is of no account where there is nothing to do: what the client wants
+// is so already, and a success may say so (RFC 9110, 13.1.1). It comes before a refusal. A panic is the answer to this command
+// alone.
 func (t *turn) decideOn(ctx context.Context, on known) (events []any, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = panicked(v)
 		}
 	}()
-	if err := t.o.precondition(on.revision); err != nil {
-		return nil, err
+	events, err = t.o.decide(ctx, on.state, on.revision)
+	if err == nil && len(events) == 0 {
+		return nil, nil
 	}
-	return t.o.decide(ctx, on.state, on.revision)
+	if stale := t.o.precondition(on.revision); stale != nil {
+		return nil, stale
+	}
+	return events, err
 }
 
 // reserve does step 5: the keys of the commands that have an effect are bound to it. It is false when some have left

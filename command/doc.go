@@ -11,7 +11,8 @@
 //
 //   - A success means that the events are durable, or that the command changed nothing.
 //   - Two commands for one stream never both act on the same revision: the loser decides again. After
-//     Config.MaxAttempts it is 409 concurrent-change. A client that cares says If-Match, and a mismatch is 412.
+//     Config.MaxAttempts it is 409 concurrent-change. A client that cares says If-Match, and a mismatch is 412,
+//     unless the command changes nothing anyway.
 //   - A request with an Idempotency-Key is carried out once and answered alike each time, whatever fails in between.
 //     The key belongs to the actor (X-Actor) and is bound to method, path and body; with others it is 422
 //     idempotency-key-reused. There is no second store: the log remembers.
@@ -66,8 +67,9 @@
 //  2. Bring the base up to date, after 1. The first attempt takes what is kept.
 //  3. The command's own events stand in one of its windows: the answer is the revision of the last of them. This comes before
 //     If-Match, which the first attempt has passed.
-//  4. Judge If-Match and decide, at the command's place in the row. If it has an effect there, and those before it too, it must
-//     have one on the base as well; else the row ends before it.
+//  4. Decide and judge If-Match, at the command's place in the row. If it has an effect there, and those before it too, it must
+//     have one on the base as well; else the row ends before it. Whether it has none does not depend on If-Match, which the next
+//     attempt may bring otherwise.
 //  5. The command has an effect: append reserved with the base's revision to the claim, unless its last event says the
 //     same already. A conflict: a rival attempt of the same key moved on; the command leaves the row, the others are decided again
 //     without it, and it starts again at 1.

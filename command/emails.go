@@ -55,6 +55,9 @@ func (s *Service) withEmail(r request, id string, command member.Command) *opera
 		if err != nil || address == "" {
 			return events, err
 		}
+		if err := o.precondition(revision); err != nil {
+			return nil, err // and nothing is reserved
+		}
 		if registers && revision == event.NoStream {
 			// The stream of a new member is presumed empty. Nothing is reserved for one that is not new.
 			state, err := current(ctx, s, members, id)

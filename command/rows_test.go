@@ -72,7 +72,8 @@ func TestRow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(t, command.Config{})
 		q.rename("B")
-		q.rename("B") // changes nothing
+		q.rename("B")                  // changes nothing
+		q.rename("B", `If-Match: "9"`) // likewise
 		q.rename("C", `If-Match: "2"`)
 		q.rename("D", `If-Match: "2"`) // was C's
 		q.rename("")
@@ -90,7 +91,7 @@ func TestRow(t *testing.T) {
 		for i, want := range []struct {
 			status   int
 			revision string
-		}{{200, "1"}, {200, "2"}, {200, "2"}, {200, "3"}, {412, "3"}, {422, ""}, {200, "3"}, {200, "4"}, {200, "4"}, {200, "5"}, {200, "6"}} {
+		}{{200, "1"}, {200, "2"}, {200, "2"}, {200, "2"}, {200, "3"}, {412, "3"}, {422, ""}, {200, "3"}, {200, "4"}, {200, "4"}, {200, "5"}, {200, "6"}} {
 			a := <-q.answers[i]
 			if etag := a.Header.Get("ETag"); a.Status != want.status || want.revision != "" && etag != `"`+want.revision+`"` {
 				t.Errorf("command %d: %d %s %s, want %v", i, a.Status, etag, a.Body, want)

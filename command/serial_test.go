@@ -176,8 +176,8 @@ func judgeSerial(t *testing.T, log *fakeLog, wishes [][]*wish) {
 				case revision < w.since:
 					t.Errorf("%s %s: %d at %d, when %d was known to exist", id, w.stream, a.Status, revision, w.since)
 				case a.Status == 412:
-					if w.ifMatch == revision || w.ifMatch < 0 {
-						t.Errorf("%s: a mismatch of %d at %d", id, w.ifMatch, revision)
+					if w.ifMatch == revision || w.ifMatch < 0 || places[w.stream][revision].name == w.name {
+						t.Errorf("%s: a mismatch of %d at %d, where the name is %s", id, w.ifMatch, revision, places[w.stream][revision].name)
 					}
 					continue
 				case a.Status != 200:
@@ -189,8 +189,8 @@ func judgeSerial(t *testing.T, log *fakeLog, wishes [][]*wish) {
 					t.Errorf("%s: effect at %d, answer %d", id, at, revision)
 				case places[w.stream][revision].name != w.name:
 					t.Errorf("%s: answer %d, where the name is %s, not %s", id, revision, places[w.stream][revision].name, w.name)
-				case w.ifMatch >= 0 && (effect && at != w.ifMatch+1 || !effect && revision != w.ifMatch):
-					t.Errorf("%s: effect %v at %d in spite of If-Match %d", id, effect, revision, w.ifMatch)
+				case w.ifMatch >= 0 && effect && at != w.ifMatch+1:
+					t.Errorf("%s: effect at %d in spite of If-Match %d", id, at, w.ifMatch)
 				}
 				first = &a
 			}

@@ -1,7 +1,6 @@
 package importer_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -186,31 +185,6 @@ func compare[P interface{ String() string }](t *testing.T, problems []P, dir str
 	}
 }
 
-// A folder with a bad row is imported, corrected and imported again. The order that was left out is then placed at the
-// price of its own time, although the shop's prices have moved on since, and they end where they were.
-func TestACorrectedRowIsPlacedAtItsOwnPrice(t *testing.T) {
-	orders := orderHead + "1,M,2024-01-01,,0,,,,\n2,N,2024-01-02,,0,,,,\n3,M,2024-01-03,,0,,,,\n"
-	right := lineHead + "1,P,2.00,1,0\n2,P,2.00,1,0\n2,Q,3.00,1,0\n3,P,2.50,1,0\n3,Q,3.10,1,0\n"
-	dir := write(t, map[string]string{"orders.csv": orders, "lines.csv": strings.Replace(right, "2,P,2.00,1,0", "2,P,2.00,one,0", 1)})
-	s := newShop()
-	srv := s.serve(t)
-	report, err := run(t, dir, srv.URL, nil)
-	if err != nil || len(report.Problems) != 3 || s.orders["2"] != nil || s.products["P"].price != 250 {
-		t.Fatalf("first run: %v, %v", err, report.Problems)
-	}
-	overwrite(t, dir, map[string]string{"lines.csv": right})
-	mustRun(t, dir, srv.URL, nil)
-	check(t, s, dir)
-	if p, q := s.products["P"].price, s.products["Q"].price; p != 250 || q != 310 {
-		t.Errorf("prices end at %d and %d", p, q)
-	}
-	effects := s.effectCount()
-	mustRun(t, dir, srv.URL, nil)
-	if s.effectCount() != effects {
-		t.Errorf("the third run changed the shop: %v", s.effects[effects:])
-	}
-}
-
 // An opening stock that is too small is corrected like any other row, whatever else is in the shop, and an order that is left
 // out for another reason counts: it comes later.
 func TestAnOpeningStockIsCorrected(t *testing.T) {
@@ -289,65 +263,6 @@ func TestABatchThatIsRefusedStopsTheRun(t *testing.T) {
 		defer proxy.Close()
 		mustRun(t, dir, proxy.URL, nil)
 		check(t, s, dir)
-	}
-}
-
-// What the shop has repriced since stays, but for a price that an order of the folder names: that is what a run leaves which
-// is killed after it has set the price of an order that was missing.
-func TestPricesOfTheShopStay(t *testing.T) {
-	dir := write(t, map[string]string{"lines.csv": lineHead + "1,Q,3.20,1,0\n2,P,2.00,1,0\n3,Q,3.10,1,0\n"})
-	for name, tt := range map[string]struct{ now, want int64 }{
-		"one of its own":          {999, 999},
-		"the list price":          {300, 300},
-		"that of the last order":  {310, 310},
-		"that of an order before": {320, 310},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := newShop()
-			srv := s.serve(t)
-			mustRun(t, dir, srv.URL, nil)
-			s.products["Q"].price, s.products["P"].price = tt.now, 777
-			mustRun(t, dir, srv.URL, nil)
-			if q, p := s.products["Q"].price, s.products["P"].price; q != tt.want || p != 777 {
-				t.Errorf("the prices are %d and %d, want %d and 777", q, p, tt.want)
-			}
-		})
-	}
-}
-
-// A resumed run is killed at each of its steps; however far it came, the next brings every price to where it was.
-func TestAKilledCorrectionLeavesNoPrice(t *testing.T) {
-	orders := orderHead + "1,M,2024-01-01,,0,,,,\n2,N,2024-01-02,,0,,,,\n3,M,2024-01-03,,0,,,,\n"
-	right := lineHead + "1,P,2.00,1,0\n2,P,2.20,1,0\n3,P,2.50,1,0\n"
-	for last := range 12 {
-		dir := write(t, map[string]string{"orders.csv": orders, "lines.csv": strings.Replace(right, "2,P,2.20,1,0", "2,P,2.20,one,0", 1)})
-		s := newShop()
-		srv := s.serve(t)
-		if _, err := run(t, dir, srv.URL, nil); err != nil || s.products["P"].price != 250 {
-			t.Fatalf("%v, %+v", err, s.products["P"])
-		}
-		overwrite(t, dir, map[string]string{"lines.csv": right})
-		ctx, kill := context.WithCancel(t.Context())
-		most := s.effectCount() + last
-		s.fault = func(int, *http.Request) misdeed {
-			if len(s.effects) >= most {
-				kill()
-				return hangUp
-			}
-			return behave
-		}
-		if _, err := importer.Run(ctx, dir, importer.Config{URL: srv.URL, Workers: 1}); err != nil && ctx.Err() == nil {
-			t.Fatal(err)
-		}
-		kill()
-		s.mu.Lock()
-		s.fault = nil
-		s.mu.Unlock()
-		mustRun(t, dir, srv.URL, nil)
-		check(t, s, dir)
-		if price := s.products["P"].price; price != 250 {
-			t.Errorf("killed after %d effects: the price is %d", last, price)
-		}
 	}
 }
 

@@ -169,7 +169,16 @@ func testKeyNoEffect(t *testing.T, store command.Store) {
 	if again := NewClient(t, store, command.Config{}).Post(path, body, "Idempotency-Key: k", `If-Match: "9"`); !again.Equal(first) {
 		t.Errorf("again %+v, first %+v", again, first)
 	}
-	if n := len(load(t, store, "member-vinet")); n != 2 {
+	post := func() Answer { return c.Post(path, `{"name":"B"}`, "Idempotency-Key: stale", `If-Match: "0"`) }
+	stale := post()
+	if d := stale.Done(t); d.Revision != 1 {
+		t.Errorf("%+v", d)
+	}
+	c.Must(path, `{"name":"C"}`)
+	if again := post(); !again.Equal(stale) {
+		t.Errorf("under a condition that fails again %+v, first %+v", again, stale)
+	}
+	if n := len(load(t, store, "member-vinet")); n != 3 {
 		t.Errorf("%d events", n)
 	}
 }
