@@ -28,6 +28,9 @@ var ErrNoAPI = errors.New("is that jangbu's command API?")
 // ErrNoURL is wrapped by the error of a run that is told to post to something else than a URL.
 var ErrNoURL = errors.New("is not a URL such as http://127.0.0.1:8080")
 
+// errTooLarge is wrapped by the error of a batch of several commands that is larger than the API, or something before it, takes.
+var errTooLarge = errors.New("fewer at once may fit")
+
 // client posts commands until they are answered for good. It is safe for concurrent use.
 type client struct {
 	http     *http.Client
@@ -82,11 +85,12 @@ func newClient(cfg Config) (*client, error) {
 // post sends commands in batches until each is answered for good or to come later, pausing longer after each try that
 // failed in passing: no connection, no answer in time, a status that says to come back. Only the commands that are not
 // answered go again, and after a batch without an answer half as many at once, so that a connection that breaks over and
-// over still brings some through. Its error is that of ctx, or ErrNoAPI, or ErrStopped when no command of this client has been
+// over still brings some through. A batch that is too large goes in halves at once; a command that is too large by itself has
+// its answer. The error is that of ctx, or ErrNoAPI, or ErrStopped when no command of this client has been
 // answered for the client's patience.
 func (c *client) post(ctx context.Context, steps []*step) ([]answer, error) {
 	started := time.Now()
-	p := &posting{steps: steps, answers: make([]answer, len(steps)), faults: make([]int, len(steps)), size: len(steps)}
+	p := &posting{steps: steps, answers: make([]answer, len(steps)), faults: make([]int, len(steps)), size: len(steps), most: len(steps)}
 	for i := range steps {
 		p.open = append(p.open, i)
 	}
@@ -138,6 +142,7 @@ type posting struct {
 	faults  []int // answers with 500, by command
 	open    []int // commands without an answer for good
 	size    int   // of the next batch
+	most    int   // commands of a batch that may fit
 }
 
 // try sends one batch of the open commands. Those that have to go again go behind the others; the error says why, and
@@ -152,9 +157,12 @@ func (c *client) try(ctx context.Context, p *posting) (pause time.Duration, why 
 	got, pause, err := c.send(ctx, batch)
 	if err != nil {
 		p.size = max(1, len(sent)/2)
+		if errors.Is(err, errTooLarge) {
+			p.most, err = p.size, nil
+		}
 		return pause, err
 	}
-	p.size = min(2*p.size, len(p.steps))
+	p.size = min(2*p.size, p.most)
 	rest := slices.Clone(p.open[len(sent):])
 	for k, i := range sent {
 		p.answers[i] = got[k]
@@ -191,7 +199,7 @@ type commandAnswer struct {
 	Body   problemBody `json:"body"`
 }
 
-// send posts a batch. An error other than ErrNoAPI means that the answer may be another next time; pause is then the least
+// send posts a batch. An error other than ErrNoAPI and errTooLarge means that the answer may be another next time; pause is then the least
 // the server asks for.
 func (c *client) send(ctx context.Context, batch []command) (answers []answer, pause time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
@@ -214,10 +222,16 @@ func (c *client) send(ctx context.Context, batch []command) (answers []answer, p
 	if err != nil {
 		return nil, 0, fmt.Errorf("read answer: %w", err)
 	}
-	if resp.StatusCode != http.StatusOK { // that is about none of the commands: a 404 does not say that a product is not there
+	if resp.StatusCode != http.StatusOK { // that is about no command, but for 413: a 404 does not say that a product is not there
 		a := answer{status: resp.StatusCode}
 		if json.Unmarshal(body, &a.problem) != nil {
 			a.problem = problemBody{} // not from our server; the status says enough
+		}
+		if a.status == http.StatusRequestEntityTooLarge {
+			if len(batch) == 1 {
+				return []answer{a}, 0, nil
+			}
+			return nil, 0, fmt.Errorf("%s: %w", a.text(), errTooLarge)
 		}
 		if a.passing() {
 			return nil, retryAfter(resp.Header.Get("Retry-After")), errors.New(a.text())
@@ -237,7 +251,7 @@ func (c *client) send(ctx context.Context, batch []command) (answers []answer, p
 // passing reports whether the same command may be answered otherwise when it comes again.
 func (a answer) passing() bool {
 	switch a.status {
-	case http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+	case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return true
 	}
 	return false

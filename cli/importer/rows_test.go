@@ -1,8 +1,10 @@
 package importer_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -208,6 +210,45 @@ func TestAnOpeningStockIsCorrected(t *testing.T) {
 	check(t, s, dir)
 }
 
+// Something before the API may take smaller bodies than it. What is too large by itself is a row's fault, and the others go on.
+func TestBatchesAreMadeToFit(t *testing.T) {
+	long := strings.Repeat("x", 3000)
+	dir := write(t, map[string]string{
+		"orders.csv": orderHead + "1,M,2024-01-01,2024-01-02,0,Post,,,\n2,N,2024-01-02,,1.5,," + long + ",,\n3,M,2024-01-03,,0,,,,\n",
+	})
+	s := newShop()
+	most := 0
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			panic(err)
+		}
+		if len(body) > 2000 {
+			http.Error(w, "too large", http.StatusRequestEntityTooLarge)
+			return
+		}
+		s.mu.Lock()
+		most = max(most, len(body))
+		s.mu.Unlock()
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		s.ServeHTTP(w, r)
+	}))
+	defer proxy.Close()
+	report, err := run(t, dir, proxy.URL, func(c *importer.Config) { c.Workers = 1 })
+	if err != nil {
+		t.Fatal(err)
+	}
+	compare(t, report.Problems, dir, []string{"orders.csv:3: order 2: 413 Request Entity Too Large",
+		"products.csv:2: end of product P skipped because of orders.csv:3 (order 2)"})
+	if got := slices.Sorted(maps.Keys(s.orders)); !slices.Equal(got, []string{"1", "3"}) {
+		t.Errorf("placed orders %v", got)
+	}
+	mustRun(t, demo, proxy.URL, func(c *importer.Config) { c.Workers = 1 })
+	if most < 1000 {
+		t.Errorf("no batch had more than %d bytes", most)
+	}
+}
+
 // What a shop was restocked with by hand is not in the folder.
 func TestARestockedShopTakesMoreThanTheOpeningStock(t *testing.T) {
 	dir, s := write(t, nil), newShop()
@@ -247,7 +288,7 @@ func TestABatchThatIsRefusedStopsTheRun(t *testing.T) {
 			t.Errorf("%d: problems %v, effects %v", status, report.Problems, s.effects[effects:])
 		}
 	}
-	for _, status := range []int{http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout} {
+	for _, status := range []int{http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout} {
 		refused := false
 		proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			s.mu.Lock()
