@@ -56,15 +56,17 @@ func (a *queueArg) Decode(ctx *kong.DecodeContext) error {
 	return nil
 }
 
-// busAway says what to do about a queue that cannot be reached.
+// busAway says what to do about a queue that cannot be reached, or used.
 func busAway(err error) error {
 	switch {
 	case errors.Is(err, event.ErrNotProvisioned):
 		return fmt.Errorf("%w; see --topic and --aws-endpoint-url, or create it with jangbu provision", err)
 	case errors.Is(err, bus.ErrPurging):
 		return fmt.Errorf("%w; run it again in a minute", err)
+	case bus.Denied(err):
+		return fmt.Errorf("%w; see the credentials of AWS, what they may do, and --aws-endpoint-url", err)
 	}
-	return fmt.Errorf("%w; see that SQS runs at --aws-endpoint-url", err)
+	return away(err, "SQS runs at --aws-endpoint-url")
 }
 
 type dlqListMode struct {
@@ -251,7 +253,7 @@ func redrive(ctx context.Context, queue *bus.Queue, settle func(event.Recorded) 
 
 // land lands an event's stream, and returns what the message counts as.
 func land(ctx context.Context, store *eventstore.Store, model *readmodel.Store, v *view.View, e event.Recorded, r *redriven) (*int, error) {
-	p, err := landFromLog(ctx, store, model, v, e.Stream)
+	p, err := landFromLog(ctx, store, model, v, e.Stream, runAgain)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"slices"
 	"strings"
@@ -131,6 +133,29 @@ func TestDeadLettersArePurged(t *testing.T) {
 		t.Errorf("again: code %d", code)
 	}
 	wantOneLine(t, stderr, deadOrders, "run it again in a minute")
+}
+
+// TestDeadLettersOfSomebodyElse: SQS answers, and will not.
+func TestDeadLettersOfSomebodyElse(t *testing.T) {
+	newOpsShop(t)
+	denied := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/x-amz-json-1.0")
+		w.WriteHeader(http.StatusForbidden)
+		fmt.Fprint(w, `{"__type":"com.amazon.coral.service#AccessDeniedException","message":"not yours"}`)
+	}))
+	defer denied.Close()
+	t.Setenv("AWS_ENDPOINT_URL", denied.URL)
+	code, _, stderr := quiet(t, "dlq", "list", "orders")
+	if code != 1 || strings.Contains(stderr, "runs") {
+		t.Errorf("code %d, %s", code, stderr)
+	}
+	wantOneLine(t, stderr, "not yours", "credentials", "--aws-endpoint-url")
+	denied.Close()
+	code, _, stderr = quiet(t, "dlq", "list", "orders")
+	if code != 1 {
+		t.Errorf("code %d", code)
+	}
+	wantOneLine(t, stderr, "see that SQS runs at --aws-endpoint-url")
 }
 
 func TestDeadLettersOfNobody(t *testing.T) {

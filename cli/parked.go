@@ -77,7 +77,19 @@ func parkedIn(ctx context.Context, model *readmodel.Store, v *view.View) ([]park
 	return all, nil
 }
 
-func redisAway(err error) error { return fmt.Errorf("%w; see that Redis runs at --redis-url", err) }
+func redisAway(err error) error { return away(err, "Redis runs at --redis-url") }
+
+// away adds to an error what to see to where somebody does not answer; whoever answers says by the error what is wrong.
+func away(err error, see string) error {
+	if !isAway(err) {
+		return err
+	}
+	return fmt.Errorf("%w; see that %s", err, see)
+}
+
+func isAway(err error) bool {
+	return errors.Is(err, event.ErrUnavailable) && !errors.Is(err, event.ErrNoRoom)
+}
 
 type parkedListMode struct {
 	redisFlags
@@ -212,18 +224,19 @@ func notParked(v *view.View, stream string) error {
 
 func eventAt(ctx context.Context, store *eventstore.Store, stream string, revision int64) (event.Recorded, error) {
 	for e, err := range store.ReadStream(ctx, stream, revision) {
+		if errors.Is(err, event.ErrStreamNotFound) {
+			break
+		}
 		if err != nil {
 			return event.Recorded{}, storeAway(err)
 		}
 		return e, nil
 	}
-	return event.Recorded{}, fmt.Errorf("the event store has no event %d of %s: see that --eventstore-url is the store of this Redis",
-		revision, stream)
+	return event.Recorded{}, fmt.Errorf(
+		"the event store has no event %d of %s: see that --eventstore-url is the store of this Redis, and that nobody has deleted the stream", revision, stream)
 }
 
-func storeAway(err error) error {
-	return fmt.Errorf("%w; see that the event store runs at --eventstore-url", err)
-}
+func storeAway(err error) error { return away(err, "the event store runs at --eventstore-url") }
 
 // asJSON is a text of the log as JSON: what is none is a string.
 func asJSON(text []byte) json.RawMessage {

@@ -100,20 +100,7 @@ func TestParkedRetryFails(t *testing.T) {
 	s := newOpsShop(t)
 	s.open(t)
 	park(t, "order-1", "order-2")
-	client := goredis.NewClient(&goredis.Options{Addr: strings.TrimPrefix(os.Getenv("REDIS_URL"), "redis://")})
-	defer client.Close()
-	keys, err := client.Keys(t.Context(), "jangbu:{orders.*}:s").Result()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, key := range keys {
-		if client.HExists(t.Context(), key, "order-2").Val() {
-			err = client.HSet(t.Context(), key, "order-2", "no state").Err()
-		}
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	damage(t, "order-2")
 	code, stdout, stderr := quiet(t, "parked", "retry", "orders", "--all")
 	if code != 1 || !strings.Contains(stdout, "order-1  landed") || strings.Contains(stdout, "order-2") || strings.Contains(stderr, "see that") {
 		t.Errorf("code %d, %s: %s", code, stdout, stderr)
@@ -130,6 +117,74 @@ func TestParkedRetryFails(t *testing.T) {
 		t.Errorf("without the event store: code %d", code)
 	}
 	wantOneLine(t, stderr, "see that the event store and Redis run, then run the same again")
+}
+
+// Who answers is not said to be away.
+func TestParkedHints(t *testing.T) {
+	s := newOpsShop(t)
+	s.open(t)
+	park(t, "order-1")
+	t.Setenv("EVENTSTORE_URL", newShopStore(t).url)
+	for _, verb := range []string{"show", "skip"} {
+		code, _, stderr := quiet(t, "parked", verb, "orders", "order-1")
+		if code != 1 || strings.Contains(stderr, "event store runs") {
+			t.Errorf("%s: code %d, %s", verb, code, stderr)
+		}
+		wantOneLine(t, stderr, "the event store has no event 0 of order-1", "--eventstore-url is the store of this Redis")
+	}
+
+	client := goredis.NewClient(&goredis.Options{Addr: strings.TrimPrefix(os.Getenv("REDIS_URL"), "redis://")})
+	defer client.Close()
+	for _, key := range client.Keys(t.Context(), "*").Val() {
+		if err := client.Set(t.Context(), key, "something else's", 0).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, args := range [][]string{{"parked", "list"}, {"views"}, {"trace", "order-1"}} {
+		t.Setenv("EVENTSTORE_URL", s.url)
+		code, _, stderr := quiet(t, args...)
+		if code != 1 || !strings.Contains(stderr, "WRONGTYPE") || strings.Contains(stderr, "see that") {
+			t.Errorf("%v: code %d, %s", args, code, stderr)
+		}
+	}
+	t.Setenv("REDIS_URL", "redis://127.0.0.1:1")
+	code, _, stderr := quiet(t, "parked", "list")
+	if code != 1 {
+		t.Errorf("without Redis: code %d", code)
+	}
+	wantOneLine(t, stderr, "see that Redis runs at --redis-url")
+}
+
+// What is left out is left out, also where the rest of the stream does not land: the same again would be about another event.
+func TestParkedSkipFails(t *testing.T) {
+	s := newOpsShop(t)
+	s.open(t)
+	park(t, "order-2")
+	damage(t, "order-2")
+	code, stdout, stderr := quiet(t, "parked", "skip", "orders", "order-2", "--yes")
+	if code != 1 || stdout != "" {
+		t.Errorf("code %d, %s", code, stdout)
+	}
+	wantOneLine(t, stderr, "event 0 of order-2 is left out of view orders", "jangbu parked retry orders order-2", "land order-2")
+}
+
+// damage makes a stream's state in the view orders unreadable.
+func damage(t *testing.T, stream string) {
+	t.Helper()
+	client := goredis.NewClient(&goredis.Options{Addr: strings.TrimPrefix(os.Getenv("REDIS_URL"), "redis://")})
+	defer client.Close()
+	keys, err := client.Keys(t.Context(), "jangbu:{orders.*}:s").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range keys {
+		if client.HExists(t.Context(), key, stream).Val() {
+			err = client.HSet(t.Context(), key, stream, "no state").Err()
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // park puts streams on the list of the view orders, with nothing wrong with them.

@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"jangbu/cli/term"
-	"jangbu/domain/event"
 	"jangbu/infra/eventstore"
 	"jangbu/infra/readmodel"
 	"jangbu/projector"
@@ -66,7 +65,7 @@ func (m *parkedRetryMode) Run(ctx context.Context, a *app) (err error) {
 	all := []retried{}
 	still := 0
 	for _, stream := range streams {
-		p, err := landFromLog(ctx, store, model, v, stream)
+		p, err := landFromLog(ctx, store, model, v, stream, runAgain)
 		if err != nil && len(all) > 0 {
 			return errors.Join(err, m.print(a, all)) // what has landed so far has
 		}
@@ -128,16 +127,20 @@ func (p *parkedStream) outcome() string {
 	return fmt.Sprintf("parked at revision %d: %s", p.Revision, shortened(p.Reason, reasonWidth))
 }
 
-// landFromLog lands all of a stream, and returns where it is parked if it cannot be landed whole.
+// runAgain is what to do when landing failed in passing, but for who has noted a skip.
+const runAgain = "run the same again"
+
+// landFromLog lands all of a stream, and returns where it is parked if it cannot be landed whole. again is what the operator
+// is told to do when it fails in passing.
 func landFromLog(
-	ctx context.Context, store *eventstore.Store, model *readmodel.Store, v *view.View, stream string,
+	ctx context.Context, store *eventstore.Store, model *readmodel.Store, v *view.View, stream, again string,
 ) (*parkedStream, error) {
 	err := projector.Land(ctx, model, store, v, stream)
 	switch {
 	case err != nil && ctx.Err() != nil:
-		return nil, &failure{exitInterrupted, fmt.Errorf("interrupted before %s had landed; run the same again", stream)}
-	case errors.Is(err, event.ErrUnavailable):
-		return nil, fmt.Errorf("land %s: %w; see that the event store and Redis run, then run the same again", stream, err)
+		return nil, &failure{exitInterrupted, fmt.Errorf("interrupted before %s had landed; %s", stream, again)}
+	case isAway(err):
+		return nil, fmt.Errorf("land %s: %w; see that the event store and Redis run, then %s", stream, err, again)
 	case err != nil:
 		return nil, fmt.Errorf("land %s: %w", stream, err)
 	}
@@ -193,9 +196,11 @@ func (m *parkedSkipMode) Run(ctx context.Context, a *app) (err error) {
 	if err := model.Skip(ctx, v.Name, p.Stream, p.Revision); err != nil {
 		return redisAway(err)
 	}
-	next, err := landFromLog(ctx, store, model, v, p.Stream)
+	// The same again would be about the event at which the stream is parked by then.
+	next, err := landFromLog(ctx, store, model, v, p.Stream, "run that")
 	if err != nil {
-		return err
+		return fmt.Errorf("event %d of %s is left out of view %s, jangbu parked retry %s %s lands the rest: %w",
+			p.Revision, p.Stream, p.View, p.View, p.Stream, err)
 	}
 	if m.JSON {
 		return json.NewEncoder(a.stdout).Encode(struct {

@@ -86,7 +86,7 @@ func (m *viewsMode) Run(ctx context.Context, a *app) (err error) {
 func (m *viewsMode) look(ctx context.Context, o *observer, noBus error) (all []statusLine, note string, err error) {
 	all, missing, err := o.look(ctx)
 	if err != nil {
-		return nil, "", fmt.Errorf("%w; see that Redis runs at --redis-url and the event store at --eventstore-url", err)
+		return nil, "", away(err, "Redis runs at --redis-url and the event store at --eventstore-url")
 	}
 	if noBus != nil {
 		missing = noBus

@@ -7,6 +7,7 @@ import (
 	snstypes "github.com/aws/aws-sdk-go-v2/service/sns/types"
 	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
 	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"jangbu/domain/event"
 )
@@ -16,6 +17,13 @@ var ErrPurging = fmt.Errorf("purged less than a minute ago: %w", event.ErrUnavai
 
 // ErrRefused: the service will never take this request. Retrying it is useless.
 var ErrRefused = errors.New("refused by the message service")
+
+// Denied reports whether the service answered that it will not do this for this caller or in this form, such as for want of
+// rights: it runs.
+func Denied(err error) bool {
+	var answer *smithyhttp.ResponseError
+	return errors.As(err, &answer) && answer.HTTPStatusCode()/100 == 4
+}
 
 // classify puts an error of the SDK into the words callers know. Whatever is not certainly in vain may be retried:
 // expired credentials and missing rights are mended by an operator while the caller waits.
