@@ -264,12 +264,14 @@ func land(ctx context.Context, store *eventstore.Store, model *readmodel.Store, 
 	if err != nil {
 		return nil, redisAway(err)
 	}
-	states, err := model.States(ctx, registry.Live, []string{e.Stream})
-	if err != nil {
-		return nil, redisAway(err)
-	}
-	if states[0].Revision < e.Revision {
-		return &r.NotInLog, nil
+	for _, g := range registry.Writable(v.Version) { // in which it has landed: no other release's
+		states, err := model.States(ctx, g, []string{e.Stream})
+		if err != nil {
+			return nil, redisAway(err)
+		}
+		if states[0].Revision < e.Revision {
+			return &r.NotInLog, nil
+		}
 	}
 	return &r.Landed, nil
 }

@@ -11,8 +11,11 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	goredis "github.com/redis/go-redis/v9"
 
+	"jangbu/infra/readmodel"
 	"jangbu/infra/schedule"
+	"jangbu/query/view"
 )
 
 // message is what the relay would have made of an event.
@@ -48,7 +51,7 @@ func TestDeadLettersAreListedAndLeft(t *testing.T) {
 	if len(some) != 1 || !strings.Contains(stderr, "--limit") {
 		t.Errorf("with a limit: %+v, %s", some, stderr)
 	}
-	if q := viewsNow(t)["orders"].Queue; q.Dead != 2 {
+	if q := withQueue(t, "orders").Queue; q.Dead != 2 {
 		t.Errorf("after all that the queue has %+v", q)
 	}
 }
@@ -64,7 +67,7 @@ func TestDeadLettersAreRedriven(t *testing.T) {
 	if want := (redriven{View: "orders", Landed: 2, NoEvents: 1}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
-	if v := viewsNow(t)["orders"]; v.Documents != 4 || v.Queue.Dead != 1 {
+	if v := withQueue(t, "orders"); v.Documents != 4 || v.Queue.Dead != 1 {
 		t.Errorf("%+v, queue %+v", v, v.Queue)
 	}
 
@@ -75,8 +78,40 @@ func TestDeadLettersAreRedriven(t *testing.T) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 	wantOneLine(t, stderr, "--eventstore-url", "jangbu dlq purge orders")
-	if q := viewsNow(t)["orders"].Queue; q.Dead != 3 {
+	if q := withQueue(t, "orders").Queue; q.Dead != 3 {
 		t.Errorf("after that the queue has %+v", q)
+	}
+}
+
+// TestDeadLettersDuringAnUpgrade: the live generation is that of the release before, and takes nothing from this one.
+func TestDeadLettersDuringAnUpgrade(t *testing.T) {
+	s := newOpsShop(t)
+	s.open(t)
+	model, err := readmodel.Open(os.Getenv("REDIS_URL"), readmodel.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer model.Close()
+	client := goredis.NewClient(&goredis.Options{Addr: strings.TrimPrefix(os.Getenv("REDIS_URL"), "redis://")})
+	defer client.Close()
+	const registry = "jangbu:{orders}:registry"
+	live := client.HGet(t.Context(), registry, "live").Val()
+	if err := client.HSet(t.Context(), registry, "version:"+live, view.Orders.Version-1).Err(); live == "" || err != nil {
+		t.Fatalf("live is %q, %v", live, err)
+	}
+	build, err := model.Begin(t.Context(), "orders", view.Orders.Version, "replay")
+	if err == nil {
+		err = model.OpenBuild(t.Context(), build.Generation, "replay")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.add(t, "order-3", placedOrder())
+	s.send(t, deadOrders, message("order-3", 0))
+	s.send(t, deadOrders, message("order-3", 7))
+	got, _ := printed[redriven](t, 1, "dlq", "redrive", "orders")
+	if want := (redriven{View: "orders", Landed: 1, NotInLog: 1}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
 	}
 }
 
@@ -120,13 +155,13 @@ func TestDeadLettersArePurged(t *testing.T) {
 		t.Errorf("without a terminal: code %d, %s", code, stdout)
 	}
 	wantOneLine(t, stderr, "now 2", deadOrders, "--yes")
-	if q := viewsNow(t)["orders"].Queue; q.Dead != 2 {
+	if q := withQueue(t, "orders").Queue; q.Dead != 2 {
 		t.Errorf("the queue has %+v", q)
 	}
 	if out := mustRun(t, "dlq", "purge", "orders", "--yes"); out != "2 messages of "+deadOrders+" deleted\n" {
 		t.Error(out)
 	}
-	if q := viewsNow(t)["orders"].Queue; q.Dead != 0 {
+	if q := withQueue(t, "orders").Queue; q.Dead != 0 {
 		t.Errorf("the queue has %+v", q)
 	}
 	if code, _, stderr = quiet(t, "dlq", "purge", "orders", "--yes"); code != 1 {

@@ -116,13 +116,26 @@ func viewsNow(t *testing.T) map[string]viewStatus {
 	return byName
 }
 
-// fulfilmentNow is what views prints of fulfilment, which is its last line.
-func fulfilmentNow(t *testing.T) fulfilmentStatus {
+// withQueue is what views prints of a view once SQS has answered in time, which it need not.
+func withQueue(t *testing.T, name string) (v viewStatus) {
 	t.Helper()
-	all, stderr := printed[[]fulfilmentStatus](t, 0, "views")
-	last := all[len(all)-1]
-	if last.View != fulfilmentQueue || stderr != "" {
-		t.Errorf("the last line is %+v, stderr %s", last, stderr)
+	servers.Eventually(t, "SQS tells of the queue of "+name, func() bool {
+		v = viewsNow(t)[name]
+		return v.Queue != nil
+	})
+	return v
+}
+
+// fulfilmentNow is what views prints of fulfilment, which is its last line, once SQS has answered in time.
+func fulfilmentNow(t *testing.T) (last fulfilmentStatus) {
+	t.Helper()
+	servers.Eventually(t, "SQS tells of all queues", func() bool {
+		all, stderr := printed[[]fulfilmentStatus](t, 0, "views")
+		last = all[len(all)-1]
+		return stderr == ""
+	})
+	if last.View != fulfilmentQueue {
+		t.Errorf("the last line is %+v", last)
 	}
 	return last
 }
