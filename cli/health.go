@@ -17,7 +17,7 @@ type healthMode struct {
 // Help is the detailed help.
 func (healthMode) Help() string {
 	return `
-Exit code 0 when GET /readyz answers 200, else 1: the health check of a container whose image has no curl.
+Exit code 0 when GET /readyz answers 200, 1 when it does not: the health check of a container whose image has no curl.
 
 Examples:
 

@@ -38,13 +38,14 @@ STATUS: ok, or what is wrong. Building: a GET answers 503 until the first genera
 
 Of fulfilment, VERIFIED UP TO is the position of the log up to which each order has been dealt with, or put into its schedule; LAG counts the later events of orders; 0+ means that there are none among the first of many later events. Its STATUS is stalled when such an event, or the first of so many, is older than 30 seconds: see that jangbu fulfilment runs. Not run yet: there are orders, or many events, and none has been looked at. No queue yet: jangbu provision makes it, and jangbu fulfilment when it starts. What has no meaning for it is "-", and not in the JSON. Its dead letters: jangbu dlq list fulfilment.
 
-The exit code is 0 whatever the status is, unless the event store or Redis cannot be read: for a check, ask jangbu health of a projector.
+The exit code is 0 whatever the status is, unless the event store or Redis cannot be read. For an alarm, poll /readyz of every service (jangbu health), and let jq judge what views prints, as below.
 
 Examples:
 
     jangbu views
     jangbu views --watch --aws-endpoint-url http://127.0.0.1:4566
     jangbu views --json | jq -r '.[] | select(.status != "ok") | .view'
+    jangbu views --json | jq -e 'all(.status == "ok" and (.queue.dead // 0) == 0)'
     jangbu views --redis-url redis://cache:6379 --eventstore-url 'esdb://store:2113?tls=false'
 `
 }
