@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	goredis "github.com/redis/go-redis/v9"
 
 	"jangbu/infra/readmodel"
 	"jangbu/infra/schedule"
@@ -92,8 +91,7 @@ func TestDeadLettersDuringAnUpgrade(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer model.Close()
-	client := goredis.NewClient(&goredis.Options{Addr: strings.TrimPrefix(os.Getenv("REDIS_URL"), "redis://")})
-	defer client.Close()
+	client := redisNow(t)
 	const registry = "jangbu:{orders}:registry"
 	live := client.HGet(t.Context(), registry, "live").Val()
 	if err := client.HSet(t.Context(), registry, "version:"+live, view.Orders.Version-1).Err(); live == "" || err != nil {

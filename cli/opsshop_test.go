@@ -2,12 +2,14 @@ package cli
 
 import (
 	"encoding/json"
+	"os"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/google/uuid"
+	goredis "github.com/redis/go-redis/v9"
 
 	"jangbu/domain/event"
 	"jangbu/domain/member"
@@ -114,6 +116,18 @@ func viewsNow(t *testing.T) map[string]viewStatus {
 	}
 	delete(byName, fulfilmentQueue)
 	return byName
+}
+
+// redisNow is the Redis that REDIS_URL names.
+func redisNow(t *testing.T) *goredis.Client {
+	t.Helper()
+	options, err := goredis.ParseURL(os.Getenv("REDIS_URL"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := goredis.NewClient(options)
+	t.Cleanup(func() { _ = client.Close() })
+	return client
 }
 
 // withQueue is what views prints of a view once SQS has answered in time, which it need not.

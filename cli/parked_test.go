@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	goredis "github.com/redis/go-redis/v9"
 
 	"jangbu/domain/event"
 	"jangbu/domain/order"
@@ -133,8 +132,7 @@ func TestParkedHints(t *testing.T) {
 		wantOneLine(t, stderr, "the event store has no event 0 of order-1", "--eventstore-url is the store of this Redis")
 	}
 
-	client := goredis.NewClient(&goredis.Options{Addr: strings.TrimPrefix(os.Getenv("REDIS_URL"), "redis://")})
-	defer client.Close()
+	client := redisNow(t)
 	for _, key := range client.Keys(t.Context(), "*").Val() {
 		if err := client.Set(t.Context(), key, "something else's", 0).Err(); err != nil {
 			t.Fatal(err)
@@ -171,8 +169,7 @@ func TestParkedSkipFails(t *testing.T) {
 // damage makes a stream's state in the view orders unreadable.
 func damage(t *testing.T, stream string) {
 	t.Helper()
-	client := goredis.NewClient(&goredis.Options{Addr: strings.TrimPrefix(os.Getenv("REDIS_URL"), "redis://")})
-	defer client.Close()
+	client := redisNow(t)
 	keys, err := client.Keys(t.Context(), "jangbu:{orders.*}:s").Result()
 	if err != nil {
 		t.Fatal(err)

@@ -2,12 +2,9 @@ package cli
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
-
-	goredis "github.com/redis/go-redis/v9"
 
 	"jangbu/domain/order"
 	"jangbu/infra/embedded/eventstoredb"
@@ -18,12 +15,7 @@ import (
 // corrupt overwrites the composed document of an order in the live generation.
 func corrupt(t *testing.T, doc string, change func(body string) string) {
 	t.Helper()
-	options, err := goredis.ParseURL(os.Getenv("REDIS_URL"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	client := goredis.NewClient(options)
-	defer client.Close()
+	client := redisNow(t)
 	keys, err := client.Keys(t.Context(), fmt.Sprintf("*{orders.%d-*}:j:%s", viewsNow(t)["orders"].Generation, doc)).Result()
 	if err != nil || len(keys) != 1 {
 		t.Fatalf("keys of the document: %v, %v", keys, err)
