@@ -14,7 +14,7 @@ import (
 )
 
 // begin takes the lease, and finds out what there is to go on with. What was assembled here and is not open yet is given up: to begin
-// again means that Redis may have lost some of it, or that it takes another way. So is what another left before anything was built, since
+// again means that Redis may have lost some of it, or may get more of it, or that it takes another way. So is what another left before anything was built, since
 // only a fresh generation can be assembled.
 func (r *Replay) begin(ctx context.Context, b *build, j job) error {
 	b.phase, b.held = PhaseBuild, false
@@ -26,7 +26,7 @@ func (r *Replay) begin(ctx context.Context, b *build, j job) error {
 			}
 			return err
 		}
-		anew := r.cfg.Restart && !b.begun || !b.Open && (b.assembled || b.Built == event.Position{})
+		anew := r.cfg.Restart && !b.begun || !b.Open && (b.assembled || b.astray || b.Built == event.Position{})
 		if b.Fresh || !anew {
 			return nil
 		}
@@ -43,7 +43,7 @@ func (r *Replay) begin(ctx context.Context, b *build, j job) error {
 		r.makeRoom(ctx, b)
 	}
 	b.begun, b.held, b.at, b.result.Generation = true, true, b.Built, b.Number
-	b.assembler, b.assembled, b.unsettled = nil, false, false
+	b.assembler, b.assembled, b.astray, b.unsettled = nil, false, false, false
 	if b.Open {
 		b.phase = PhaseCatchUp
 	}

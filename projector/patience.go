@@ -38,8 +38,8 @@ func (p *patience) wait(ctx context.Context, err error) error {
 }
 
 // insist repeats a step while what it needs is away, as long as patience lasts. A step that rests on what a restart of Redis
-// may have lost is not repeated: all of the job is. Nor is one for which Redis has no room, once the build takes some itself: others are
-// in want of that meanwhile.
+// may have lost, or what a write gone astray may spoil, is not repeated: all of the job is. Nor is one for which Redis has no room, once
+// the build takes some itself: others are in want of that meanwhile.
 func (r *Replay) insist(ctx context.Context, b *build, step func() error) error {
 	patience := r.newPatience()
 	for {
@@ -48,11 +48,17 @@ func (r *Replay) insist(ctx context.Context, b *build, step func() error) error 
 			return nil
 		}
 		r.tell(b, err)
-		if errors.Is(err, row.ErrRestarted) || r.hurried.Load() || b.held && errors.Is(err, event.ErrNoRoom) {
+		b.astray = b.astray || errors.Is(err, row.ErrAstray)
+		if beginAgain(err) || r.hurried.Load() || b.held && errors.Is(err, event.ErrNoRoom) {
 			return err
 		}
 		if err := patience.wait(ctx, err); err != nil {
 			return err
 		}
 	}
+}
+
+// beginAgain reports whether a job has to be begun again, in whatever of it can still be trusted.
+func beginAgain(err error) bool {
+	return errors.Is(err, row.ErrRestarted) || errors.Is(err, row.ErrAstray)
 }

@@ -36,7 +36,8 @@ import (
 // it as far as it has read, and lets its lease go; the next one resumes from its checkpoint, in the same generation, with a Builder that
 // compares. One that is killed leaves a lease behind: until it ends the next replay is row.ErrBusy; after that it resumes if the
 // generation was open, and starts a new one if not. When Redis is restarted meanwhile, the replay itself begins again, in what was open
-// from what Redis still knows to be built. When Redis has no room for it, it waits for none, and what it has built is given up.
+// from what Redis still knows to be built. So it does when Redis leaves a write unanswered that compares nothing: it might come late, over newer
+// ones, so what is not open is given up. When Redis has no room for it, it waits for none, and what it has built is given up.
 // A replay only reads the event store, and publishes nothing.
 type Replay struct {
 	model   Model
@@ -164,6 +165,7 @@ type build struct {
 
 	assembler *assembler     // while a fresh generation is built; else nil
 	assembled bool           // what is not open yet was assembled: when Redis may have lost some of it, all of it is of no use
+	astray    bool           // some write may still come: what is not open yet is of no use
 	unsettled bool           // some of it is in memory only
 	careful   bool           // the view cannot compose some document, so nothing is assembled
 	level     event.Position // up to here every writable generation holds the log
@@ -187,7 +189,7 @@ func (r *Replay) Run(ctx context.Context, views []*view.View) ([]Result, error) 
 	})
 }
 
-// run does a job, again from its beginning when Redis was restarted meanwhile.
+// run does a job, again from its beginning when Redis was restarted, or left a write unanswered, meanwhile.
 func (r *Replay) run(ctx context.Context, views []*view.View, j job) ([]Result, error) {
 	builds := make([]*build, len(views))
 	for i, v := range views {
@@ -201,7 +203,7 @@ func (r *Replay) run(ctx context.Context, views []*view.View, j job) ([]Result, 
 		if uncomposable := new(errUncomposable); errors.As(err, &uncomposable) {
 			continue
 		}
-		if !errors.Is(err, row.ErrRestarted) {
+		if !beginAgain(err) {
 			break
 		}
 		if r.chunks.Load() > landed {
@@ -226,7 +228,7 @@ func (r *Replay) run(ctx context.Context, views []*view.View, j job) ([]Result, 
 func (r *Replay) attempt(ctx context.Context, all []*build, j job) (err error) {
 	var builds []*build
 	defer func(ctx context.Context) {
-		if uncomposable := new(errUncomposable); !errors.Is(err, row.ErrRestarted) && !errors.As(err, &uncomposable) {
+		if uncomposable := new(errUncomposable); !beginAgain(err) && !errors.As(err, &uncomposable) {
 			r.leave(ctx, builds, errors.Is(err, event.ErrNoRoom) && !j.revives)
 		}
 	}(ctx)

@@ -23,7 +23,8 @@ import (
 // see Put for what that asks of it.
 //
 // What a document's rows add up to is written in one transaction with the rows, so a builder that dies leaves documents
-// that a successor can go on with. After an error the same call may be repeated. It is for one goroutine.
+// that a successor can go on with. After an error the same call may be repeated, but for row.ErrAstray: what it writes compares nothing in
+// Redis, so where an answer to some of it never came the generation has to be given up. It is for one goroutine.
 type Builder struct {
 	*Store
 	fresh   bool
@@ -45,7 +46,31 @@ func (s *Store) NewBuilder(b row.Build) *Builder {
 	if err != nil {
 		panic(err) // only for a size below 1
 	}
-	return &Builder{Store: s, fresh: b.Fresh, touched: map[uint64]struct{}{}, docs: docs}
+	own := &Store{client: s.once, namespace: s.namespace, now: s.now, lease: s.lease, fences: s.fences}
+	return &Builder{Store: own, fresh: b.Fresh, touched: map[uint64]struct{}{}, docs: docs}
+}
+
+// write carries out writes that compare nothing, and is row.ErrAstray where some of them was not answered, also if it was when sent again.
+func (b *Builder) write(ctx context.Context, writes func(context.Context) error) error {
+	ctx, unanswered := redisdb.Watch(ctx)
+	err := writes(ctx)
+	switch {
+	case !unanswered():
+		return err
+	case err == nil: // answered when it was sent again
+		return row.ErrAstray
+	}
+	return fmt.Errorf("%w: %w", row.ErrAstray, err)
+}
+
+// Park is Store.Park.
+func (b *Builder) Park(ctx context.Context, g row.Generation, parked []row.Parked) error {
+	return b.write(ctx, func(ctx context.Context) error { return b.Store.Park(ctx, g, parked) })
+}
+
+// Unpark is Store.Unpark.
+func (b *Builder) Unpark(ctx context.Context, g row.Generation, streams []string) error {
+	return b.write(ctx, func(ctx context.Context) error { return b.Store.Unpark(ctx, g, streams) })
 }
 
 // Land is Store.Land for the only writer of a generation.
@@ -71,7 +96,7 @@ func (b *Builder) Land(ctx context.Context, g row.Generation, landings []row.Lan
 			writes = append(writes, w)
 		}
 	}
-	if err := b.write(ctx, g, writes); err != nil {
+	if err := b.write(ctx, func(ctx context.Context) error { return b.writeAll(ctx, g, writes) }); err != nil {
 		b.forget()
 		return nil, fmt.Errorf("land rows of %s: %w", g, err)
 	}
@@ -207,15 +232,18 @@ func (b *Builder) bareRows(ctx context.Context, g row.Generation, landings []row
 
 // Compose stores compositions; nobody else can have changed the documents meanwhile.
 func (b *Builder) Compose(ctx context.Context, g row.Generation, docs []row.Document, compositions [][]byte) ([]row.Document, error) {
-	_, err := b.pipeline(ctx, func(p redis.Pipeliner) {
-		for i, d := range docs {
-			if compositions[i] == nil {
-				p.Del(ctx, b.key(g, 'j', d.Doc))
-			} else {
-				p.Set(ctx, b.key(g, 'j', d.Doc), compositions[i], 0)
+	err := b.write(ctx, func(ctx context.Context) error {
+		_, err := b.pipeline(ctx, func(p redis.Pipeliner) {
+			for i, d := range docs {
+				if compositions[i] == nil {
+					p.Del(ctx, b.key(g, 'j', d.Doc))
+				} else {
+					p.Set(ctx, b.key(g, 'j', d.Doc), compositions[i], 0)
+				}
+				p.HSet(ctx, b.key(g, 'd', d.Doc), "v", d.Version)
 			}
-			p.HSet(ctx, b.key(g, 'd', d.Doc), "v", d.Version)
-		}
+		})
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("compose documents of %s: %w", g, err)
@@ -236,12 +264,15 @@ func (b *Builder) SaveStates(ctx context.Context, g row.Generation, states []row
 		k := bucket(st.Stream)
 		byBucket[k] = append(byBucket[k], st.Stream, strconv.FormatInt(st.Revision, 10)+now+string(st.Data))
 	}
-	_, err := b.claim(ctx, g, func(p redis.Pipeliner, f *redisdb.Fence) {
-		for k, args := range byBucket {
-			for chunk := range slices.Chunk(args, 2*maxRecords) {
-				p.EvalSha(ctx, f.Hash(saveLua), []string{b.tag(g, k) + "s"}, chunk...)
+	err := b.write(ctx, func(ctx context.Context) error {
+		_, err := b.claim(ctx, g, func(p redis.Pipeliner, f *redisdb.Fence) {
+			for k, args := range byBucket {
+				for chunk := range slices.Chunk(args, 2*maxRecords) {
+					p.EvalSha(ctx, f.Hash(saveLua), []string{b.tag(g, k) + "s"}, chunk...)
+				}
 			}
-		}
+		})
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("save states of %s: %w", g, err)

@@ -145,8 +145,8 @@ func (w *docWrite) alone() bool {
 	return len(w.hdel)+len(w.rset)+len(w.rdel)+len(w.zadd)+len(w.zrem) == 0
 }
 
-// write carries out writes: what belongs to one document in one transaction, together with others of its bucket.
-func (b *Builder) write(ctx context.Context, g row.Generation, writes []*docWrite) error {
+// writeAll carries out writes: what belongs to one document in one transaction, together with others of its bucket.
+func (b *Builder) writeAll(ctx context.Context, g row.Generation, writes []*docWrite) error {
 	together := map[string][]*docWrite{}
 	_, err := b.pipeline(ctx, func(p redis.Pipeliner) {
 		for _, w := range writes {

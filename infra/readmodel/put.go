@@ -29,6 +29,15 @@ func (b *Builder) Put(ctx context.Context, g row.Generation, batch row.Batch) er
 	for i := range batch.Docs {
 		w.document(&batch.Docs[i])
 	}
+	err := b.write(ctx, func(ctx context.Context) error { return b.send(ctx, g, w) })
+	if err != nil {
+		return fmt.Errorf("build %s: %w", g, err)
+	}
+	return nil
+}
+
+// send sends the commands that w has made.
+func (b *Builder) send(ctx context.Context, g row.Generation, w *putter) error {
 	_, err := b.claim(ctx, g, func(p redis.Pipeliner, f *redisdb.Fence) {
 		_ = p.BatchProcess(ctx, w.commands(ctx)...) // queues them, and never fails
 		_, cluster := b.client.(*redis.ClusterClient)
@@ -41,10 +50,7 @@ func (b *Builder) Put(ctx context.Context, g row.Generation, batch row.Batch) er
 			}
 		}
 	})
-	if err != nil {
-		return fmt.Errorf("build %s: %w", g, err)
-	}
-	return nil
+	return err
 }
 
 // putter makes commands of a batch, in memory that it uses again.

@@ -40,6 +40,7 @@ type Config struct {
 // Store is one Redis, or one Redis Cluster, holding views.
 type Store struct {
 	client    redis.UniversalClient
+	once      redis.UniversalClient // for Builders
 	namespace string
 	now       func() time.Time
 	lease     time.Duration
@@ -58,6 +59,10 @@ func Open(rawURL string, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	once, err := redisdb.OpenOnce(rawURL, cfg.Dial)
+	if err != nil {
+		return nil, err
+	}
 	if cfg.Namespace == "" {
 		cfg.Namespace = "jangbu"
 	}
@@ -70,12 +75,12 @@ func Open(rawURL string, cfg Config) (*Store, error) {
 	if cfg.Remember == 0 {
 		cfg.Remember = 5000
 	}
-	return &Store{client: client, namespace: cfg.Namespace, now: cfg.Now, lease: cfg.Lease, remember: cfg.Remember,
+	return &Store{client: client, once: once, namespace: cfg.Namespace, now: cfg.Now, lease: cfg.Lease, remember: cfg.Remember,
 		live: map[string]livePointer{}, fences: redisdb.NewFences(client, fenced...)}, nil
 }
 
 // Close ends all connections.
-func (s *Store) Close() error { return s.client.Close() }
+func (s *Store) Close() error { return errors.Join(s.client.Close(), s.once.Close()) }
 
 // Ping reports whether Redis answers.
 func (s *Store) Ping(ctx context.Context) error { return redisdb.Classify(s.client.Ping(ctx).Err()) }

@@ -24,7 +24,17 @@ type Dial = func(ctx context.Context, network, addr string) (net.Conn, error)
 // Open parses rawURL; it makes no connection yet. redis:// and rediss:// name a single server, redis+cluster:// and rediss+cluster:// a node
 // of a cluster (more nodes as ?addr=host:port). A nil dial connects by TCP, or TLS where the URL says so.
 func Open(rawURL string, dial Dial) (redis.UniversalClient, error) {
-	client, err := open(rawURL, dial)
+	return opened(rawURL, dial, false)
+}
+
+// OpenOnce is Open for a client whose calls can be watched (Watch). It waits for one answer as long as others do for all that they try, and
+// does not try again but where Redis has said that it did nothing.
+func OpenOnce(rawURL string, dial Dial) (redis.UniversalClient, error) {
+	return opened(rawURL, dial, true)
+}
+
+func opened(rawURL string, dial Dial, once bool) (redis.UniversalClient, error) {
+	client, err := open(rawURL, dial, once)
 	if unreadable := (*url.Error)(nil); errors.As(err, &unreadable) { // which quotes the password
 		err = errors.New("it cannot be read: what is no letter or digit in the user or the password must be percent-encoded")
 	}
@@ -34,7 +44,7 @@ func Open(rawURL string, dial Dial) (redis.UniversalClient, error) {
 	return client, nil
 }
 
-func open(rawURL string, dial Dial) (redis.UniversalClient, error) {
+func open(rawURL string, dial Dial, once bool) (redis.UniversalClient, error) {
 	// It spares new connections a question that only Redis Enterprise answers, and a lock held while it is asked.
 	noNotices := &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	const dials = 1 // commands are retried already; both together keep a caller waiting for seconds
@@ -45,7 +55,14 @@ func open(rawURL string, dial Dial) (redis.UniversalClient, error) {
 			return nil, err
 		}
 		opt.Dialer, opt.DialerRetries, opt.MaintNotificationsConfig = dial, dials, noNotices
-		return redis.NewClusterClient(opt), nil
+		if once {
+			opt.ReadTimeout, opt.WriteTimeout = longer(opt.ReadTimeout), longer(opt.WriteTimeout)
+		}
+		cluster := redis.NewClusterClient(opt)
+		if once {
+			cluster.OnNewNode(func(node *redis.Client) { node.AddHook(watch{}) })
+		}
+		return cluster, nil
 	}
 	opt, err := redis.ParseURL(rawURL)
 	if err != nil {
@@ -53,7 +70,13 @@ func open(rawURL string, dial Dial) (redis.UniversalClient, error) {
 	}
 	opt.DialTimeout = 2 * time.Second
 	opt.Dialer, opt.DialerRetries, opt.MaintNotificationsConfig = dial, dials, noNotices
-	return redis.NewClient(opt), nil
+	if !once {
+		return redis.NewClient(opt), nil
+	}
+	opt.MaxRetries, opt.ReadTimeout, opt.WriteTimeout = -1, longer(opt.ReadTimeout), longer(opt.WriteTimeout)
+	client := redis.NewClient(opt)
+	client.AddHook(watch{})
+	return client, nil
 }
 
 func redacted(rawURL string) string {

@@ -150,6 +150,10 @@ var ErrNoPrevious = errors.New("there is no previous generation to go back to")
 // just before may be lost, so nothing may be claimed that rests on it: read the registry and do the work again.
 var ErrRestarted = fmt.Errorf("redis was restarted meanwhile: %w", event.ErrUnavailable)
 
+// ErrAstray says that Redis did not answer a write that compares nothing. It may still be under way, and be carried out over anything that is
+// written from now on, so the generation is of no use while it is not open: give it up.
+var ErrAstray = fmt.Errorf("redis did not answer a write, which may come late: %w", event.ErrUnavailable)
+
 // ErrHalf says that a part of a generation is gone; ErrDoubt, that a part of it may have lost what was written last.
 var (
 	ErrHalf  = errors.New("a part of the generation is gone")
