@@ -122,7 +122,7 @@ func (s *snapshot) follow(link []byte, now time.Time) (record, error) {
 		return nil, err
 	}
 	floor, err := s.floor(h, now)
-	if err != nil || revision < floor {
+	if err != nil || revision < floor || revision > uint64(h.last) {
 		return nil, err
 	}
 	return s.record(h.number, revision)

@@ -15,8 +15,9 @@
 //     over restarts.
 //   - A subscription delivers every event after its origin once, in order, through the change from the past to the
 //     present and under concurrent appends.
-//   - Every event carries a checksum that is verified whenever it is read. Damage is an error (gRPC DATA_LOSS) to
-//     the call that meets it, never a wrong event and never a panic.
+//   - Every event carries a checksum that is verified whenever it is read, and what the index and the names say is held
+//     against the events. Damage is an error (gRPC DATA_LOSS) to the call that meets it, never a wrong event and never
+//     a panic.
 //   - One process has the file; a second gets ErrLocked within a second.
 //
 // # How a call walks through it

@@ -1,9 +1,5 @@
 package eventstoredb
 
-import (
-	"bytes"
-)
-
 // expectation is the revision an append expects its stream to be at.
 type expectation struct {
 	kind     expectationKind
@@ -84,11 +80,15 @@ func judge(s *snapshot, h *head, recent *recentIDs, e expectation, proposals []*
 	}
 	same := 0
 	for i, p := range proposals {
-		r, err := s.record(h.number, uint64(expected+1+int64(i)))
+		revision := expected + 1 + int64(i)
+		if revision > h.last {
+			break
+		}
+		r, err := s.record(h.number, uint64(revision))
 		if err != nil {
 			return conflict, 0, err
 		}
-		if r == nil || !bytes.Equal(r[32:48], p.id[:]) {
+		if r.id() != p.id {
 			break
 		}
 		same++

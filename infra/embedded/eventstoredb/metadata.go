@@ -82,19 +82,16 @@ func (h *head) visible() bool { return h.last != noRevision && !h.softDeleted }
 
 // head looks a stream up.
 func (s *snapshot) head(name string) (*head, error) {
-	h := &head{name: name, last: noRevision}
-	if h.number, h.exists = s.number(name); h.exists {
-		if last, ok := s.last(h.number); ok {
-			h.last = int64(last)
-		}
+	number, last, err := s.ending(name)
+	if err != nil {
+		return nil, err
 	}
+	h := &head{name: name, number: number, exists: last != noRevision, last: last}
 	if owner, ok := metaOwner(name); ok {
 		h.meta = streamMeta{maxCount: 1}
-		if number, ok := s.number(owner); ok {
-			last, ok := s.last(number)
-			h.ownerGone = ok && last == tombstoneRevision
-		}
-		return h, nil
+		_, last, err := s.ending(owner)
+		h.ownerGone = last == int64(tombstoneRevision)
+		return h, err
 	}
 	data, err := s.metadata(name)
 	if err != nil {
@@ -110,16 +107,12 @@ func (s *snapshot) head(name string) (*head, error) {
 
 // metadata is the newest metadata of a stream as it was written, or nil.
 func (s *snapshot) metadata(stream string) ([]byte, error) {
-	number, ok := s.number(metaPrefix + stream)
-	if !ok {
-		return nil, nil
+	number, last, err := s.ending(metaPrefix + stream)
+	if err != nil || last == noRevision {
+		return nil, err
 	}
-	last, ok := s.last(number)
-	if !ok {
-		return nil, nil
-	}
-	r, err := s.record(number, last)
-	if err != nil || r == nil {
+	r, err := s.record(number, uint64(last))
+	if err != nil {
 		return nil, err
 	}
 	return r.data(), nil
@@ -143,7 +136,7 @@ func (s *snapshot) floor(h *head, now time.Time) (uint64, error) {
 			failed = err
 			return true
 		}
-		return r != nil && r.created() >= oldest
+		return r.created() >= oldest
 	})
 	return floor + uint64(n), failed
 }

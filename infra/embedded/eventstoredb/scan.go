@@ -194,21 +194,20 @@ func (t *streamScan) up(s *snapshot, h *head, floor uint64, now time.Time, c *ch
 	if !t.live {
 		t.next = max(t.next, floor)
 	}
+	to := min(t.to, uint64(h.last))
+	if t.next > to {
+		return false, nil
+	}
 	log := logCursor{c: s.log.Cursor()}
 	index := s.index.Cursor()
-	k, v := index.Seek(indexKey(h.number, t.next))
-	for ; k != nil && binary.BigEndian.Uint64(k) == h.number; k, v = index.Next() {
-		revision := binary.BigEndian.Uint64(k[8:])
-		if revision > t.to {
-			return false, nil
-		}
+	for k, v := index.Seek(indexKey(h.number, t.next)); t.next <= to; k, v = index.Next() {
 		if c.full() {
 			return true, nil
 		}
-		if err := t.emit(s, &log, v, now, c); err != nil {
+		if err := t.emit(s, h, &log, k, v, now, c); err != nil {
 			return false, err
 		}
-		t.next = revision + 1
+		t.next++
 	}
 	return false, nil
 }
@@ -217,30 +216,29 @@ func (t *streamScan) up(s *snapshot, h *head, floor uint64, now time.Time, c *ch
 func (t *streamScan) down(s *snapshot, h *head, floor uint64, now time.Time, c *chunk) (more bool, err error) {
 	log := logCursor{c: s.log.Cursor()}
 	index := s.index.Cursor()
-	k, v := index.Seek(indexKey(h.number, t.next))
-	for ; !t.done && k != nil && binary.BigEndian.Uint64(k) == h.number; k, v = index.Prev() {
-		revision := binary.BigEndian.Uint64(k[8:])
-		if revision > t.next { // the stream has a hole where the read begins
-			continue
-		}
-		if revision < floor {
-			return false, nil
-		}
+	for k, v := index.Seek(indexKey(h.number, t.next)); !t.done && t.next >= floor; k, v = index.Prev() {
 		if c.full() {
 			return true, nil
 		}
-		if err := t.emit(s, &log, v, now, c); err != nil {
+		if err := t.emit(s, h, &log, k, v, now, c); err != nil {
 			return false, err
 		}
-		t.next, t.done = revision-1, revision == 0
+		t.next, t.done = t.next-1, t.next == 0
 	}
 	return false, nil
 }
 
-func (t *streamScan) emit(s *snapshot, log *logCursor, position []byte, now time.Time, c *chunk) error {
-	r, err := log.at(position)
+// emit adds the next event to the chunk: that to which the entry k, v of the index leads, if they all belong together.
+func (t *streamScan) emit(s *snapshot, h *head, log *logCursor, k, v []byte, now time.Time, c *chunk) error {
+	if len(k) != 16 || binary.BigEndian.Uint64(k) != h.number || binary.BigEndian.Uint64(k[8:]) != t.next {
+		return fmt.Errorf("read stream %s: %w: the index lacks revision %d", h.name, ErrDamaged, t.next)
+	}
+	r, err := log.at(v)
 	if err != nil {
-		return fmt.Errorf("read stream %s: %w", t.query.stream, err)
+		return fmt.Errorf("read stream %s: %w", h.name, err)
+	}
+	if !r.is(h.number, t.next) || string(r.stream()) != h.name {
+		return fmt.Errorf("read stream %s: %w: revision %d leads to another event", h.name, ErrDamaged, t.next)
 	}
 	return t.query.form.emit(c, s, r, now)
 }

@@ -1,7 +1,6 @@
 package eventstoredb
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -289,72 +288,6 @@ func (s *snapshot) end() (uint64, bool) {
 		return 0, false
 	}
 	return binary.BigEndian.Uint64(k), true
-}
-
-// number is the number of a stream that has ever been written to.
-func (s *snapshot) number(name string) (uint64, bool) {
-	v := s.streams.Get([]byte(name))
-	if len(v) != 8 {
-		return 0, false
-	}
-	return binary.BigEndian.Uint64(v), true
-}
-
-// last is the newest revision of a stream; false if it has no event.
-func (s *snapshot) last(stream uint64) (uint64, bool) {
-	c := s.index.Cursor()
-	k, _ := c.Seek(indexKey(stream+1, 0))
-	if k == nil {
-		k, _ = c.Last()
-	} else {
-		k, _ = c.Prev()
-	}
-	if len(k) != 16 || binary.BigEndian.Uint64(k) != stream {
-		return 0, false
-	}
-	return binary.BigEndian.Uint64(k[8:]), true
-}
-
-// record is the event at a revision of a stream, or nil. It lies in the mapped file: it ends with the snapshot.
-func (s *snapshot) record(stream, revision uint64) (record, error) {
-	v := s.index.Get(indexKey(stream, revision))
-	if v == nil {
-		return nil, nil
-	}
-	return s.at(v)
-}
-
-// at is the record whose position an index entry holds.
-func (s *snapshot) at(position []byte) (record, error) {
-	r := record(s.log.Get(position))
-	if r == nil {
-		return nil, fmt.Errorf("%w: the index names an event that is not in the log", ErrDamaged)
-	}
-	if err := r.check(); err != nil {
-		return nil, err
-	}
-	return r, nil
-}
-
-// logCursor finds records by position, cheaply when the next one wanted follows the last one found.
-type logCursor struct {
-	c     *bbolt.Cursor
-	valid bool
-}
-
-func (l *logCursor) at(position []byte) (record, error) {
-	var k, v []byte
-	if l.valid {
-		k, v = l.c.Next()
-	}
-	if !bytes.Equal(k, position) {
-		k, v = l.c.Seek(position)
-	}
-	if l.valid = k != nil; !bytes.Equal(k, position) {
-		return nil, fmt.Errorf("%w: the index names an event that is not in the log", ErrDamaged)
-	}
-	r := record(v)
-	return r, r.check()
 }
 
 func indexKey(stream, revision uint64) []byte {

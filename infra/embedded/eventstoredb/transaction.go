@@ -1,7 +1,6 @@
 package eventstoredb
 
 import (
-	"encoding/binary"
 	"fmt"
 )
 
@@ -27,8 +26,11 @@ func (t *transaction) perform(r *request) (outcome, error) {
 	case conflict, deleted:
 		return outcome{verdict: v, last: h.last}, nil
 	case repeated:
-		position := binary.BigEndian.Uint64(t.index.Get(indexKey(h.number, last)))
-		return outcome{verdict: v, last: int64(last), position: position}, nil
+		of, err := t.record(h.number, last)
+		if err != nil {
+			return outcome{}, err
+		}
+		return outcome{verdict: v, last: int64(last), position: of.position()}, nil
 	}
 	var position uint64
 	switch r.kind {
@@ -103,6 +105,12 @@ func (t *transaction) writeMeta(stream string, data []byte) (uint64, error) {
 
 // put writes one event.
 func (t *transaction) put(h *head, p *proposal, revision uint64) (position uint64, err error) {
+	if !h.exists {
+		h.number = t.streams.Sequence() + 1
+	}
+	if err := t.room(h.number, h.last, revision); err != nil {
+		return 0, fmt.Errorf("index event: %w", err)
+	}
 	if !h.exists {
 		if h.number, err = t.streams.NextSequence(); err != nil {
 			return 0, fmt.Errorf("number stream %s: %w", h.name, err)

@@ -143,8 +143,8 @@ func (r *Report) readStreams(s *snapshot) error {
 		default:
 			used[n/64] |= 1 << (n % 64)
 		}
-		if _, ok := s.last(n); !ok {
-			r.problem("stream %s has no events", k)
+		if _, err := s.last(string(k), n); err != nil {
+			r.problem("stream %s: %v", k, err)
 		}
 		return nil
 	})
