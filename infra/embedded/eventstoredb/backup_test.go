@@ -6,7 +6,10 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"jangbu/test/servers"
 )
 
 func getBackup(t *testing.T, s *Server) *http.Response {
@@ -81,4 +84,34 @@ func TestAFailedBackupCannotBeTakenForAWholeOne(t *testing.T) {
 			t.Errorf("%d bytes, then %v", n, err)
 		}
 	})
+}
+
+// TestAReopeningCutsABackup has a backup's client read on only when the store, as after a commit that failed, is about to
+// be reopened. The file is far more than a connection holds.
+func TestAReopeningCutsABackup(t *testing.T) {
+	s := serve(t, Config{Path: filepath.Join(t.TempDir(), "events.db"), NoSync: true})
+	c := dial(t, s.URL())
+	for range 48 {
+		mustAppend(t, c, "s", anyRevision, newEvent("large", `"`+strings.Repeat("x", 1_000_000)+`"`))
+	}
+	resp := getBackup(t, s)
+	reopened := make(chan error, 1)
+	go func() { reopened <- s.store.reopen() }()
+	servers.Eventually(t, "the store waits for the backup's end, or has cut it", func() bool {
+		if s.store.mu.TryRLock() {
+			s.store.mu.RUnlock()
+			return len(reopened) > 0
+		}
+		return true
+	})
+	n, err := io.Copy(io.Discard, resp.Body)
+	if !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("%d bytes of %d, then %v; want the backup cut short", n, resp.ContentLength, err)
+	}
+	if err := <-reopened; err != nil {
+		t.Error(err)
+	}
+	if got := len(mustRead(t, c, "s")); got != 48 {
+		t.Errorf("%d events after it", got)
+	}
 }

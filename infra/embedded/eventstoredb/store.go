@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -30,13 +31,17 @@ const (
 	leastFile    = 2 * 4096 // bbolt begins with two pages of metadata
 )
 
-// initialMmap is address space, not memory: growing the map waits for every reader. On Windows it would be the size of
-// the file.
+// initialMmap is address space, not memory: growing the map waits for every reader, and a backup reads for long. On
+// Windows it would be the size of the file.
 func initialMmap() int {
-	if runtime.GOOS == "windows" {
+	switch size := int64(64 << 30); {
+	case runtime.GOOS == "windows":
 		return 0
+	case size > math.MaxInt:
+		return 1 << 30
+	default:
+		return int(size)
 	}
-	return 1 << 30
 }
 
 // store is the bbolt file. Reads are short transactions; the one writer is in writer.go.
@@ -45,13 +50,16 @@ type store struct {
 	temp   string // a folder to remove at the end; empty for a durable store
 	noSync bool
 
-	mu sync.RWMutex // held for reading while db is in use
-	db *bbolt.DB    // nil once closed, or while broken
+	mu  sync.RWMutex  // held for reading while db is in use
+	db  *bbolt.DB     // nil once closed, or while broken
+	cut chan struct{} // closed when whoever holds mu for long must let go of it
+
+	changing sync.Mutex // held by who changes db
 }
 
 // openStore opens or creates the file at path; an empty path is a store that ends with the process.
 func openStore(path string, noSync bool) (*store, error) {
-	s := &store{path: path, noSync: noSync}
+	s := &store{path: path, noSync: noSync, cut: make(chan struct{})}
 	if path == "" {
 		dir, err := os.MkdirTemp("", "eventstoredb-")
 		if err != nil {
@@ -219,8 +227,7 @@ func viewSafely(db *bbolt.DB, f func(*bbolt.Tx) error) (err error) {
 // reopen replaces the database after a failed commit. bbolt's picture in memory cannot be trusted then, while the
 // file itself always holds the last whole commit. That commit is on disk, unless syncing is off, before reads go on.
 func (s *store) reopen() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.change()()
 	s.release()
 	db, err := openFile(s.path, s.noSync, true)
 	if err != nil {
@@ -232,9 +239,21 @@ func (s *store) reopen() error {
 
 // takeDown closes the file until it is reopened.
 func (s *store) takeDown() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.change()()
 	s.release()
+}
+
+// change waits until db is in nobody's use, and keeps it so until the function it returns is called. Backups are cut:
+// they go at the pace of their clients, and all who come after change wait for it.
+func (s *store) change() (done func()) {
+	s.changing.Lock()
+	close(s.cut)
+	s.mu.Lock()
+	s.cut = make(chan struct{})
+	return func() {
+		s.mu.Unlock()
+		s.changing.Unlock()
+	}
 }
 
 // release closes the file. The caller holds the lock.
@@ -254,8 +273,7 @@ func (s *store) down() bool {
 }
 
 func (s *store) close() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.change()()
 	var err error
 	if s.db != nil {
 		err = s.db.Close()
