@@ -3,12 +3,33 @@
 package eventstoredb
 
 import (
+	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
 	"google.golang.org/grpc/codes"
 )
+
+// TestFirstStartOnAFullDisk fails to create the file, then starts with room.
+func TestFirstStartOnAFullDisk(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "events.db")
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, limit := range []string{"100", "5000", "10000", "20000"} {
+		cmd := exec.Command(self)
+		cmd.Env = append(os.Environ(), childPath+"="+path, childLimit+"="+limit)
+		if out, err := cmd.CombinedOutput(); err == nil || strings.Contains(string(out), ErrDamaged.Error()) {
+			t.Errorf("a start with room for %s bytes: %v, %s", limit, err, out)
+		}
+	}
+	c := dial(t, serve(t, Config{Path: path}).URL())
+	mustAppend(t, c, "s", noStream, numbered(1)...)
+}
 
 // TestFullDisk fills the file up to a limit that the operating system enforces, then lifts the limit.
 func TestFullDisk(t *testing.T) {

@@ -21,16 +21,13 @@ type allScan struct {
 // start fixes where the scan begins and, for a plain read, ends.
 func (a *allScan) start(s *snapshot) {
 	a.started = true
-	end, any := s.end()
+	end, _ := s.end() // 0 in an empty store, where no event is at 0
 	a.to = end
-	if !any {
-		a.to = 0
-	}
 	from := a.query.from
 	switch {
 	case a.query.subscribe && from.kind == fromPlace:
 		a.at, a.seen = from.at+1, from.at
-	case a.query.subscribe && from.kind == fromEnd && any:
+	case a.query.subscribe && from.kind == fromEnd:
 		a.at, a.seen = end+1, end
 	case from.kind == fromPlace:
 		a.at = from.at

@@ -99,7 +99,9 @@ func openFile(path string, noSync, again bool) (*bbolt.DB, error) {
 
 // openBolt opens a database and answers for bbolt, which panics or faults on some damaged files.
 func openBolt(path string, o bbolt.Options, again bool) (db *bbolt.DB, err error) {
-	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && (again || 0 < info.Size()) && info.Size() < leastFile {
+	info, statErr := os.Stat(path)
+	fresh := !again && (errors.Is(statErr, fs.ErrNotExist) || statErr == nil && info.Size() == 0)
+	if statErr == nil && info.Mode().IsRegular() && (again || 0 < info.Size()) && info.Size() < leastFile {
 		return nil, fmt.Errorf("%w: a file of %d bytes is too small to be one", ErrDamaged, info.Size())
 	}
 	var file *os.File
@@ -114,6 +116,9 @@ func openBolt(path string, o bbolt.Options, again bool) (db *bbolt.DB, err error
 	}
 	defer func() {
 		if db == nil && file != nil { // bbolt has closed it already, unless it panicked
+			if fresh && !o.ReadOnly && !errors.Is(err, ErrLocked) {
+				emptyStump(path)
+			}
 			unlock(file)
 			_ = file.Close()
 		}
@@ -131,6 +136,14 @@ func openBolt(path string, o bbolt.Options, again bool) (db *bbolt.DB, err error
 		}
 	}
 	return db, nil
+}
+
+// emptyStump empties what a full disk has left of a new file, which would pass for a damaged one. A database has four
+// pages at least, so it cannot be one that another process has made meanwhile. An error leaves things as they were.
+func emptyStump(path string) {
+	if info, err := os.Stat(path); err == nil && info.Size() < 4*int64(os.Getpagesize()) {
+		_ = os.Truncate(path, 0)
+	}
 }
 
 // syncRoots writes the two root pages as they are read, and syncs them. After a sync that failed the newest may be in

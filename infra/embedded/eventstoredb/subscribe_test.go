@@ -177,6 +177,29 @@ func TestWhatIsAppendedAfterTheConfirmationComes(t *testing.T) {
 	}
 }
 
+func TestSubscriptionFromTheEndOfAnEmptyStore(t *testing.T) {
+	for name, filter := range map[string]*esdb.SubscriptionFilter{
+		"all": nil, "filtered": {Type: esdb.StreamFilterType, Prefixes: []string{"s"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := connected(t)
+			events := numbered(3)
+			sub, err := c.SubscribeToAll(patient(t), esdb.SubscribeToAllOptions{From: esdb.End{}, Filter: filter})
+			mustAppend(t, c, "s", noStream, events...)
+			var got []uuid.UUID
+			follow(t, sub, err, func(e *esdb.SubscriptionEvent) bool {
+				if e.EventAppeared != nil {
+					got = append(got, e.EventAppeared.Event.EventID)
+				}
+				return len(got) == len(events)
+			})
+			if !slices.Equal(got, idsOf(events)) {
+				t.Errorf("events %v, want %v", got, idsOf(events))
+			}
+		})
+	}
+}
+
 func TestFilters(t *testing.T) {
 	c := connected(t)
 	for _, stream := range []string{"order-1", "member-1", "orders", "$sys", "order-2"} {
