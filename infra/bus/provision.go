@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -64,20 +65,21 @@ const (
 
 // Provision makes the topic and, for each view, a queue, its dead-letter queue and a subscription, or puts right those
 // that differ; it deletes nothing. It may be repeated and run at the same time elsewhere. A view's queue and
-// subscription stand before anything else happens to the next view, so a failure half-way leaves whole views. The
-// report says what was done even when an error cut it short.
+// subscription stand before anything else happens to the next view, and a view that fails holds up no other: the error
+// joins those of all views. The report says what was done even then.
 func (b *Bus) Provision(ctx context.Context, subs []Subscription) (Report, error) {
 	var report Report
 	topic, err := b.provisionTopic(ctx, &report)
 	if err != nil {
 		return report, err
 	}
+	var failed []error
 	for _, sub := range subs {
 		if err := b.provisionView(ctx, topic, sub, &report); err != nil {
-			return report, fmt.Errorf("provision view %s: %w", sub.View, err)
+			failed = append(failed, fmt.Errorf("provision view %s: %w", sub.View, err))
 		}
 	}
-	return report, nil
+	return report, errors.Join(failed...)
 }
 
 func (b *Bus) provisionTopic(ctx context.Context, report *Report) (string, error) {
@@ -243,6 +245,7 @@ func (b *Bus) provisionSubscription(ctx context.Context, topic, queueARN string,
 	return nil
 }
 
+// findSubscription passes over those whose ARN is "Deleted", which SNS lists for up to three days, or "PendingConfirmation".
 func (b *Bus) findSubscription(ctx context.Context, topic, endpoint string) (arn string, err error) {
 	pages := sns.NewListSubscriptionsByTopicPaginator(b.sns, &sns.ListSubscriptionsByTopicInput{TopicArn: &topic})
 	for pages.HasMorePages() {
@@ -251,8 +254,9 @@ func (b *Bus) findSubscription(ctx context.Context, topic, endpoint string) (arn
 			return "", err
 		}
 		for _, s := range page.Subscriptions {
-			if aws.ToString(s.Endpoint) == endpoint && aws.ToString(s.Protocol) == "sqs" {
-				return aws.ToString(s.SubscriptionArn), nil
+			arn := aws.ToString(s.SubscriptionArn)
+			if aws.ToString(s.Endpoint) == endpoint && aws.ToString(s.Protocol) == "sqs" && strings.HasPrefix(arn, "arn:") {
+				return arn, nil
 			}
 		}
 	}
