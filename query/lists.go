@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -23,6 +24,39 @@ type page struct {
 
 const noPage = `{"items":[],"next":null}`
 
+// span is which part of a list is asked for: at most limit items, after a cursor of the read model, "" for the first.
+type span struct {
+	order string // how the items of the list follow each other
+	after string
+	limit int
+}
+
+// The orders of lists beside those of a Shelf.
+const (
+	byDay         = "orders"
+	byDayOfMember = "member-orders"
+	byName        = "search"
+)
+
+// spanOf reads after and limit for a list in that order. A next is <order>.<cursor>, since in another order a cursor would stand at
+// any place; in that of its own it may go on in another list.
+func spanOf(values url.Values, order string) (span, error) {
+	limit, err := limitOf(values, defaultLimit, maxLimit)
+	if err != nil {
+		return span{}, err
+	}
+	of, after, marked := strings.Cut(values.Get("after"), ".")
+	if values.Get("after") != "" && (!marked || of != order || after == "") {
+		return span{}, errAfter()
+	}
+	return span{order, after, limit}, nil
+}
+
+func (s span) next(cursor string) *string {
+	next := s.order + "." + cursor
+	return &next
+}
+
 func errAfter() error {
 	return web.MalformedParameter("after", "must be the next of a page of this list")
 }
@@ -34,7 +68,7 @@ func (s *Service) memberOrders(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	limit, err := limitOf(values, defaultLimit, maxLimit)
+	asked, err := spanOf(values, byDayOfMember)
 	if err != nil {
 		return err
 	}
@@ -42,7 +76,7 @@ func (s *Service) memberOrders(c echo.Context) error {
 		if !isID(id) {
 			return nil, web.NotFound("member", id)
 		}
-		body, err := s.page(ctx, g, id, values.Get("after"), limit, nil)
+		body, err := s.page(ctx, g, id, asked, nil)
 		if errors.Is(err, errEmpty) {
 			err = web.NotFound("member", id)
 		}
@@ -64,7 +98,7 @@ func (s *Service) orders(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	limit, err := limitOf(values, defaultLimit, maxLimit)
+	asked, err := spanOf(values, byDay)
 	if err != nil {
 		return err
 	}
@@ -76,14 +110,14 @@ func (s *Service) orders(c echo.Context) error {
 		return of.PlacedOn < since, err
 	}
 	return s.answer(c, view.OrderLists, noPage, func(ctx context.Context, g row.Generation) ([]byte, error) {
-		return s.page(ctx, g, doc, values.Get("after"), limit, tooOld)
+		return s.page(ctx, g, doc, asked, tooOld)
 	})
 }
 
 // page looks up a page of a list. The list ends at the first item of which over says so, if over is not nil. A list that
 // does not exist is errEmpty.
-func (s *Service) page(ctx context.Context, g row.Generation, doc, after string, limit int, over func(item []byte) (bool, error)) ([]byte, error) {
-	items, err := s.some(ctx, g, doc, after, limit+1)
+func (s *Service) page(ctx context.Context, g row.Generation, doc string, asked span, over func(item []byte) (bool, error)) ([]byte, error) {
+	items, err := s.some(ctx, g, doc, asked.after, asked.limit+1)
 	if err != nil {
 		return nil, err
 	}
@@ -98,8 +132,8 @@ func (s *Service) page(ctx context.Context, g row.Generation, doc, after string,
 				break
 			}
 		}
-		if i == limit {
-			p.Next = &items[i-1].Cursor
+		if i == asked.limit {
+			p.Next = asked.next(items[i-1].Cursor)
 			break
 		}
 		p.Items = append(p.Items, item.JSON)
@@ -140,47 +174,52 @@ func (s *Service) products(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	limit, err := limitOf(values, defaultLimit, maxLimit)
-	if err != nil {
-		return err
-	}
-	after, sort := values.Get("after"), values.Get("sort")
+	sort := values.Get("sort")
 	shelf := view.Shelf{Category: values.Get("category"), Tag: strings.ToLower(values.Get("tag"))}
 	if q := values.Get("q"); q != "" {
 		if sort != "" || shelf != (view.Shelf{}) {
 			return web.MalformedParameter("q", "cannot be combined with category, tag or sort")
 		}
-		return s.search(c, q, after, limit)
+		asked, err := spanOf(values, byName)
+		if err != nil {
+			return err
+		}
+		return s.search(c, q, asked)
 	}
 	switch sort {
-	case view.MostSold:
+	case "":
+		sort = view.Newest
+	case view.Newest, view.ByPrice, view.MostSold:
+	default:
+		return web.MalformedParameter("sort", "must be newest, price or popular")
+	}
+	asked, err := spanOf(values, sort)
+	if err != nil {
+		return err
+	}
+	if sort == view.MostSold {
 		return s.answer(c, view.Popular, noPage, func(ctx context.Context, g row.Generation) ([]byte, error) {
 			body, err := notEmpty(s.model.Document(ctx, g, shelf.List(sort)))
 			if err != nil {
 				return nil, err
 			}
-			return rankedPage(body, after, limit)
+			return rankedPage(body, asked)
 		})
-	case "":
-		sort = view.Newest
-	case view.Newest, view.ByPrice:
-	default:
-		return web.MalformedParameter("sort", "must be newest, price or popular")
 	}
 	return s.answer(c, view.Catalogue, noPage, func(ctx context.Context, g row.Generation) ([]byte, error) {
-		return s.page(ctx, g, shelf.List(sort), after, limit, nil)
+		return s.page(ctx, g, shelf.List(sort), asked, nil)
 	})
 }
 
 // rankedPage cuts a page out of a document of view.Popular.
-func rankedPage(body []byte, after string, limit int) ([]byte, error) {
+func rankedPage(body []byte, asked span) ([]byte, error) {
 	var doc view.Ranked
 	if err := json.Unmarshal(body, &doc); err != nil {
 		return nil, fmt.Errorf("a document of popular: %w", err)
 	}
 	from := 0
-	if after != "" {
-		key, err := base64.RawURLEncoding.DecodeString(after)
+	if asked.after != "" {
+		key, err := base64.RawURLEncoding.DecodeString(asked.after)
 		if err != nil || !strings.Contains(string(key), " ") {
 			return nil, errAfter()
 		}
@@ -189,11 +228,10 @@ func rankedPage(body []byte, after string, limit int) ([]byte, error) {
 			from++
 		}
 	}
-	to := min(from+limit, len(doc.Items))
+	to := min(from+asked.limit, len(doc.Items))
 	p := page{Items: append([]json.RawMessage{}, doc.Items[from:to]...)}
 	if to < len(doc.Items) && to > from {
-		next := base64.RawURLEncoding.EncodeToString([]byte(doc.Keys[to-1]))
-		p.Next = &next
+		p.Next = asked.next(base64.RawURLEncoding.EncodeToString([]byte(doc.Keys[to-1])))
 	}
 	return json.Marshal(p)
 }
@@ -206,14 +244,14 @@ const (
 
 // search serves a page of the products in whose names each of the words begins a word. It pages through the list of the
 // longest word and passes over what lacks another, so a page may hold fewer items than its limit and yet not be the last.
-func (s *Service) search(c echo.Context, q, after string, limit int) error {
+func (s *Service) search(c echo.Context, q string, asked span) error {
 	words := view.Words(q)
 	if len(words) < 1 || len(words) > maxWords {
 		return web.MalformedParameter("q", fmt.Sprintf("must have 1 to %d different words of letters or digits", maxWords))
 	}
 	return s.answer(c, view.Catalogue, noPage, func(ctx context.Context, g row.Generation) ([]byte, error) {
 		p := page{Items: []json.RawMessage{}}
-		for at, looked := after, 0; ; {
+		for at, looked := asked.after, 0; ; {
 			some, err := s.some(ctx, g, view.SearchList(words[0]), at, maxLimit+1)
 			if err != nil {
 				return nil, err
@@ -228,8 +266,8 @@ func (s *Service) search(c echo.Context, q, after string, limit int) error {
 				}
 				at, looked = item.Cursor, looked+1
 				last := i == len(some)-1
-				if !last && (len(p.Items) == limit || looked == maxLooked) {
-					p.Next = &at
+				if !last && (len(p.Items) == asked.limit || looked == maxLooked) {
+					p.Next = asked.next(at)
 					return json.Marshal(p)
 				}
 				if last {

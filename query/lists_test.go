@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"jangbu/domain/member"
 	"jangbu/domain/order"
@@ -103,13 +104,13 @@ func TestNoValue(t *testing.T) {
 func TestMalformed(t *testing.T) {
 	s := openShop(t)
 	for path, wrong := range map[string][]string{
-		"/orders": {"status=open", "status=Placed", "since=2026-1-1", "since=2026-02-30", "since=x", "limit=0", "limit=201", "after=x", "after=AAAA", "member=M", "status=placed&status=shipped",
+		"/orders": {"status=open", "status=Placed", "since=2026-1-1", "since=2026-02-30", "since=x", "limit=0", "limit=201", "after=x", "after=AAAA", "after=orders.AAAA", "after=orders.", "member=M", "status=placed&status=shipped",
 			"since=%FF", "%zz"},
 		"/members/M/orders": {"status=placed", "limit=x"},
 		"/members":          {"", "email=", "email=x", "email=a@b@c", "name=Mina", "email=a@b.example&limit=1"},
 		"/products": {"sort=name", "sort=Price", "q=%20-", "q=a+b+c+d+e+f+g+h+i", "q=pen&sort=price", "q=pen&category=Desk", "q=pen&tag=blue", "limit=0", "after=x", "page=2",
-			"sort=popular&after=x", "sort=popular&after=%00", "q=pen&after=x"},
-		"/products?sort=popular":          {"after=AAAA"},
+			"sort=popular&after=popular.x", "sort=popular&after=popular.%00", "q=pen&after=search.x"},
+		"/products?sort=popular":          {"after=popular.AAAA"},
 		"/categories":                     {"limit=5"},
 		"/stock/low":                      {"limit=5"},
 		"/funnel":                         {"from=2026-01-01"},
@@ -236,6 +237,51 @@ func TestPagesOfWhatMoves(t *testing.T) {
 	s.land(view.Popular)
 	if ids, _ = s.page(next); !slices.Equal(ids, []string{"p070", "p000"}) {
 		t.Errorf("the next page holds %v", ids)
+	}
+}
+
+// TestNextOfAnotherList: a next is taken by the lists whose items follow each other as in its own, and by no others, where it
+// would stand at any place.
+func TestNextOfAnotherList(t *testing.T) {
+	s := catalogueShop(t)
+	for i := 1; i <= 3; i++ {
+		s.log.Add(t, order.Stream(fmt.Sprint(i)), s.order(i))
+	}
+	s.log.Add(t, "member-M", member.Registered{Name: "Mina"})
+	s.replay()
+	s.pass(time.Second)
+	kinds := [][]string{
+		{"/products", "/products?sort=newest", "/products?category=Tea", "/products?tag=green+leaf"},
+		{"/products?sort=price", "/products?sort=price&category=Tea", "/products?sort=price&tag=green+leaf"},
+		{"/products?sort=popular", "/products?sort=popular&category=Tea", "/products?sort=popular&tag=green+leaf"},
+		{"/products?q=tea", "/products?q=green"},
+		{"/orders", "/orders?status=placed", "/orders?since=2026-01-01"},
+		{"/members/M/orders"},
+	}
+	with := func(path, parameter string) string {
+		if strings.Contains(path, "?") {
+			return path + "&" + parameter
+		}
+		return path + "?" + parameter
+	}
+	for from, paths := range kinds {
+		for _, path := range paths {
+			_, next := s.page(with(path, "limit=2"))
+			u, err := url.Parse(next)
+			if err != nil || next == "" {
+				t.Fatalf("%s has the next page %q (%v)", path, next, err)
+			}
+			after := "after=" + url.QueryEscape(u.Query().Get("after"))
+			for to, others := range kinds {
+				for _, other := range others {
+					if a := s.get(with(other, after)); to != from {
+						s.isProblem(a, 400, "malformed-parameter")
+					} else if a.Code != 200 {
+						t.Errorf("the next of %s, given to %s: %d %s", path, other, a.Code, a.Body)
+					}
+				}
+			}
+		}
 	}
 }
 

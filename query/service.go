@@ -32,8 +32,8 @@ type Model interface {
 	Live(ctx context.Context, view string, fresh bool) (row.Generation, error)
 	// Document returns a composed document, nil if there is none.
 	Document(ctx context.Context, g row.Generation, doc string) ([]byte, error)
-	// Page returns up to limit items after a cursor, and whether the list exists. A cursor that it never gave is
-	// row.ErrCursor.
+	// Page returns up to limit items after a cursor, and whether the list exists. What can be no cursor is row.ErrCursor; of
+	// which list one is, the caller must know.
 	Page(ctx context.Context, g row.Generation, doc, after string, limit int) ([]row.Item, bool, error)
 	// Landed returns the revisions up to which streams have landed, event.NoStream for none, in the streams' order.
 	Landed(ctx context.Context, g row.Generation, streams []string) ([]int64, error)

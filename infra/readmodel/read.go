@@ -71,7 +71,7 @@ func (s *Store) Landed(ctx context.Context, g row.Generation, streams []string) 
 }
 
 // Page returns up to limit items of a list, in order, after a cursor ("" for the first page). It reports false if the
-// list does not exist: if it has no items, nor anything else of any stream. A cursor that no page gave is row.ErrCursor.
+// list does not exist: if it has no items, nor anything else of any stream. What can be no cursor is row.ErrCursor.
 func (s *Store) Page(ctx context.Context, g row.Generation, doc, after string, limit int) ([]row.Item, bool, error) {
 	from := "-"
 	if after != "" {

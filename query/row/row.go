@@ -198,7 +198,7 @@ type SavedAt struct {
 	Time     time.Time
 }
 
-// ErrCursor says that a page was asked for after something that no page has ended with.
+// ErrCursor says that a page was asked for after something that can be the end of none.
 var ErrCursor = errors.New("unreadable cursor")
 
 // Item is one entry of a list.
