@@ -107,7 +107,7 @@ func readChange[B any](s *Service, c echo.Context, category string, decode func(
 	if r, err = s.readRequest(c, body); err != nil {
 		return "", body, r, err
 	}
-	if id = c.Param("id"); !domain.ValidID(id) {
+	if id = web.PathID(c); !domain.ValidID(id) {
 		return "", body, r, web.NotFound(category, id)
 	}
 	return id, body, r, nil

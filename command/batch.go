@@ -152,7 +152,11 @@ func groups(commands []batchCommand) [][]int {
 
 // thing is /<kind>/<id>, "" where the server makes the id.
 func (b batchCommand) thing() string {
-	kind, rest, _ := strings.Cut(strings.Trim(b.Path, "/"), "/")
+	path, err := url.PathUnescape(b.Path) // one id has many spellings
+	if err != nil {
+		path = b.Path
+	}
+	kind, rest, _ := strings.Cut(strings.Trim(path, "/"), "/")
 	id, _, _ := strings.Cut(rest, "/")
 	if id == "" {
 		var body struct {

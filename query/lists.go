@@ -63,7 +63,7 @@ func errAfter() error {
 
 // memberOrders serves a page of a member's orders.
 func (s *Service) memberOrders(c echo.Context) error {
-	id := c.Param("id")
+	id := web.PathID(c)
 	values, err := parameters(c, "limit", "after")
 	if err != nil {
 		return err

@@ -99,6 +99,22 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
+// TestEscapedIDs: an id is the same, whichever of its characters are escaped.
+func TestEscapedIDs(t *testing.T) {
+	s := openShop(t)
+	s.log.Add(t, "member-a-b", member.Registered{Name: "Ada"})
+	s.log.Add(t, "order-a_b", s.order(1))
+	s.replay()
+	s.pass(time.Second)
+	for plain, escaped := range map[string]string{
+		"/orders/1": "/orders/%31", "/members/M": "/members/%4d", "/members/a-b": "/members/a%2Db", "/orders/a_b": "/orders/%61%5F%62",
+		"/members/M/orders": "/members/%4D/orders", "/products/P": "/products/%50",
+	} {
+		s.is(s.get(escaped), 200, s.get(plain).Body.String())
+	}
+	s.isProblem(s.get("/members/a%252Db"), 404, "member-not-found") // whose id has a percent sign
+}
+
 func TestETagFollowsTheBody(t *testing.T) {
 	s := openShop(t)
 	etag := s.get("/orders/1").Header().Get("ETag")

@@ -67,7 +67,7 @@ func (s *Service) Register(e *echo.Echo) {
 // document serves one document of a view by the id in the path.
 func (s *Service) document(v *view.View, kind string) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		id := c.Param("id")
+		id := web.PathID(c)
 		if _, err := parameters(c); err != nil {
 			return err
 		}

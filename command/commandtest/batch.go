@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -105,7 +106,8 @@ func testBatchOrder(t *testing.T, store command.Store) {
 		if m := i % members; i < members {
 			commands = append(commands, fmt.Sprintf(`{"path":"/members","body":{"id":"m%d","name":"0"}}`, m))
 		} else {
-			commands = append(commands, fmt.Sprintf(`{"path":"/members/m%d/rename","body":{"name":"%d"}}`, m, i))
+			id := []string{"m", "%6d"}[i%2] + strconv.Itoa(m) // the same stream
+			commands = append(commands, fmt.Sprintf(`{"path":"/members/%s/rename","body":{"name":"%d"}}`, id, i))
 		}
 	}
 	for i, r := range c.Batch(commands) {

@@ -80,6 +80,8 @@ func testCommands(t *testing.T, store command.Store) {
 		{"ship again", "/orders/open/ship", `{"carrier":"Speedy"}`, 200, "order-open", 1},
 		{"cancel", "/orders/o_1/cancel", `{"reason":"late"}`, 200, "order-o_1", 1},
 		{"cancel again", "/orders/o_1/cancel", `{"reason":"late"}`, 200, "order-o_1", 1},
+		{"cancel again, the id escaped", "/orders/%6F%5f1/cancel", `{"reason":"late"}`, 200, "order-o_1", 1},
+		{"rename, the id escaped", "/members/%76inet/rename", `{"name":"Vin"}`, 200, "member-vinet", 2},
 	} {
 		t.Run(step.name, func(t *testing.T) {
 			a := c.Post(step.path, step.body)
