@@ -64,7 +64,7 @@ func New(cfg Config) *echo.Echo {
 	e.Server.ReadTimeout = cfg.ReadTimeout
 	e.Server.WriteTimeout = cfg.WriteTimeout
 	e.Server.IdleTimeout = cfg.IdleTimeout
-	e.Server.MaxHeaderBytes = 64 << 10
+	e.Server.MaxHeaderBytes = 128 << 10 // the tokens of the largest batch are 85 KB
 	e.Server.ErrorLog = slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug)
 	e.Pre(routeHead)
 	e.Use(unrouteHead, requestID, accessLog(cfg.Log), recoverPanic(cfg.Log), limitBody(cfg.BodyLimit))

@@ -263,6 +263,28 @@ func TestTimeouts(t *testing.T) {
 	}
 }
 
+// TestLargestHeaders: the tokens of the largest batch, for ids as long as any, can be sent in one request.
+func TestLargestHeaders(t *testing.T) {
+	e, _ := routes(slog.LevelInfo)
+	addr, stop := start(t, e, time.Second)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, addr+"/fine", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := ConsistencyToken("product-"+strings.Repeat("x", 64), 1_000_000_000)
+	r.Header.Set(HeaderConsistencyToken, strings.Repeat(token+", ", 1000))
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _ = response.Body.Close(); response.StatusCode != 200 {
+		t.Error(response.Status)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestServeListenerFails(t *testing.T) {
 	e, _ := routes(slog.LevelInfo)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
