@@ -27,7 +27,7 @@ const (
 )
 
 func item(i int) string {
-	return fmt.Sprintf(`{"id":"%d","status":"placed","placed_on":"2026-01-%02d","units":2,"total":300}`, i, i)
+	return fmt.Sprintf(`{"id":"%d","status":"placed","placed_on":"2026-01-%02d","units":2,"total":300,"currency":"USD"}`, i, i)
 }
 
 func listed(days ...int) string {

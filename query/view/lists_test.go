@@ -243,24 +243,24 @@ func TestPopularIsBounded(t *testing.T) {
 }
 
 func TestOrdersOfMembers(t *testing.T) {
-	const one = `{"id":"1","status":"placed","placed_on":"2026-03-05","units":2,"total":300}`
+	const one = `{"id":"1","status":"placed","placed_on":"2026-03-05","units":2,"total":300,"currency":"USD"}`
 	play(t, view.OrderLists, []scene{
 		{"without orders", []step{mina}, nil, map[string][]string{"M": {}}},
 		{"one", []step{mina, on("order-1", placed())}, nil, map[string][]string{"M": {one}}},
 		{"total holds the fee", []step{mina, on("order-1", placed(func(e *order.Placed) { e.ShippingFee = 50 }))}, nil,
-			map[string][]string{"M": {`{"id":"1","status":"placed","placed_on":"2026-03-05","units":2,"total":350}`}}},
+			map[string][]string{"M": {`{"id":"1","status":"placed","placed_on":"2026-03-05","units":2,"total":350,"currency":"USD"}`}}},
 		{"newest day first, then by id", []step{
 			mina, on("order-b", placed(dated("2026-01-02"))), on("order-9", placed(dated("2025-12-31"))), on("order-a", placed(dated("2026-01-02"))),
 			on("order-c", placed(dated("2026-01-10"))), on("order-10", placed(dated("2026-01-02"))),
 		}, nil, map[string][]string{"M": {
-			`{"id":"c","status":"placed","placed_on":"2026-01-10","units":2,"total":300}`,
-			`{"id":"10","status":"placed","placed_on":"2026-01-02","units":2,"total":300}`,
-			`{"id":"a","status":"placed","placed_on":"2026-01-02","units":2,"total":300}`,
-			`{"id":"b","status":"placed","placed_on":"2026-01-02","units":2,"total":300}`,
-			`{"id":"9","status":"placed","placed_on":"2025-12-31","units":2,"total":300}`,
+			`{"id":"c","status":"placed","placed_on":"2026-01-10","units":2,"total":300,"currency":"USD"}`,
+			`{"id":"10","status":"placed","placed_on":"2026-01-02","units":2,"total":300,"currency":"USD"}`,
+			`{"id":"a","status":"placed","placed_on":"2026-01-02","units":2,"total":300,"currency":"USD"}`,
+			`{"id":"b","status":"placed","placed_on":"2026-01-02","units":2,"total":300,"currency":"USD"}`,
+			`{"id":"9","status":"placed","placed_on":"2025-12-31","units":2,"total":300,"currency":"USD"}`,
 		}}},
 		{"shipped and cancelled stay", []step{mina, on("order-1", placed(), order.Shipped{Carrier: "Post"}), on("order-2", placed(), cancelled)}, nil, map[string][]string{"M": {
-			`{"id":"1","status":"shipped","placed_on":"2026-03-05","units":2,"total":300}`, `{"id":"2","status":"cancelled","placed_on":"2026-03-05","units":2,"total":300}`,
+			`{"id":"1","status":"shipped","placed_on":"2026-03-05","units":2,"total":300,"currency":"USD"}`, `{"id":"2","status":"cancelled","placed_on":"2026-03-05","units":2,"total":300,"currency":"USD"}`,
 		}}},
 		{"each member their own", []step{mina, on("member-N", member.Registered{Name: "Nils"}), on("order-1", placed())}, nil, map[string][]string{"M": {one}, "N": {}}},
 	})

@@ -10,7 +10,7 @@ import (
 // all, and one of each status, named as OrderList says.
 var OrderLists = &View{
 	Name:    "order-lists",
-	Version: 2,
+	Version: 3,
 	Sources: []Source{
 		// A member without orders has an empty list; without the member there is none.
 		From(member.Category, member.Codec, known.apply, func(id string, s known) []row.Row {
@@ -69,7 +69,7 @@ func listedRows(id string, s listed) []row.Row {
 		return nil
 	}
 	key := descending(s.PlacedOn) + " " + id
-	item := memberOrder{ID: id, Status: s.Status, PlacedOn: s.PlacedOn, Units: s.Ordered, Total: s.Total}
+	item := memberOrder{ID: id, Status: s.Status, PlacedOn: s.PlacedOn, Units: s.Ordered, Total: s.Total, Currency: s.Currency}
 	full := listedOrder{ID: id, Status: s.Status, PlacedOn: s.PlacedOn, MemberID: s.Member, Units: s.Ordered, Total: s.Total, Currency: s.Currency}
 	return []row.Row{
 		{Doc: s.Member, Key: key, Item: item}, {Doc: "/all", Key: key, Item: full}, {Doc: "/" + string(s.Status), Key: key, Item: full},
@@ -82,6 +82,7 @@ type memberOrder struct {
 	PlacedOn string       `json:"placed_on"`
 	Units    int64        `json:"units"`
 	Total    int64        `json:"total"`
+	Currency string       `json:"currency"`
 }
 
 type listedOrder struct {

@@ -145,7 +145,7 @@ func (b *buyer) lookAround() error {
 	var items []listItem
 	for i := len(b.orders) - 1; i >= 0; i-- {
 		id := b.orders[i]
-		items = append(items, listItem{id, b.status[id], fmt.Sprintf("2025-01-%02d", i+1), 1, price})
+		items = append(items, listItem{id, b.status[id], fmt.Sprintf("2025-01-%02d", i+1), 1, price, "USD"})
 		if err := b.look("/orders/"+id, fmt.Sprintf(`"status":%q,"placed_on":%q,"member":{"id":%q,"name":%q`, b.status[id], items[len(items)-1].PlacedOn, b.name, b.called)); err != nil {
 			return err
 		}

@@ -144,6 +144,7 @@ type (
 		PlacedOn string `json:"placed_on"`
 		Units    int64  `json:"units"`
 		Total    int64  `json:"total"`
+		Currency string `json:"currency"`
 	}
 	monthItem struct {
 		Month string `json:"month"`
@@ -173,7 +174,6 @@ type (
 	orderItem struct {
 		listItem
 		MemberID string `json:"member_id"`
-		Currency string `json:"currency"`
 	}
 	funnelDoc struct {
 		Placed    int64            `json:"placed"`
@@ -292,8 +292,8 @@ func (o *oracle) addUp() {
 			m.FirstOrderOn = &d.PlacedOn
 		}
 		m.LastOrderOn = &d.PlacedOn
-		o.lists[m.ID] = append(o.lists[m.ID], listItem{d.ID, d.Status, d.PlacedOn, d.Units, d.Total})
-		o.all = append(o.all, orderItem{listItem{d.ID, d.Status, d.PlacedOn, d.Units, d.Total}, m.ID, d.Currency})
+		o.lists[m.ID] = append(o.lists[m.ID], listItem{d.ID, d.Status, d.PlacedOn, d.Units, d.Total, d.Currency})
+		o.all = append(o.all, orderItem{listItem{d.ID, d.Status, d.PlacedOn, d.Units, d.Total, d.Currency}, m.ID})
 		if liked[m.ID] == nil {
 			liked[m.ID] = map[string]*figures{}
 		}
