@@ -14,7 +14,7 @@ import (
 	"jangbu/query/view"
 )
 
-// The bounds of a tally: the entries of an answer, and the months that are looked up for it.
+// The bounds of a tally: the entries of an answer, of products those of each currency, and the months that are looked up for it.
 const (
 	maxTally  = 1000
 	maxMonths = 120
@@ -77,14 +77,15 @@ func (s *Service) tally(ctx context.Context, g row.Generation, tally string, of 
 	}
 	var all []view.Tallied
 	last, months := "", 0
-	for i, m := range sold {
+	for _, m := range sold {
 		if m.Key == last {
 			continue // in another currency
 		}
-		if last = m.Key; tally == view.Days && len(all) > limit {
-			all = append(all, sold[i:]...) // later than all that is shown; they tell whether there is another currency
-			break
+		if tally == view.Days && len(all) > limit && m.Key != of.months().to {
+			all = append(all, m) // a whole month, later than all that is shown; it tells whether there is another currency
+			continue
 		}
+		last = m.Key
 		if months++; months > maxMonths {
 			return nil, web.MalformedParameter("from", fmt.Sprintf("and to must leave at most %d months in which something was sold", maxMonths))
 		}

@@ -88,17 +88,36 @@ func TestSalesInCurrencies(t *testing.T) {
 func TestSalesInCurrenciesNotShown(t *testing.T) {
 	s := salesShop(t, "2026-01-01", "2026-01-02", "2026-02-01", "2026-03-01")
 	e := s.order(1)
-	e.Currency, e.PlacedOn = "JPY", "2026-03-01"
+	e.Currency, e.PlacedOn = "JPY", "2026-03-02"
 	s.log.Add(t, "order-yen", e)
 	s.replay()
 	s.pass(time.Second)
 	for path, want := range map[string]string{
-		"/sales/days?limit=1":            `{"day":"2026-01-01","currency":"USD","orders":1,"units":2,"sales":300}`,
-		"/sales/months?limit=1":          `{"month":"2026-01","currency":"USD","orders":2,"units":4,"sales":600}`,
-		"/sales/days?limit=1&to=2026-02": `{"day":"2026-01-01","orders":1,"units":2,"sales":300}`,
+		"/sales/days?limit=1":               `{"day":"2026-01-01","currency":"USD","orders":1,"units":2,"sales":300}`,
+		"/sales/months?limit=1":             `{"month":"2026-01","currency":"USD","orders":2,"units":4,"sales":600}`,
+		"/sales/days?limit=1&to=2026-02":    `{"day":"2026-01-01","orders":1,"units":2,"sales":300}`,
+		"/sales/days?limit=1&to=2026-03-01": `{"day":"2026-01-01","orders":1,"units":2,"sales":300}`, // the yen came a day later
+		"/sales/days?limit=1&to=2026-03-02": `{"day":"2026-01-01","currency":"USD","orders":1,"units":2,"sales":300}`,
 	} {
 		s.is(s.get(path), 200, `{"items":[`+want+`]}`)
 	}
+}
+
+// TestBestOfEachCurrency: sales in different currencies have no order, so each currency has its own best-selling products.
+func TestBestOfEachCurrency(t *testing.T) {
+	s := salesShop(t, "2026-01-01", "2026-01-02", "2026-01-03")
+	for i, id := range []string{"P", "R", "R"} {
+		e := s.order(1)
+		e.Currency, e.Lines[0].ProductID = "JPY", id
+		s.log.Add(t, order.Stream(fmt.Sprintf("yen-%d", i)), e)
+	}
+	s.replay()
+	s.pass(time.Second)
+	entry := func(id, currency string, n int) string {
+		return fmt.Sprintf(`{"product_id":%q,"currency":%q,"orders":%d,"units":%d,"sales":%d}`, id, currency, n, 2*n, 300*n)
+	}
+	s.is(s.get("/sales/products?limit=1"), 200, `{"items":[`+entry("R", "JPY", 2)+`,`+entry("P", "USD", 2)+`]}`)
+	s.is(s.get("/sales/products?limit=2"), 200, `{"items":[`+entry("R", "JPY", 2)+`,`+entry("P", "JPY", 1)+`,`+entry("P", "USD", 2)+`,`+entry("Q", "USD", 1)+`]}`)
 }
 
 // TestTalliesAreBounded: a tally looks up the months it is of, at most ten years of them, and days no more than it shows.

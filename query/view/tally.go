@@ -52,8 +52,8 @@ type tallyItem struct {
 	Sales     int64   `json:"sales"`
 }
 
-// TallyBody is the answer that shows the first entries of a tally, at most limit: sorted by key, but products by what
-// they sold, most first.
+// TallyBody is the answer that shows the first entries of a tally, at most limit: sorted by key, but the products of each currency
+// by what they sold, most first, and at most limit of each.
 func TallyBody(tally string, all []Tallied, limit int) ([]byte, error) {
 	if tally == ByProduct {
 		all = slices.Clone(all)
@@ -63,7 +63,15 @@ func TallyBody(tally string, all []Tallied, limit int) ([]byte, error) {
 	}
 	several := slices.ContainsFunc(all, func(t Tallied) bool { return t.Currency != all[0].Currency })
 	list := []tallyItem{}
-	for _, t := range all[:min(len(all), limit)] {
+	shown := map[string]int{} // entries, of products by currency
+	for _, t := range all {
+		of := ""
+		if tally == ByProduct {
+			of = t.Currency
+		}
+		if shown[of]++; shown[of] > limit {
+			continue
+		}
 		i := tallyItem{Orders: t.Orders, Units: &t.Units, Sales: t.Sales}
 		switch tally {
 		case Days:
