@@ -164,12 +164,13 @@ func parseTokens(headers []string, v *view.View) ([]token, error) {
 			continue
 		}
 		stream, revision, err := web.ParseConsistencyToken(field)
-		if err != nil {
+		_, feeds := v.Source(stream)
+		if err != nil || feeds && !view.NamedByID(stream) { // for which one would wait in vain
 			return nil, web.MalformedHeader(web.HeaderConsistencyToken, "must be the Consistency-Token that a command answered with")
 		}
 		if i, known := at[stream]; known {
 			tokens[i].revision = max(tokens[i].revision, revision)
-		} else if _, feeds := v.Source(stream); feeds {
+		} else if feeds {
 			at[stream] = len(tokens)
 			tokens = append(tokens, token{stream: stream, revision: revision})
 		}

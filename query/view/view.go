@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"jangbu/domain"
 	"jangbu/domain/event"
 	"jangbu/query/row"
 )
@@ -129,6 +130,9 @@ func (v *View) Source(stream string) (*Source, bool) {
 	}
 	return nil, false
 }
+
+// NamedByID reports whether a stream is named by the id of a thing, as all that commands write.
+func NamedByID(stream string) bool { return domain.ValidID(event.StreamID(stream)) }
 
 // Categories lists what the view reads.
 func (v *View) Categories() []string {
