@@ -175,7 +175,7 @@ func (s *Service) products(c echo.Context) error {
 		return err
 	}
 	sort := values.Get("sort")
-	shelf := view.Shelf{Category: values.Get("category"), Tag: strings.ToLower(values.Get("tag"))}
+	shelf := view.ShelfOf(values.Get("category"), values.Get("tag"))
 	if q := values.Get("q"); q != "" {
 		if sort != "" || shelf != (view.Shelf{}) {
 			return web.MalformedParameter("q", "cannot be combined with category, tag or sort")

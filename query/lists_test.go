@@ -205,7 +205,7 @@ func TestProductLists(t *testing.T) {
 		"category=Tea+%26+more&sort=price":     which(more),
 		"category=Tea+%26+more&sort=popular":   first([]string{"p042", "p033"}, which(more)),
 		"tag=green+leaf":                       reversed(which(green)),
-		"tag=GREEN+leaf&sort=price":            which(green),
+		"tag=+GREEN+leaf+&sort=price":          which(green),
 		"tag=green+leaf&sort=popular":          first([]string{"p070"}, which(green)),
 		"category=Tea+%26+more&tag=green+leaf": reversed(which(both)),
 		"category=Tea+%26+more&tag=green+leaf&sort=price":   which(both),
@@ -287,6 +287,9 @@ func TestNextOfAnotherList(t *testing.T) {
 
 func TestSearch(t *testing.T) {
 	s := catalogueShop(t)
+	s.log.Add(t, "product-pu", product.Created{Name: "Grüner ΟΔΟς", Category: "Grün", Currency: "USD"})
+	s.replay()
+	s.pass(time.Second)
 	for q, want := range map[string]string{
 		"number7":           "p007 p070 p071 p072 p073 p074 p075 p076 p077 p078 p079",
 		"number77":          "p077",
@@ -300,6 +303,8 @@ func TestSearch(t *testing.T) {
 		"coffee":            "",
 		"number77 number78": "",
 		"number1000":        "",
+		"gru\u0308n":        "pu",
+		"ΟΔΟΣ":              "pu",
 	} {
 		for _, limit := range []int{1, 3, 200} {
 			got, _ := s.pages(fmt.Sprintf("/products?q=%s&limit=%d", url.QueryEscape(q), limit))

@@ -11,6 +11,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"golang.org/x/text/unicode/norm"
+
 	"jangbu/domain/product"
 	"jangbu/query/row"
 )
@@ -20,15 +22,24 @@ import (
 // beginning of a word of its name. Products change seldom, and orders touch none of this.
 var Catalogue = &View{
 	Name:    "catalogue",
-	Version: 2,
+	Version: 3,
 	Sources: []Source{FromRecorded(product.Category, product.Codec, shown.apply, shownRows)},
 }
 
-// Shelf is what a list of products is about: those of a category, with a tag, both, or all where both are empty.
+// Shelf is what a list of products is about: those of a category, with a tag, both, or all where both are empty. ShelfOf makes it.
 type Shelf struct {
 	Category string
 	Tag      string
 }
+
+// ShelfOf is the shelf of a category and a tag, "" for any. However a text was typed, what looks the same is one shelf.
+func ShelfOf(category, tag string) Shelf {
+	return Shelf{Category: normal(category), Tag: strings.ToLower(normal(tag))}
+}
+
+// normal is the form in which texts are compared: without white space around it, its accents composed (NFC). Texts of old events,
+// and those that clients look for, may be in any.
+func normal(text string) string { return norm.NFC.String(strings.TrimSpace(text)) }
 
 // The orders of a list of products.
 const (
@@ -48,16 +59,14 @@ func (s Shelf) List(sort string) string {
 	return name
 }
 
-// shelves are all that a product stands on.
+// shelves are all that a product stands on, each once.
 func shelves(category string, tags []string) []Shelf {
-	all := []Shelf{{}}
-	if category != "" {
-		all = append(all, Shelf{Category: category})
-	}
-	for _, tag := range tags {
-		all = append(all, Shelf{Tag: tag})
-		if category != "" {
-			all = append(all, Shelf{Category: category, Tag: tag})
+	var all []Shelf
+	for _, tag := range append([]string{""}, tags...) {
+		for _, c := range []string{"", category} {
+			if shelf := ShelfOf(c, tag); !slices.Contains(all, shelf) {
+				all = append(all, shelf)
+			}
 		}
 	}
 	return all
@@ -80,9 +89,10 @@ func SearchList(word string) string {
 	return "search?q=" + url.QueryEscape(string(runes[:n]))
 }
 
-// Words are the words of a text in lower case, each once, the longest first.
+// Words are the words of a text in lower case, a final sigma as any other, each once, the longest first.
 func Words(text string) []string {
-	words := strings.FieldsFunc(strings.ToLower(text), func(r rune) bool {
+	lower := strings.ReplaceAll(strings.ToLower(normal(text)), "ς", "σ")
+	words := strings.FieldsFunc(lower, func(r rune) bool {
 		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsMark(r)
 	})
 	slices.SortFunc(words, func(a, b string) int {

@@ -128,6 +128,7 @@ func TestPricesOfOneCurrencyStandTogether(t *testing.T) {
 func TestWords(t *testing.T) {
 	for text, want := range map[string]string{
 		"Chai": "chai", "Queso Cabrales": "cabrales queso", "Côte-de  Blaye, 1.5 l": "blaye côte de 1 5 l", "a A": "a", "한빛 서점": "서점 한빛", " …": "", "NuNuCa Nuß-Nougat-Creme": "nougat nunuca creme nuß",
+		"Cafe\u0301 Café": "café", "Ο ΟΔΟΣ, οδός": "οδοσ οδόσ ο", "\u1112\u1161\u11ab빛": "한빛",
 	} {
 		if got := strings.Join(view.Words(text), " "); got != want {
 			t.Errorf("the words of %q are %q, want %q", text, got, want)
@@ -142,6 +143,44 @@ func TestWords(t *testing.T) {
 	} {
 		if got := view.Matches(c.name, view.Words(c.q)); got != c.want {
 			t.Errorf("%q matches %q: %v", c.name, c.q, got)
+		}
+	}
+}
+
+// TestUnicodeForms: what looks the same is the same, whether its accents are characters of their own or not. Products of old may
+// hold either.
+func TestUnicodeForms(t *testing.T) {
+	const composed, decomposed = "Caf\u00e9", "Cafe\u0301"
+	steps := []step{sells("a", composed, composed, 1, []string{"th\u00e9"}), sells("b", decomposed, decomposed, 1, []string{"the\u0301", "th\u00e9"})}
+	for _, form := range []string{composed, decomposed} {
+		lists := map[*view.View][]string{view.Catalogue: {view.SearchList(view.Words(form)[0])}}
+		for _, shelf := range []view.Shelf{view.ShelfOf(form, ""), view.ShelfOf("", "THE\u0301"), view.ShelfOf(" "+form+" ", "th\u00e9 ")} {
+			lists[view.Catalogue] = append(lists[view.Catalogue], shelf.List(view.Newest), shelf.List(view.ByPrice))
+			lists[view.Popular] = append(lists[view.Popular], shelf.List(view.MostSold))
+		}
+		for v, names := range lists {
+			got, err := view.Fold(v, record(t, steps))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, name := range names {
+				items := got.Lists[name]
+				if v == view.Popular {
+					var doc view.Ranked
+					if err := json.Unmarshal(got.Documents[name], &doc); err != nil {
+						t.Fatalf("%s: %v", name, err)
+					}
+					items = nil
+					for _, item := range doc.Items {
+						items = append(items, item)
+					}
+				}
+				found := ids(t, items)
+				slices.Sort(found)
+				if !slices.Equal(found, []string{"a", "b"}) {
+					t.Errorf("%s of %s holds %v", name, v.Name, found)
+				}
+			}
 		}
 	}
 }

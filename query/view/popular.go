@@ -17,7 +17,7 @@ import (
 // is not summed up from orders, and what it costs.
 var Popular = &View{
 	Name:    "popular",
-	Version: 2,
+	Version: 3,
 	Sources: []Source{
 		From(product.Category, product.Codec, shown.follow, func(id string, s shown) []row.Row {
 			if !s.Exists || s.Gone {

@@ -100,7 +100,7 @@ var rules = []struct {
 	{"fulfilment", []string{"jangbu/command/fulfilment"}, only("jangbu/domain"), []string{"github.com/hashicorp/golang-lru", "golang.org/x/sync"}},
 	{"command", []string{"jangbu/command"}, only("jangbu/command", "jangbu/domain", "jangbu/infra/web"), nil},
 	{"the vocabulary of the read side", []string{"jangbu/query/row"}, only("jangbu/domain/event"), []string{"github.com/segmentio/encoding"}},
-	{"the views", []string{"jangbu/query/view"}, only("jangbu/domain", "jangbu/query/row"), []string{}},
+	{"the views", []string{"jangbu/query/view"}, only("jangbu/domain", "jangbu/query/row"), []string{"golang.org/x/text/unicode/norm"}},
 	{"query", []string{"jangbu/query"}, only("jangbu/query", "jangbu/domain/event", "jangbu/infra/web"), nil},
 	{"projector", []string{"jangbu/projector"}, only("jangbu/projector", "jangbu/domain/event", "jangbu/query/row", "jangbu/query/view"), nil},
 	{"cli and tests", []string{"jangbu/cli", "jangbu/test"}, only("jangbu"), nil},
