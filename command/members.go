@@ -42,7 +42,7 @@ func (s *Service) registerMember(c echo.Context) error {
 		return err
 	}
 	register := member.Register{ID: s.idOf(body, r), Name: body.Name, Email: body.Email, Contact: body.Contact,
-		City: body.City, Country: body.Country, Phone: body.Phone}
+		City: body.City, Country: composed(body.Country), Phone: body.Phone}
 	o := s.withEmail(r, register.ID, register)
 	o.creates, o.check = true, register.Check
 	return s.run(c, o)
@@ -93,7 +93,7 @@ type contactBody struct {
 }
 
 func changeContact(id string, b contactBody) member.Command {
-	return member.ChangeContact{ID: id, Contact: b.Contact, City: b.City, Country: b.Country, Phone: b.Phone}
+	return member.ChangeContact{ID: id, Contact: b.Contact, City: b.City, Country: composed(b.Country), Phone: b.Phone}
 }
 
 type addressBody struct {

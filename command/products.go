@@ -2,6 +2,7 @@ package command
 
 import (
 	"github.com/labstack/echo/v4"
+	"golang.org/x/text/unicode/norm"
 
 	"jangbu/domain/product"
 	"jangbu/infra/web"
@@ -43,12 +44,12 @@ type createProductBody struct {
 func (b createProductBody) clientID() string { return b.ID }
 
 func createProduct(id string, b createProductBody) product.Command {
-	return product.Create{ID: id, Name: b.Name, Category: b.Category, Price: given(b.Price), Currency: b.Currency,
-		Description: b.Description, Tags: b.Tags, Images: b.Images}
+	return product.Create{ID: id, Name: composed(b.Name), Category: composed(b.Category), Price: given(b.Price), Currency: b.Currency,
+		Description: b.Description, Tags: allComposed(b.Tags), Images: b.Images}
 }
 
 func renameProduct(id string, b renameBody) product.Command {
-	return product.Rename{ID: id, Name: b.Name}
+	return product.Rename{ID: id, Name: composed(b.Name)}
 }
 
 type describeBody struct {
@@ -68,7 +69,7 @@ type categoriseBody struct {
 }
 
 func categoriseProduct(id string, b categoriseBody) product.Command {
-	return product.Categorise{ID: id, Category: b.Category}
+	return product.Categorise{ID: id, Category: composed(b.Category)}
 }
 
 type tagBody struct {
@@ -77,7 +78,9 @@ type tagBody struct {
 
 func (b tagBody) complete() error { return wanted("/tags", b.Tags != nil, "[] removes all") }
 
-func tagProduct(id string, b tagBody) product.Command { return product.Tag{ID: id, Tags: b.Tags} }
+func tagProduct(id string, b tagBody) product.Command {
+	return product.Tag{ID: id, Tags: allComposed(b.Tags)}
+}
 
 type pictureBody struct {
 	Images []string `json:"images"`
@@ -112,6 +115,19 @@ func endSale(id string, _ struct{}) product.Command { return product.EndSale{ID:
 func discontinueProduct(id string, _ struct{}) product.Command { return product.Discontinue{ID: id} }
 
 func relistProduct(id string, _ struct{}) product.Command { return product.Relist{ID: id} }
+
+// composed is a text by which things are counted or found, with its accents composed (NFC): what looks the same is one category,
+// tag or country. E-mail addresses stay as they are typed, since those of before are reserved so. It is no part of what tells one
+// request from another, so that one of before is known again.
+func composed(text string) string { return norm.NFC.String(text) }
+
+func allComposed(texts []string) []string {
+	all := make([]string, len(texts))
+	for i, text := range texts {
+		all[i] = composed(text)
+	}
+	return all
+}
 
 // given is the number, or one that no rule accepts: a price left out must not make a product free.
 func given(n *int64) int64 {

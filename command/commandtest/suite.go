@@ -112,6 +112,12 @@ func testEvents(t *testing.T, store command.Store) {
 		"ship_to":{"name":"Vins","city":"Reims","country":"France"}}`)
 	c.Must("/orders/full/ship", `{"carrier":"Federal","tracking":"1Z"}`)
 	c.Must("/members/vinet/rename", `{"name":"Vins & Co"}`)
+	const typed = `"Cafe\u0301"` // as two characters, which is stored as one
+	c.Must("/products", `{"id":"cafe","name":`+typed+`,"category":`+typed+`,"tags":[`+typed+`,"café"],"price":1,"currency":"USD"}`)
+	for _, path := range []string{"rename", "categorise", "tag"} {
+		c.Must("/products/cafe/"+path, map[string]string{"rename": `{"name":` + typed + `}`, "categorise": `{"category":` + typed + `}`, "tag": `{"tags":[` + typed + `]}`}[path])
+	}
+	c.Must("/members", `{"id":"rene","name":"René","email":"rene\u0301@example.com","country":"Co\u0302te d'Ivoire"}`)
 	for _, want := range []struct{ stream, events string }{
 		{"order-full", `order.placed.v2 {"member_id":"vinet","member_country":"France","currency":"USD","lines":[` +
 			`{"product_id":"queso","name":"Queso","category":"Dairy","unit_price":1400,"quantity":3,"discount_percent":0,"amount":4200},` +
@@ -121,6 +127,8 @@ func testEvents(t *testing.T, store command.Store) {
 order.shipped.v1 {"carrier":"Federal","tracking":"1Z","shipped_on":"2026-02-28"}`},
 		{"member-vinet", `member.registered.v1 {"name":"Vins et alcools","country":"France"}
 member.renamed.v1 {"name":"Vins \u0026 Co"}`},
+		{"product-cafe", `product.created.v1 {"name":"Café","category":"Café","price":1,"currency":"USD","tags":["café"]}`}, // once
+		{"member-rene", `member.registered.v1 {"name":"René","email":"rene` + "\u0301" + `@example.com","country":"Côte d'Ivoire"}`},
 		{"product-chai", `product.created.v1 {"name":"Chai","category":"Beverages","price":1800,"currency":"USD"}
 product.discontinued.v1 {}`},
 	} {
