@@ -209,9 +209,9 @@ func (m *dlqRedriveMode) Run(ctx context.Context, a *app) (err error) {
 	}
 	defer b.Close()
 	r := redriven{View: string(m.View)}
-	settle := func(e event.Recorded) (*int, error) { return makeDue(ctx, store, due, e, &r) }
+	settle := func(e event.Recorded) (fate, error) { return makeDue(ctx, store, due, e) }
 	if v, ok := view.Named(string(m.View)); ok {
-		settle = func(e event.Recorded) (*int, error) { return land(ctx, store, model, v, e, &r) }
+		settle = func(e event.Recorded) (fate, error) { return land(ctx, store, model, v, e) }
 	}
 	failed := redrive(ctx, b.DeadLetters(string(m.View)), settle, &r)
 	if failed == nil && r.NotInLog > 0 {
@@ -220,8 +220,17 @@ func (m *dlqRedriveMode) Run(ctx context.Context, a *app) (err error) {
 	return errors.Join(r.print(a, m.JSON), failed)
 }
 
-// redrive deals with each message by settle, which returns what it counts as.
-func redrive(ctx context.Context, queue *bus.Queue, settle func(event.Recorded) (*int, error), r *redriven) error {
+// fate is what became of a message.
+type fate int
+
+const (
+	fateLanded   fate = iota // or due now; the message can go
+	fateParked               // its stream is; the message can go
+	fateNotInLog             // the message stays
+)
+
+// redrive deals with each message by settle, and counts in r what became of it.
+func redrive(ctx context.Context, queue *bus.Queue, settle func(event.Recorded) (fate, error), r *redriven) error {
 	for letters, err := range queue.Letters(ctx) {
 		switch {
 		case err != nil && ctx.Err() != nil:
@@ -234,60 +243,64 @@ func redrive(ctx context.Context, queue *bus.Queue, settle func(event.Recorded) 
 				r.NoEvents++
 				continue
 			}
-			count, err := settle(l.Event)
+			became, err := settle(l.Event)
 			if err != nil {
 				return err
 			}
-			if count == &r.NotInLog {
-				*count++
+			if became == fateNotInLog {
+				r.NotInLog++
 				continue
 			}
 			if err := queue.Delete(ctx, []event.Delivery{l.Delivery}); err != nil {
 				return busAway(err)
 			}
-			*count++
+			if became == fateParked {
+				r.Parked++
+			} else {
+				r.Landed++
+			}
 		}
 	}
 	return nil
 }
 
-// land lands an event's stream, and returns what the message counts as.
-func land(ctx context.Context, store *eventstore.Store, model *readmodel.Store, v *view.View, e event.Recorded, r *redriven) (*int, error) {
+// land lands an event's stream, and says what became of the message.
+func land(ctx context.Context, store *eventstore.Store, model *readmodel.Store, v *view.View, e event.Recorded) (fate, error) {
 	p, err := landFromLog(ctx, store, model, v, e.Stream, runAgain)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
 	if p != nil && p.Revision <= e.Revision {
-		return &r.Parked, nil
+		return fateParked, nil
 	}
 	registry, err := model.Peek(ctx, v.Name)
 	if err != nil {
-		return nil, redisAway(err)
+		return 0, redisAway(err)
 	}
 	for _, g := range registry.Writable(v.Version) { // in which it has landed: no other release's
 		states, err := model.States(ctx, g, []string{e.Stream})
 		if err != nil {
-			return nil, redisAway(err)
+			return 0, redisAway(err)
 		}
 		if states[0].Revision < e.Revision {
-			return &r.NotInLog, nil
+			return fateNotInLog, nil
 		}
 	}
-	return &r.Landed, nil
+	return fateLanded, nil
 }
 
-// makeDue has fulfilment look at an event's order, and returns what the message counts as.
-func makeDue(ctx context.Context, store *eventstore.Store, due *schedule.Schedule, e event.Recorded, r *redriven) (*int, error) {
+// makeDue has fulfilment look at an event's order, and says what became of the message.
+func makeDue(ctx context.Context, store *eventstore.Store, due *schedule.Schedule, e event.Recorded) (fate, error) {
 	switch last, err := store.Last(ctx, e.Stream); {
 	case errors.Is(err, event.ErrStreamNotFound), err == nil && last.Revision < e.Revision:
-		return &r.NotInLog, nil
+		return fateNotInLog, nil
 	case err != nil:
-		return nil, storeAway(err)
+		return 0, storeAway(err)
 	}
 	if err := due.Note(ctx, event.StreamID(e.Stream), time.Now()); err != nil {
-		return nil, redisAway(err)
+		return 0, redisAway(err)
 	}
-	return &r.Landed, nil
+	return fateLanded, nil
 }
 
 func (r redriven) print(a *app, asJSON bool) error {
