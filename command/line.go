@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -52,7 +53,7 @@ func (s *Service) join(t *turn) {
 		t.place = s.lines.last
 	}
 	line, served := s.lines.of[t.o.stream]
-	at, _ := slices.BinarySearchFunc(line, t.place, func(t *turn, place uint64) int { return int(t.place) - int(place) })
+	at, _ := slices.BinarySearchFunc(line, t.place, func(t *turn, place uint64) int { return cmp.Compare(t.place, place) })
 	s.lines.of[t.o.stream] = slices.Insert(line, at, t)
 	if !served {
 		// Not the goroutine of the one who came first: it may leave, and the others not with it.

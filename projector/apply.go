@@ -149,7 +149,7 @@ func (a *Applier) fold(ctx context.Context, arrivals []arrival) (changes []*chan
 	waits := errWaits{streams: map[string]bool{}}
 	for i, stream := range streams {
 		events := byStream[stream]
-		slices.SortStableFunc(events, func(x, y arrival) int { return int(x.Revision - y.Revision) })
+		slices.SortStableFunc(events, func(x, y arrival) int { return cmp.Compare(x.Revision, y.Revision) })
 		c := bases[i]
 		if err := a.foldStream(ctx, c, events); err != nil {
 			if ctx.Err() != nil {
