@@ -110,25 +110,10 @@ func encode(r row.Sourced) (contribution []byte, member string, part []byte) {
 	if r.Row == nil {
 		return nil, "", nil
 	}
-	part = r.Row.Part.Bytes()
-	if r.Row.Key == "" && len(r.Row.Sums) == 0 {
-		return nil, "", part
-	}
 	if r.Row.Key != "" {
 		member = string(appendMember(nil, r.Source, r.Row))
 	}
-	contribution = append(make([]byte, 0, 32+len(r.Row.Key)+24*len(r.Row.Sums)), '[')
-	contribution = appendText(contribution, r.Row.Key)
-	names := make([]string, 0, 16)
-	for name := range r.Row.Sums {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		contribution = appendText(append(contribution, ','), name)
-		contribution = append(strconv.AppendInt(append(contribution, `,"`...), r.Row.Sums[name], 10), '"')
-	}
-	return append(contribution, ']'), member, part
+	return appendContribution(nil, r.Row), member, r.Row.Part.Bytes()
 }
 
 // documents reads what the document scripts return.

@@ -305,19 +305,24 @@ func (w *putter) document(p *row.Put) {
 // appendRow appends a row as document.lua describes it.
 func appendRow(b []byte, r row.Sourced) []byte {
 	b = append(strconv.AppendInt(b, r.Revision, 10), '\n')
-	if r.Row != nil && (r.Row.Key != "" || len(r.Row.Sums) > 0) {
-		b = appendText(append(b, '['), r.Row.Key)
-		for name, n := range r.Row.Sums {
-			b = appendText(append(b, ','), name)
-			b = append(strconv.AppendInt(append(b, `,"`...), n, 10), '"')
-		}
-		b = append(b, ']')
-	}
-	b = append(b, '\n')
+	b = append(appendContribution(b, r.Row), '\n')
 	if r.Row != nil {
 		b = r.Row.Part.AppendTo(b)
 	}
 	return b
+}
+
+// appendContribution appends a row's contribution as document.lua describes it, nothing for a row that has none.
+func appendContribution(b []byte, r *row.Row) []byte {
+	if r == nil || r.Key == "" && len(r.Sums) == 0 {
+		return b
+	}
+	b = appendText(append(b, '['), r.Key)
+	for name, n := range r.Sums {
+		b = appendText(append(b, ','), name)
+		b = append(strconv.AppendInt(append(b, `,"`...), n, 10), '"')
+	}
+	return append(b, ']')
 }
 
 func appendMember(b []byte, source string, r *row.Row) []byte {
