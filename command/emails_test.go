@@ -326,7 +326,7 @@ func checkHolders(t *testing.T, log *fakeLog, members []string) {
 // log after every step.
 func schedule(random *rand.Rand, gates <-chan chan verdict, running <-chan struct{}, left int, judge func() verdict, check func()) {
 	var waiting []chan verdict
-	for left > 0 {
+	for {
 		synctest.Wait()
 		select {
 		case gate := <-gates:
@@ -338,6 +338,9 @@ func schedule(random *rand.Rand, gates <-chan chan verdict, running <-chan struc
 		default:
 		}
 		check()
+		if len(waiting) == 0 && left == 0 {
+			return // nor does a row go on whose clients have left
+		}
 		if len(waiting) == 0 {
 			time.Sleep(10 * time.Millisecond) // everybody pauses before the next attempt: let the bubble's clock go on
 			continue

@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"jangbu/command"
 	"jangbu/command/commandtest"
@@ -119,34 +118,12 @@ func interleave(t *testing.T, seed uint64) string {
 		left++
 	}
 	faults := random.IntN(2) == 0
-	var waiting []chan verdict
-	for {
-		synctest.Wait()
-		select {
-		case gate := <-gates:
-			waiting = append(waiting, gate)
-			continue
-		case <-running:
-			left--
-			continue
-		default:
-		}
-		if len(waiting) == 0 && left == 0 {
-			break // nor does a row go on whose clients have left
-		}
-		if len(waiting) == 0 {
-			time.Sleep(10 * time.Millisecond) // everybody pauses before the next attempt: let the bubble's clock go on
-			continue
-		}
-		i := random.IntN(len(waiting))
-		gate := waiting[i]
-		waiting = append(waiting[:i], waiting[i+1:]...)
-		v := proceed
+	schedule(random, gates, running, left, func() verdict {
 		if faults && random.IntN(6) == 0 {
-			v = lose + verdict(random.IntN(2))
+			return lose + verdict(random.IntN(2))
 		}
-		gate <- v
-	}
+		return proceed
+	}, func() {})
 	close(keyed)
 	return judge(t, log, keyed)
 }
