@@ -3,8 +3,6 @@ package command_test
 import (
 	"context"
 	"fmt"
-	"log/slog"
-	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -21,22 +19,6 @@ import (
 )
 
 const benchCallers = 64
-
-// benchStore is the embedded server on disk, with fsync, and our client of it.
-func benchStore(b *testing.B) (*eventstore.Store, *eventstoredb.Server) {
-	b.Helper()
-	server, err := eventstoredb.Start(eventstoredb.Config{Path: filepath.Join(b.TempDir(), "events.db")})
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = server.Close() })
-	store, err := eventstore.Open(server.URL(), eventstore.Config{Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = store.Close() })
-	return store, server
-}
 
 // bare is a loop of AppendToStream by the esdb client alone: one event of an order's size, to a new stream each time.
 func bare(b *testing.B, server *eventstoredb.Server) func(int64) bool {
@@ -111,7 +93,7 @@ func fromAllCallers(b *testing.B, each int, do func() bool) []time.Duration {
 
 // BenchmarkPlaceOrder posts orders from 64 callers, beside the bare loop. Run it with -benchtime 20000x.
 func BenchmarkPlaceOrder(b *testing.B) {
-	store, server := benchStore(b)
+	store, server := embeddedStore(b)
 	c := commandtest.NewClient(b, store, command.Config{})
 	c.Shop()
 	const order = `{"member_id":"vinet","lines":[{"product_id":"queso","quantity":1},{"product_id":"apples","quantity":2}]}`
@@ -126,7 +108,7 @@ func BenchmarkPlaceOrder(b *testing.B) {
 
 // BenchmarkHotStream restocks one product from 64 callers: in rows, one by one, and in two processes, whose rows meet on the log.
 func BenchmarkHotStream(b *testing.B) {
-	store, server := benchStore(b)
+	store, server := embeddedStore(b)
 	rows := commandtest.NewClient(b, store, command.Config{MaxAttempts: 1000})
 	rows.Shop()
 	second := commandtest.NewClient(b, store, command.Config{MaxAttempts: 1000})
@@ -149,7 +131,7 @@ func BenchmarkHotStream(b *testing.B) {
 // last event, or as old as snapshots are on average.
 func BenchmarkColdLoad(b *testing.B) {
 	const none = -1
-	store, _ := benchStore(b)
+	store, _ := embeddedStore(b)
 	for _, test := range []struct{ events, behind int }{
 		{100, none},
 		{1_000, none}, {1_000, 0}, {1_000, command.DefaultSnapshotEvery / 2},

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -18,8 +17,6 @@ import (
 	"jangbu/command"
 	"jangbu/command/commandtest"
 	"jangbu/domain/event"
-	"jangbu/infra/embedded/eventstoredb"
-	"jangbu/infra/eventstore"
 )
 
 // grow makes a stream of n events: a member that is registered and renamed.
@@ -144,16 +141,7 @@ func TestSnapshotsOfNoUse(t *testing.T) {
 // TestStreamsCutShort: over the real store, a stream of which a process knows a state, and which has a snapshot, is deleted, and
 // written again.
 func TestStreamsCutShort(t *testing.T) {
-	server, err := eventstoredb.Start(eventstoredb.Config{Path: filepath.Join(t.TempDir(), "events.db")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = server.Close() })
-	store, err := eventstore.Open(server.URL(), eventstore.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = store.Close() })
+	store, _ := embeddedStore(t)
 	var trusts atomic.Int64 // how many times Config.Trust have gone by
 	now := func() time.Time { return commandtest.Now.Add(time.Duration(trusts.Load()) * command.DefaultTrust) }
 	remove := func() {
@@ -236,16 +224,7 @@ func TestCutShortWhileRead(t *testing.T) {
 
 // TestSnapshotInTheStore: of a snapshot's stream the real store keeps the last event only.
 func TestSnapshotInTheStore(t *testing.T) {
-	server, err := eventstoredb.Start(eventstoredb.Config{Path: filepath.Join(t.TempDir(), "events.db")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = server.Close() })
-	store, err := eventstore.Open(server.URL(), eventstore.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = store.Close() })
+	store, _ := embeddedStore(t)
 	grow(t, store, heldStream, 300)
 	c := commandtest.NewClient(t, store, command.Config{SnapshotEvery: 5})
 	for i := 0; ; i++ {
