@@ -2,13 +2,11 @@ package importer_test
 
 import (
 	"context"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,6 +14,7 @@ import (
 	"time"
 
 	"jangbu/cli/importer"
+	"jangbu/test/servers"
 )
 
 const demo = "../../test/testdata/shop"
@@ -37,29 +36,6 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// read returns the rows of a file by column, independently of the importer.
-func read(t *testing.T, dir, file string) []map[string]string {
-	t.Helper()
-	f, err := os.Open(filepath.Join(dir, file))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	records, err := csv.NewReader(f).ReadAll()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var rows []map[string]string
-	for _, rec := range records[1:] {
-		row := map[string]string{}
-		for i, name := range records[0] {
-			row[name] = rec[i]
-		}
-		rows = append(rows, row)
-	}
-	return rows
-}
-
 func minor(t *testing.T, amount string) int64 {
 	t.Helper()
 	if !strings.Contains(amount, ".") {
@@ -78,7 +54,7 @@ func check(t *testing.T, s *shop, dir string) {
 	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	members, products, orders, lines := read(t, dir, "members.csv"), read(t, dir, "products.csv"), read(t, dir, "orders.csv"), read(t, dir, "lines.csv")
+	members, products, orders, lines := servers.ReadCSV(t, dir, "members.csv"), servers.ReadCSV(t, dir, "products.csv"), servers.ReadCSV(t, dir, "orders.csv"), servers.ReadCSV(t, dir, "lines.csv")
 	if len(s.members) != len(members) || len(s.products) != len(products) || len(s.orders) != len(orders) {
 		t.Fatalf("the shop has %d members, %d products, %d orders; the files %d, %d, %d", len(s.members), len(s.products), len(s.orders),
 			len(members), len(products), len(orders))

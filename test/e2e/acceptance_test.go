@@ -123,7 +123,7 @@ func (s *shop) head(t *testing.T) event.Position {
 // wantExpectedFiles compares every order and member with the folder's expected answers.
 func (s *shop) wantExpectedFiles(t *testing.T, dir string) {
 	t.Helper()
-	for _, r := range readCSV(t, dir, "expected", "orders.csv") {
+	for _, r := range servers.ReadCSV(t, dir, "expected", "orders.csv") {
 		var d orderDoc
 		s.get(t, "/orders/"+r["order_id"]).into(t, &d)
 		var names []string
@@ -136,7 +136,7 @@ func (s *shop) wantExpectedFiles(t *testing.T, dir string) {
 			t.Errorf("order %+v\nwant %v", d, r)
 		}
 	}
-	for _, r := range readCSV(t, dir, "expected", "members.csv") {
+	for _, r := range servers.ReadCSV(t, dir, "expected", "members.csv") {
 		var d memberDoc
 		s.get(t, "/members/"+r["member_id"]).into(t, &d)
 		if d.Name != r["name"] || d.Orders != whole(t, r["orders"]) || d.Spent != whole(t, r["spent_cents"]) ||

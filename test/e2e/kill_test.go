@@ -53,7 +53,7 @@ func wantedEvents(t *testing.T, dir string) int {
 	t.Helper()
 	n := 0
 	for _, file := range []string{"members.csv", "products.csv", "orders.csv"} {
-		for _, r := range readCSV(t, dir, file) {
+		for _, r := range servers.ReadCSV(t, dir, file) {
 			if n++; r["shipped_on"] != "" {
 				n++
 			}

@@ -24,7 +24,7 @@ func TestOldStore(t *testing.T) {
 		t.Fatalf("the old store holds %d orders of version 1, want 25", n)
 	}
 	s.awaitLanded(t, before)
-	for _, r := range readCSV(t, demo, "expected", "orders.csv") {
+	for _, r := range servers.ReadCSV(t, demo, "expected", "orders.csv") {
 		var d orderDoc
 		s.get(t, "/orders/"+r["order_id"]).into(t, &d)
 		want := r["status"]

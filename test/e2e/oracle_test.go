@@ -2,18 +2,16 @@ package e2e_test
 
 import (
 	"cmp"
-	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"math/big"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
+
+	"jangbu/test/servers"
 )
 
 // oracle is what the views must say of a folder of CSV files. It is made from the files alone, by plain sums: none of the
@@ -199,21 +197,21 @@ func (*someTime) UnmarshalJSON(b []byte) error {
 func newOracle(t *testing.T, dir string) *oracle {
 	t.Helper()
 	o := &oracle{orders: map[string]*orderDoc{}, members: map[string]*memberDoc{}, products: map[string]*productDoc{}, lists: map[string][]listItem{}}
-	for _, r := range readCSV(t, dir, "members.csv") {
+	for _, r := range servers.ReadCSV(t, dir, "members.csv") {
 		o.members[r["id"]] = &memberDoc{ID: r["id"], Name: r["name"], Contact: r["contact"], City: r["city"], Country: r["country"], Phone: r["phone"], Addresses: []struct{}{}}
 		o.lists[r["id"]] = []listItem{}
 	}
-	for _, r := range readCSV(t, dir, "products.csv") {
+	for _, r := range servers.ReadCSV(t, dir, "products.csv") {
 		p := &productDoc{ID: r["id"], Name: r["name"], Category: r["category"], Currency: "USD",
 			Price: centsOf(t, r["list_price"]), Discontinued: r["discontinued"] == "1", Tags: []string{}, Images: []string{}}
 		p.Stock.OnHand = whole(t, r["opening_stock"])
 		p.Stock.Available = p.Stock.OnHand
 		o.products[r["id"]] = p
 	}
-	for _, r := range readCSV(t, dir, "orders.csv") {
+	for _, r := range servers.ReadCSV(t, dir, "orders.csv") {
 		o.addOrder(t, r)
 	}
-	for _, r := range readCSV(t, dir, "lines.csv") {
+	for _, r := range servers.ReadCSV(t, dir, "lines.csv") {
 		o.addLine(t, r)
 	}
 	o.addUp()
@@ -380,32 +378,6 @@ func compareNumbers(a, b string) int {
 		return 1
 	}
 	return 0
-}
-
-// readCSV reads a file's rows by the names of its columns.
-func readCSV(t *testing.T, path ...string) []map[string]string {
-	t.Helper()
-	f, err := os.Open(filepath.Join(path...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	records, err := csv.NewReader(f).ReadAll()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var rows []map[string]string
-	for _, record := range records[1:] {
-		r := map[string]string{}
-		for i, column := range records[0] {
-			r[strings.TrimPrefix(column, "\ufeff")] = record[i]
-		}
-		rows = append(rows, r)
-	}
-	if len(rows) == 0 {
-		t.Fatalf("%s has no rows", f.Name())
-	}
-	return rows
 }
 
 func whole(t *testing.T, s string) int64 {

@@ -4,6 +4,7 @@ package servers
 
 import (
 	"context"
+	"encoding/csv"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -191,6 +192,32 @@ func Northwind(t testing.TB) string {
 		Missing(t, fmt.Sprintf("the Northwind data is not at %s (set JANGBU_TEST_NORTHWIND to its folder)", dir))
 	}
 	return dir
+}
+
+// ReadCSV reads a file's rows by the names of its columns.
+func ReadCSV(t testing.TB, path ...string) []map[string]string {
+	t.Helper()
+	f, err := os.Open(filepath.Join(path...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	records, err := csv.NewReader(f).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows []map[string]string
+	for _, record := range records[1:] {
+		r := map[string]string{}
+		for i, column := range records[0] {
+			r[strings.TrimPrefix(column, "\ufeff")] = record[i]
+		}
+		rows = append(rows, r)
+	}
+	if len(rows) == 0 {
+		t.Fatalf("%s has no rows", f.Name())
+	}
+	return rows
 }
 
 // Eventually waits until a condition holds, and fails the test if it never does: in two minutes, since a machine may be busy.
