@@ -34,14 +34,14 @@ import (
 // Where the view's code fails on an event, by an error or a panic, what comes before the event lands and the stream is parked
 // there; other streams go on. So an error of the Applier never comes from an event, but from what it depends on.
 type Applier struct {
-	view  *view.View
-	gen   row.Generation
-	rows  Rows
-	log   StreamReader
-	cache *lru.Cache[string, cachedState] // of states, perhaps older than the saved ones; nil: they are always loaded
-	empty bool                            // it was when the Applier began: a first event is taken for the beginning, and nothing loaded
-	queue bool                            // what it is given a queue brought; else it was read from the log
-	now   func() time.Time
+	view      *view.View
+	gen       row.Generation
+	rows      Rows
+	log       StreamReader
+	cache     *lru.Cache[string, cachedState] // of states, perhaps older than the saved ones; nil: they are always loaded
+	fresh     bool                            // it was when the Applier began: a first event is taken for the beginning, and nothing loaded
+	fromQueue bool                            // what it is given a queue brought; else it was read from the log
+	now       func() time.Time
 
 	decodings *decodings
 }
@@ -183,7 +183,7 @@ func (a *Applier) bases(ctx context.Context, streams []string, events map[string
 				continue
 			}
 		}
-		if a.empty && slices.ContainsFunc(events[stream], func(e arrival) bool { return e.Revision == 0 }) {
+		if a.fresh && slices.ContainsFunc(events[stream], func(e arrival) bool { return e.Revision == 0 }) {
 			continue
 		}
 		missing, at = append(missing, stream), append(at, i)
@@ -231,7 +231,9 @@ func (a *Applier) foldStream(ctx context.Context, c *change, events []arrival) e
 
 // deleted reports whether an error says that the stream of an event was deleted after it: it has come as far as it ever will. An event that
 // a queue brought may as well be none of this log.
-func (a *Applier) deleted(err error) bool { return !a.queue && errors.Is(err, event.ErrStreamNotFound) }
+func (a *Applier) deleted(err error) bool {
+	return !a.fromQueue && errors.Is(err, event.ErrStreamNotFound)
+}
 
 // foldEvents fills a gap from the store. Where the stream was deleted there is nothing to fill it with, and what comes after the gap is left
 // out.

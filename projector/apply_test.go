@@ -294,7 +294,7 @@ func TestDeletedAndBegunAnew(t *testing.T) {
 			}
 			for _, queue := range []bool{true, false} {
 				a := NewApplier(view.OrderLists, g, m, h)
-				a.queue = queue
+				a.fromQueue = queue
 				if err := a.Apply(t.Context(), h.Events()[rest:]); err != nil {
 					t.Fatal(err)
 				}

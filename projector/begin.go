@@ -102,7 +102,7 @@ func (r *Replay) equip(b *build) (err error) {
 	rows := r.cfg.Builder(b.Build)
 	if !b.Fresh || b.careful {
 		if b.applier, err = r.applier(b.view, b.Generation, rows); err == nil {
-			b.applier.empty = b.Fresh
+			b.applier.fresh = b.Fresh
 		}
 		return err
 	}

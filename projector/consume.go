@@ -274,7 +274,7 @@ func (c *Consumer) land(ctx context.Context, deliveries []event.Delivery) error 
 	var first error
 	for _, g := range generations {
 		a := NewApplier(c.view, g, c.model, c.log)
-		a.queue = true
+		a.fromQueue = true
 		a.decodings = c.decodings
 		err := a.Apply(ctx, events)
 		first = cmp.Or(first, err)

@@ -98,8 +98,8 @@ type Log interface {
 	ReadAll(ctx context.Context, after event.Position) iter.Seq2[event.Recorded, error]
 }
 
-// Header tells where the log ends: its last event, or event.ErrStreamNotFound while it has none.
-type Header interface {
+// HeadReader tells where the log ends: its last event, or event.ErrStreamNotFound while it has none.
+type HeadReader interface {
 	Head(ctx context.Context) (event.Recorded, error)
 }
 

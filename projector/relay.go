@@ -85,7 +85,7 @@ func (r *Relay) Run(ctx context.Context) error {
 // skipPast makes a relay without a checkpoint, over a log that has events already (a backup restored, an import), start at
 // the log's end: views are built from the log, and what falls between a build and the first checkpoint the sweep lands.
 // It returns false when ctx ended first.
-func (r *Relay) skipPast(ctx context.Context, log Header) bool {
+func (r *Relay) skipPast(ctx context.Context, log HeadReader) bool {
 	var retry backoff
 	for {
 		err := r.firstCheckpoint(ctx, log)
@@ -99,7 +99,7 @@ func (r *Relay) skipPast(ctx context.Context, log Header) bool {
 	}
 }
 
-func (r *Relay) firstCheckpoint(ctx context.Context, log Header) error {
+func (r *Relay) firstCheckpoint(ctx context.Context, log HeadReader) error {
 	_, err := r.feed.Last(ctx, r.stream)
 	if !errors.Is(err, event.ErrStreamNotFound) {
 		return err

@@ -29,7 +29,7 @@ import (
 type Store interface {
 	Log
 	Feed
-	Header
+	HeadReader
 }
 
 // Config is what a Service may be told. Zero fields get the defaults named here.

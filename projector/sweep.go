@@ -18,7 +18,7 @@ import (
 // backup the verified position is as old as the rest, so the sweep mends that, too.
 type Sweep struct {
 	log    Log
-	head   Header
+	head   HeadReader
 	model  Model
 	views  []*view.View
 	report Report
@@ -232,7 +232,7 @@ type Lag struct {
 
 // Ahead reports whether the log ends before a position that has been verified, and where: the event store was put back to a backup, or is
 // another one. head is where the log ended before that position was read; where that does not settle it, the store is asked again.
-func Ahead(ctx context.Context, store Header, at, head event.Position) (end event.Position, ahead bool, err error) {
+func Ahead(ctx context.Context, store HeadReader, at, head event.Position) (end event.Position, ahead bool, err error) {
 	if at.Compare(head) <= 0 {
 		return head, false, nil
 	}
