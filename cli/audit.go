@@ -55,7 +55,7 @@ func (m *auditMode) Run(ctx context.Context, a *app) error {
 		result, err := audit()
 		return []projector.Result{result}, err
 	})
-	var drift *projector.ErrDrift
+	var drift *projector.DriftError
 	switch {
 	case err == nil:
 		return nil

@@ -193,14 +193,14 @@ func printNotes(w io.Writer, r projector.Result) (err error) {
 	return err
 }
 
-func atLeast(d *projector.ErrDrift) string {
+func atLeast(d *projector.DriftError) string {
 	if d.More {
 		return "at least " + term.Count(int64(d.Count))
 	}
 	return term.Count(int64(d.Count))
 }
 
-func driftOf(e *projector.ErrDrift) *drift {
+func driftOf(e *projector.DriftError) *drift {
 	if e == nil {
 		return nil
 	}

@@ -70,7 +70,7 @@ func (m *replayMode) Run(ctx context.Context, a *app) error {
 	cfg := projector.ReplayConfig{Workers: m.Workers, Rate: m.Rate, NoSwitch: m.NoSwitch, AllowDrift: m.AllowDrift, Restart: m.Restart}
 	views := m.chosen()
 	err := m.rebuild(ctx, a, views, cfg, func(r *projector.Replay) ([]projector.Result, error) { return r.Run(ctx, views) })
-	var drift *projector.ErrDrift
+	var drift *projector.DriftError
 	switch {
 	case errors.As(err, &drift):
 		return &failure{exitDrift, fmt.Errorf("%w; such a view is as it was: switch anyway with --allow-drift, or build anew with --restart", err)}

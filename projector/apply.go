@@ -86,14 +86,14 @@ type change struct {
 	shared row.Part
 }
 
-// errWaits says that some streams could not be folded, the store being away perhaps. All others have landed.
-type errWaits struct {
+// waitsError says that some streams could not be folded, the store being away perhaps. All others have landed.
+type waitsError struct {
 	streams map[string]bool
 	first   error
 }
 
-func (e *errWaits) Error() string { return e.first.Error() }
-func (e *errWaits) Unwrap() error { return e.first }
+func (e *waitsError) Error() string { return e.first.Error() }
+func (e *waitsError) Unwrap() error { return e.first }
 
 // Apply lands events. When it returns nil all of them have landed, or their streams are parked. Events of streams that do
 // not feed the view are passed over.
@@ -129,7 +129,7 @@ func (a *Applier) apply(ctx context.Context, arrivals []arrival) (landed int64, 
 	return landed, waits
 }
 
-// fold brings every stream in the batch to its newest state. Where some cannot be, the others are all the same; the error is *errWaits.
+// fold brings every stream in the batch to its newest state. Where some cannot be, the others are all the same; the error is *waitsError.
 func (a *Applier) fold(ctx context.Context, arrivals []arrival) (changes []*change, err error) {
 	byStream := map[string][]arrival{}
 	var streams []string
@@ -146,7 +146,7 @@ func (a *Applier) fold(ctx context.Context, arrivals []arrival) (changes []*chan
 	if err != nil {
 		return nil, err
 	}
-	waits := errWaits{streams: map[string]bool{}}
+	waits := waitsError{streams: map[string]bool{}}
 	for i, stream := range streams {
 		events := byStream[stream]
 		slices.SortStableFunc(events, func(x, y arrival) int { return cmp.Compare(x.Revision, y.Revision) })

@@ -2,6 +2,7 @@ package projector
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"sync"
@@ -60,12 +61,17 @@ type scratch struct {
 
 var scratches = sync.Pool{New: func() any { return &scratch{} }}
 
-// errUncomposable says that the view cannot compose a document of what the log holds. What becomes of its streams takes knowing which
+// uncomposableError says that the view cannot compose a document of what the log holds. What becomes of its streams takes knowing which
 // of them had landed, and so the careful way.
-type errUncomposable struct{ err error }
+type uncomposableError struct{ err error }
 
-func (e *errUncomposable) Error() string { return e.err.Error() }
-func (e *errUncomposable) Unwrap() error { return e.err }
+func (e *uncomposableError) Error() string { return e.err.Error() }
+func (e *uncomposableError) Unwrap() error { return e.err }
+
+func uncomposable(err error) bool {
+	_, is := errors.AsType[*uncomposableError](err)
+	return is
+}
 
 func newAssembler(v *view.View, g row.Generation, rows Builder, log StreamReader, room room) *assembler {
 	return &assembler{

@@ -148,7 +148,7 @@ func (a *assembler) yield(ctx context.Context, c *change, base any) error {
 	}
 	before := &change{stream: c.stream, source: c.source, state: base, to: c.from, changed: true}
 	if err := before.yield(); err != nil {
-		return &errUncomposable{fmt.Errorf("rows of %s at revision %d, which there have been: %w", c.stream, c.from, err)}
+		return &uncomposableError{fmt.Errorf("rows of %s at revision %d, which there have been: %w", c.stream, c.from, err)}
 	}
 	c.was = before.rows
 	c.changed = !reflect.DeepEqual(before.rows, c.rows) || !reflect.DeepEqual(before.shared, c.shared)

@@ -104,7 +104,7 @@ func (a *assembler) writeDue(ctx context.Context, due []*document) error {
 	for _, d := range due {
 		put, err := d.put(a.view.Compose)
 		if err != nil {
-			return &errUncomposable{err}
+			return &uncomposableError{err}
 		}
 		a.batch.Docs = append(a.batch.Docs, put)
 	}

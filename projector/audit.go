@@ -13,7 +13,7 @@ import (
 )
 
 // Audit folds the log into a generation of its own, beside the live one, and compares the two as a replay does. Then it drops
-// what it built; or switches to it, to repair what differs. Drift that is not repaired is an *ErrDrift. What a replay, or another
+// what it built; or switches to it, to repair what differs. Drift that is not repaired is a *DriftError. What a replay, or another
 // audit, has left unfinished is given up: consumers may have written to it what it is to be compared with.
 func (r *Replay) Audit(ctx context.Context, v *view.View, repair bool) (Result, error) {
 	r.cfg.Restart = true
@@ -22,7 +22,7 @@ func (r *Replay) Audit(ctx context.Context, v *view.View, repair bool) (Result, 
 	}
 	results, err := r.run(ctx, []*view.View{v}, job{
 		begin: r.model.Begin, verify: true, abandon: true,
-		switches: func(drift *ErrDrift) bool { return repair && drift != nil },
+		switches: func(drift *DriftError) bool { return repair && drift != nil },
 	})
 	return results[0], err
 }
@@ -59,7 +59,7 @@ const sampleStreams = 1000
 
 // Sample audits n documents of the live generation, drawn at random: it reads from the log the streams that each has rows of,
 // and folds them. It builds nothing, and cannot notice a stream that never arrived. Documents of very many streams are left
-// out, as the result says. Drift is an *ErrDrift.
+// out, as the result says. Drift is a *DriftError.
 func (r *Replay) Sample(ctx context.Context, v *view.View, n int) (Result, error) {
 	b := &build{view: v, phase: PhaseVerify}
 	b.result.View = v.Name
@@ -75,7 +75,7 @@ func (r *Replay) Sample(ctx context.Context, v *view.View, n int) (Result, error
 	if err != nil {
 		return b.result, err
 	}
-	drift := &ErrDrift{View: v.Name}
+	drift := &DriftError{View: v.Name}
 	left := 0
 	for _, doc := range docs {
 		var sources []string

@@ -278,7 +278,7 @@ func (c *Consumer) land(ctx context.Context, deliveries []event.Delivery) error 
 		a.decodings = c.decodings
 		err := a.Apply(ctx, events)
 		first = cmp.Or(first, err)
-		waits := new(errWaits)
+		waits := new(waitsError)
 		if err != nil && !errors.As(err, &waits) {
 			return first
 		}

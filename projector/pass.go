@@ -36,7 +36,7 @@ func (r *Replay) pass(ctx context.Context, builds []*build) error {
 		b.chunks = make(chan chunk, chunksAhead)
 		g.Go(func() error {
 			err := r.land(landing, b)
-			if uncomposable := new(errUncomposable); errors.As(err, &uncomposable) {
+			if uncomposable(err) {
 				b.careful = true
 			}
 			if err != nil {

@@ -103,7 +103,7 @@ type Result struct {
 	Events     int64  // read in this run
 	Verified   int64  // documents compared with the live generation
 	Unverified string // why none were, or not all, or ""
-	Drift      *ErrDrift
+	Drift      *DriftError
 	Switched   bool
 	Parked     int // streams that the view's code failed on
 }
@@ -150,9 +150,9 @@ func NewReplay(model Model, log Log, cfg ReplayConfig) *Replay {
 type job struct {
 	begin    func(ctx context.Context, view string, version int, token string) (row.Build, error)
 	verify   bool
-	switches func(*ErrDrift) bool // whether a build becomes live, by what its verification found
-	abandon  bool                 // drop what does not; else it is left open
-	revives  bool                 // the build was there before
+	switches func(*DriftError) bool // whether a build becomes live, by what its verification found
+	abandon  bool                   // drop what does not; else it is left open
+	revives  bool                   // the build was there before
 }
 
 // build is the replay of one view.
@@ -179,13 +179,13 @@ type build struct {
 }
 
 // Run replays views, reading the log for all of them at once. It returns when all are switched, or on the first error;
-// another Run resumes. Views are verified and switched each for itself: those that drifted are left as *ErrDrift says, joined
+// another Run resumes. Views are verified and switched each for itself: those that drifted are left as *DriftError says, joined
 // into the error. A view that another process replays is left to that, and is row.ErrBusy in the end, when the others are done. The
 // results hold what has been done, also beside an error.
 func (r *Replay) Run(ctx context.Context, views []*view.View) ([]Result, error) {
 	return r.run(ctx, views, job{
 		begin: r.model.Begin, verify: true,
-		switches: func(drift *ErrDrift) bool { return !r.cfg.NoSwitch && (drift == nil || r.cfg.AllowDrift) },
+		switches: func(drift *DriftError) bool { return !r.cfg.NoSwitch && (drift == nil || r.cfg.AllowDrift) },
 	})
 }
 
@@ -200,7 +200,7 @@ func (r *Replay) run(ctx context.Context, views []*view.View, j job) ([]Result, 
 	for {
 		landed := r.chunks.Load()
 		err = r.attempt(ctx, builds, j)
-		if uncomposable := new(errUncomposable); errors.As(err, &uncomposable) {
+		if uncomposable(err) {
 			continue
 		}
 		if !beginAgain(err) {
@@ -228,7 +228,7 @@ func (r *Replay) run(ctx context.Context, views []*view.View, j job) ([]Result, 
 func (r *Replay) attempt(ctx context.Context, all []*build, j job) (err error) {
 	var builds []*build
 	defer func(ctx context.Context) {
-		if uncomposable := new(errUncomposable); !beginAgain(err) && !errors.As(err, &uncomposable) {
+		if !beginAgain(err) && !uncomposable(err) {
 			r.leave(ctx, builds, errors.Is(err, event.ErrNoRoom) && !j.revives)
 		}
 	}(ctx)

@@ -11,6 +11,6 @@ import (
 // The generation that was live is then the previous one, so another rollback undoes this. It is row.ErrNoPrevious where
 // there is no such generation, or other code built it; interrupted, it is resumed by another.
 func (r *Replay) Rollback(ctx context.Context, v *view.View) (Result, error) {
-	results, err := r.run(ctx, []*view.View{v}, job{begin: r.model.Revive, revives: true, switches: func(*ErrDrift) bool { return true }})
+	results, err := r.run(ctx, []*view.View{v}, job{begin: r.model.Revive, revives: true, switches: func(*DriftError) bool { return true }})
 	return results[0], err
 }

@@ -31,15 +31,15 @@ func (d Diff) hash() uint64 {
 	return h.Sum64()
 }
 
-// ErrDrift says that documents of the live generation are not what the log folds to. The first of them are shown.
-type ErrDrift struct {
+// DriftError says that documents of the live generation are not what the log folds to. The first of them are shown.
+type DriftError struct {
 	View  string
 	Count int
 	More  bool // there may be more: the search ended with these
 	Diffs []Diff
 }
 
-func (e *ErrDrift) Error() string {
+func (e *DriftError) Error() string {
 	atLeast := ""
 	if e.More {
 		atLeast = "at least "
@@ -47,7 +47,7 @@ func (e *ErrDrift) Error() string {
 	return fmt.Sprintf("view %s: %s%d of its documents differ from what the log folds to", e.View, atLeast, e.Count)
 }
 
-// shownDiffs is how many documents an ErrDrift shows.
+// shownDiffs is how many documents a DriftError shows.
 const shownDiffs = 10
 
 // errEnough ends a walk early.
@@ -319,7 +319,7 @@ func (c *comparison) differing(ctx context.Context, docs []string) ([]Diff, erro
 }
 
 // drift words what is left of the suspects; nil if at last they agree.
-func (c *comparison) drift(ctx context.Context, more bool) (drift *ErrDrift, err error) {
+func (c *comparison) drift(ctx context.Context, more bool) (drift *DriftError, err error) {
 	err = c.insist(ctx, c.build, func() error {
 		drift = nil
 		for len(c.suspects) > 0 {
@@ -329,7 +329,7 @@ func (c *comparison) drift(ctx context.Context, more bool) (drift *ErrDrift, err
 				return err
 			}
 			if len(diffs) > 0 {
-				drift = &ErrDrift{View: c.build.view.Name, Count: len(c.suspects), More: more, Diffs: diffs}
+				drift = &DriftError{View: c.build.view.Name, Count: len(c.suspects), More: more, Diffs: diffs}
 				return nil
 			}
 		}

@@ -103,7 +103,7 @@ func (s *site) must(err error) {
 // wantDrift requires an error that names one document.
 func (s *site) wantDrift(err error, v *view.View, doc string) {
 	s.Helper()
-	var drift *ErrDrift
+	var drift *DriftError
 	if !errors.As(err, &drift) || drift.View != v.Name || drift.Count != 1 || drift.More || len(drift.Diffs) != 1 || drift.Diffs[0].Doc != doc {
 		s.Fatalf("want drift of %s/%s, got %v: %+v", v.Name, doc, err, drift)
 	}
@@ -186,7 +186,7 @@ func TestMuchDrift(t *testing.T) {
 		r := s.newReplay(ReplayConfig{})
 		r.maxSuspects = most
 		_, err := r.Run(t.Context(), s.views)
-		var drift *ErrDrift
+		var drift *DriftError
 		if !errors.As(err, &drift) || drift.More != (most == 15) || drift.Count < 15 || len(drift.Diffs) != shownDiffs {
 			t.Errorf("settled from %d on: %v, %+v", most, err, drift)
 		}

@@ -193,7 +193,7 @@ func (p *process) builder(b row.Build) projector.Builder { return p.model.NewBui
 func (w *world) replay(v *view.View) func(ctx context.Context, p *process) error {
 	return func(ctx context.Context, p *process) error {
 		_, err := projector.NewReplay(p.model, p.store, projector.ReplayConfig{Builder: p.builder, Workers: 1}).Run(ctx, []*view.View{v})
-		var drift *projector.ErrDrift
+		var drift *projector.DriftError
 		if errors.As(err, &drift) {
 			return err
 		}
