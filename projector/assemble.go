@@ -38,7 +38,9 @@ type assembler struct {
 	known  known                // documents that have been put
 	joint  known                // documents that one stream's row and the parts it refers to do not, or did not always, make up
 	bulky  map[string]bool      // documents of many parts and nothing else: no longer remembered, nor composed before the end
-	room
+
+	room room
+
 	ahead   map[string]int64                // streams landed before the log came to them, and how far
 	waited  map[string]bool                 // streams that documents refer to, and that there are not
 	renewed map[string]bool                 // streams of whose shared part documents hold an older one, or none
@@ -47,7 +49,7 @@ type assembler struct {
 	folded  bool                            // the events of the call that is to be repeated have been
 	step    func(ctx context.Context) error // of that call, nil for none
 
-	*scratch // of the call under way, else nil
+	*scratch // changes and batch of the call under way, else nil
 	parked   []row.Parked
 	unparked []string
 	touched  []*document // since the last trim
@@ -149,7 +151,7 @@ func (a *assembler) landDue(ctx context.Context, due []*folding) error {
 	a.place(changes)
 	a.step = a.put
 	if rows := len(a.batch.Rows); rows > 0 {
-		a.piece = max(1, min(a.putRows*len(changes)/rows, a.putRows/2))
+		a.piece = max(1, min(a.room.putRows*len(changes)/rows, a.room.putRows/2))
 	}
 	return nil
 }
@@ -230,7 +232,7 @@ func (a *assembler) put(ctx context.Context) error {
 
 // trim is the last step.
 func (a *assembler) trim(ctx context.Context) error {
-	if len(a.renewed) > a.remember/2 {
+	if len(a.renewed) > a.room.remember/2 {
 		if err := a.spread(ctx); err != nil {
 			return err
 		}
@@ -256,7 +258,7 @@ func (a *assembler) spread(ctx context.Context) error {
 				names = append(names, q.doc)
 			}
 		}
-		if err := a.load(ctx, names); err != nil {
+		if err := a.readDocuments(ctx, names); err != nil {
 			return err
 		}
 		a.batch.Docs = a.batch.Docs[:0]
@@ -269,7 +271,7 @@ func (a *assembler) spread(ctx context.Context) error {
 		queue = queue[:0]
 		return a.tidy(ctx)
 	}
-	for streams := range slices.Chunk(slices.Collect(maps.Keys(a.renewed)), a.putDocs) {
+	for streams := range slices.Chunk(slices.Collect(maps.Keys(a.renewed)), a.room.putDocs) {
 		parts, err := a.rows.SharedParts(ctx, a.gen, streams)
 		if err != nil {
 			return err
@@ -281,7 +283,7 @@ func (a *assembler) spread(ctx context.Context) error {
 			for _, ref := range refs {
 				queue = append(queue, shown{ref.Doc, parts[ref.Stream]})
 			}
-			if len(queue) < a.putDocs {
+			if len(queue) < a.room.putDocs {
 				continue
 			}
 			if err := show(); err != nil {

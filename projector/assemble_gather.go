@@ -124,7 +124,7 @@ func (a *assembler) gather(ctx context.Context, due []*folding) ([]*change, erro
 	if err != nil {
 		return nil, err
 	}
-	return changes, a.load(ctx, a.needed(changes))
+	return changes, a.readDocuments(ctx, a.needed(changes))
 }
 
 // change makes c of what landing a stream does.
@@ -310,8 +310,8 @@ func (a *assembler) needed(changes []*change) []string {
 // place, it does not.
 func (a *assembler) adds(r *row.Row) bool { return a.view.Compose != nil || len(r.Sums) > 0 }
 
-// load reads documents that have been put and are not remembered.
-func (a *assembler) load(ctx context.Context, names []string) error {
+// readDocuments reads documents that have been put and are not remembered.
+func (a *assembler) readDocuments(ctx context.Context, names []string) error {
 	var missing []string
 	asked := map[string]bool{}
 	for _, name := range names {
@@ -321,7 +321,7 @@ func (a *assembler) load(ctx context.Context, names []string) error {
 		}
 	}
 	for len(missing) > 0 {
-		some := missing[:min(len(missing), a.putDocs)]
+		some := missing[:min(len(missing), a.room.putDocs)]
 		missing = missing[len(some):]
 		held, err := a.rows.Held(ctx, a.gen, some, a.keyed)
 		if err != nil {

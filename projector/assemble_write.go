@@ -19,7 +19,7 @@ func (a *assembler) tidy(ctx context.Context) error {
 		if _, held := a.docs.get(d.Doc); !held {
 			continue
 		}
-		if a.weigh(d); d.plain() && len(d.Parts) > a.bulk {
+		if a.weigh(d); d.plain() && len(d.Parts) > a.room.bulk {
 			bulky = append(bulky, d)
 		}
 	}
@@ -47,7 +47,7 @@ func (a *assembler) tidy(ctx context.Context) error {
 // composeBulky composes documents of which the parts have been written, one at a time.
 func (a *assembler) composeBulky(ctx context.Context) error {
 	for name := range a.bulky {
-		if err := a.load(ctx, []string{name}); err != nil {
+		if err := a.readDocuments(ctx, []string{name}); err != nil {
 			return err
 		}
 		if d, held := a.docs.get(name); held {
@@ -83,7 +83,7 @@ func (a *assembler) write(ctx context.Context, docs []*document, all bool) error
 		case brief:
 			a.docs.remove(d.Doc)
 		}
-		if len(due) == a.putDocs || i == len(docs)-1 {
+		if len(due) == a.room.putDocs || i == len(docs)-1 {
 			if err := a.writeDue(ctx, due); err != nil {
 				return err
 			}

@@ -1,14 +1,3 @@
-// Package projector is the machine that runs views. It follows the log and publishes it (Relay), takes events from the
-// views' queues (Consumer), lands them (Applier), checks some seconds later that they have landed (Sweep), and builds new
-// generations (Replay). It knows views only as package
-// view declares them, and the outside only through the interfaces in ports.go.
-//
-//	log ─► Relay ─► Publisher … Queue ─► Consumer ─► Applier ─► Rows
-//	 └───────────────────► Replay ──────────────────────┘ ▲
-//	 └────────────────── what is missing ─────────────────┘
-//	 └────────────────── Sweep: what was lost ────────────┘
-//
-// Every loop outlives its dependencies: it reports the fault, waits with backoff and jitter, and goes on.
 package projector
 
 import (
