@@ -191,7 +191,7 @@ func (t *tries) note(err error, now time.Time) {
 	t.next = now.Add(jittered(min(watchInterval<<min(t.failures, 10), most)))
 }
 
-// look reports on every view. It returns which have no live generation, and which to build.
+// look reports on every view, and forgets a live generation of which a part is gone. It returns which have no live generation, and which to build.
 func (w *watch) look(ctx context.Context) (missing []string, wanted []*view.View, err error) {
 	head, err := w.store.Head(ctx)
 	known := err == nil || errors.Is(err, event.ErrStreamNotFound)
@@ -204,7 +204,11 @@ func (w *watch) look(ctx context.Context) (missing []string, wanted []*view.View
 			return nil, nil, err
 		}
 		build, fault := w.judge(ctx, v, registry, head.Position)
-		if registry.Live.Number == 0 || errors.Is(fault, row.ErrHalf) {
+		half := errors.Is(fault, row.ErrHalf)
+		if half { // nobody is to read it any more
+			fault = errors.Join(fault, w.model.Forget(ctx, registry.Live))
+		}
+		if half || registry.Live.Number == 0 {
 			missing = append(missing, v.Name)
 		}
 		if build {
@@ -227,9 +231,7 @@ func (w *watch) judge(ctx context.Context, v *view.View, r row.Registry, head ev
 		return false, fmt.Errorf("version %d of its code built what is live, this projector has version %d: upgrade or stop it", r.Version, v.Version)
 	}
 	switch fault = w.model.Intact(ctx, r.Live); {
-	case errors.Is(fault, row.ErrHalf):
-		return true, errors.Join(fault, w.model.Forget(ctx, r.Live))
-	case errors.Is(fault, row.ErrDoubt) && (r.Version == v.Version || w.cfg.AutoReplay):
+	case errors.Is(fault, row.ErrHalf), errors.Is(fault, row.ErrDoubt) && (r.Version == v.Version || w.cfg.AutoReplay):
 		return true, fault
 	case errors.Is(fault, row.ErrDoubt):
 		return false, fmt.Errorf("%w: run `jangbu replay %s`", fault, v.Name)

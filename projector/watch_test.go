@@ -39,11 +39,17 @@ func (o *outpost) judge(version int) (build bool, fault string) {
 	o.Helper()
 	v := *view.Orders
 	v.Version = version
-	build, err := o.watch.judge(o.Context(), &v, o.registry(view.Orders), o.log.Events()[o.log.Len()-1].Position)
-	if err != nil {
-		fault = err.Error()
+	o.watch.cfg.Views = []*view.View{&v}
+	o.watch.cfg.Report = func(_ string, err error) {
+		if err != nil {
+			fault = err.Error()
+		}
 	}
-	return build, fault
+	_, wanted, err := o.watch.look(o.Context())
+	if err != nil {
+		o.Fatal(err)
+	}
+	return len(wanted) > 0, fault
 }
 
 func (o *outpost) expect(version int, build bool, words ...string) {
