@@ -22,7 +22,7 @@
 //
 // # Rows
 //
-// The commands that are in flight for one stream stand in its line. A row is taken from its front: they are decided one
+// A row is a group commit (no relation to package query/row). The commands that are in flight for one stream stand in its line. A row is taken from its front: they are decided one
 // after the other in memory, each on the state that those before it lead to, and their events appended at once, at
 // the revision on which the first was decided: the row's base. Meanwhile the next row gathers; a lone command is a row, at once.
 // Each gets its own answer: its own revision, its own refusal, its If-Match judged at its own place.

@@ -86,8 +86,8 @@ func (s *Store) Intact(ctx context.Context, g row.Generation) error {
 	return nil
 }
 
-// Keeps reports that Redis is set to throw away keys that it was told to keep (redisdb.Evicts): of a document that has lost a part, the next
-// landing would compose wrong figures.
+// Keeps is nil where Redis keeps every key, and says what to set where it may evict some (redisdb.Evicts): of a document that has lost a
+// part, the next landing would compose wrong figures.
 func (s *Store) Keeps(ctx context.Context) error {
 	if policy := redisdb.Evicts(ctx, s.client); policy != "" {
 		return fmt.Errorf("maxmemory-policy of Redis is %s: when its memory is full it throws away parts of views, and they answer wrong figures; "+

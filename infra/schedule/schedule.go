@@ -81,8 +81,8 @@ func (s *Schedule) Ping(ctx context.Context) error {
 	return s.do(ctx, "ping", func(ctx context.Context) error { return s.client.Ping(ctx).Err() })
 }
 
-// Keeps reports that Redis is set to throw away keys that it was told to keep (redisdb.Evicts): of the two it may throw away one, and without
-// the orders the checkpoint says of them that they are dealt with.
+// Keeps is nil where Redis keeps every key, and says what to set where it may evict some (redisdb.Evicts): of the two it may throw away one,
+// and without the orders the checkpoint says of them that they are dealt with.
 func (s *Schedule) Keeps(ctx context.Context) error {
 	if policy := redisdb.Evicts(ctx, s.client); policy != "" {
 		return fmt.Errorf("maxmemory-policy of Redis is %s: when its memory is full it may throw away which orders are to be tried again, and nobody tries them; "+
