@@ -1,5 +1,6 @@
 // Package query is the GET API. An answer is one look-up of a document or a page of a list that was composed when it was
-// written; nothing here joins. Only a tally of some months is added up here, of a document a month.
+// written; nothing here joins. Only a tally of some months is added up here, of a document a month; and a search
+// passes over the items of one list that lack another of its words.
 //
 //	GET ─► route names a view and a document ─► wait for the client's Consistency-Token, if it sent one
 //	    ─► look the document up in the view's live generation ─► ETag, 304 or 200
