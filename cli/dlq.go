@@ -92,7 +92,7 @@ Examples:
 // Validate implements kong.Validatable.
 func (m *dlqListMode) Validate() error {
 	if m.Limit < 1 {
-		return errors.New("--limit must be from 1")
+		return fmt.Errorf("--limit must be at least 1, not %d", m.Limit)
 	}
 	return nil
 }

@@ -39,7 +39,7 @@ type workerFlags struct {
 // Validate implements kong.Validatable for the modes that embed it.
 func (f *workerFlags) Validate() error {
 	if f.Workers < 1 {
-		return fmt.Errorf("--workers must be from 1, not %d", f.Workers)
+		return fmt.Errorf("--workers must be at least 1, not %d", f.Workers)
 	}
 	return nil
 }

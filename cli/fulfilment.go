@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"jangbu/command"
@@ -30,7 +31,7 @@ type paymentFlags struct {
 func (f paymentFlags) check() error {
 	switch {
 	case f.PayWithin <= 0:
-		return &failure{exitUsage, errors.New("--pay-within must be more than nothing")}
+		return &failure{exitUsage, errors.New("--pay-within must be more than 0, such as 15m")}
 	case f.Gateway == "stripe" && f.StripeKey == "":
 		return &failure{exitUsage, errors.New("--gateway stripe needs a key: set --stripe-key or STRIPE_API_KEY")}
 	case f.Gateway == "stripe" && f.SimulatorURL != "":
@@ -125,7 +126,7 @@ func (m *fulfilmentMode) Run(ctx context.Context, a *app) (err error) {
 		return err
 	}
 	if m.Workers < 1 {
-		return &failure{exitUsage, errors.New("--workers must be from 1")}
+		return &failure{exitUsage, fmt.Errorf("--workers must be at least 1, not %d", m.Workers)}
 	}
 	health := web.NewHealth(time.Now)
 	listener, err := listen(m.HTTP, "--http")

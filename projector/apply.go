@@ -266,7 +266,8 @@ func (a *Applier) foldEvents(ctx context.Context, c *change, events []arrival, s
 			}
 		}
 		if c.to < e.Revision {
-			return fmt.Errorf("heal %s: the store ends at revision %d, a message brought %d", c.stream, c.to, e.Revision)
+			return fmt.Errorf("heal %s: the store ends at revision %d, a message brought %d; see that this projector's event store is the one its topic carries",
+				c.stream, c.to, e.Revision)
 		}
 	}
 	return nil
