@@ -17,7 +17,6 @@ type auditMode struct {
 	Sample int     `help:"Audit only so many documents, drawn at random." env:"JANGBU_AUDIT_SAMPLE" placeholder:"N"`
 }
 
-// Help is the detailed help.
 func (auditMode) Help() string {
 	return `
 Folds the whole log into a generation of its own, beside the live one, and compares the two, document by document; then drops what it has built. Where documents differ, the first ones are printed as a diff (- live, + what the log folds to) and the exit code is 3. With --repair it switches to what it has built instead, and the exit code is 0. A generation that a replay has left open (--no-switch, or drift) is given up for it.

@@ -14,7 +14,6 @@ type commandMode struct {
 	HTTP listenAddr `name:"http" help:"Address to serve on; port 0 picks a free one." default:"127.0.0.1:8081" env:"JANGBU_COMMAND_HTTP" placeholder:"ADDR"`
 }
 
-// Help is the detailed help.
 func (commandMode) Help() string {
 	return `
 It needs the event store and nothing else. While the store is away commands are answered with 503 and Retry-After; the service itself keeps running. Any number of these services may run at once.

@@ -28,7 +28,6 @@ type devMode struct {
 	HTTP listenAddr `name:"http" help:"Address to serve POSTs and GETs on; port 0 picks a free one." default:"127.0.0.1:8080" env:"JANGBU_HTTP" placeholder:"ADDR"`
 }
 
-// Help is the detailed help.
 func (devMode) Help() string {
 	return `
 Event store, SNS/SQS, Redis, command, fulfilment, projector and query in one process, POSTs and GETs on one address. When it serves it prints "ready http://HOST:PORT" to stdout. The events are durable, in one file below --data; the rest is rebuilt from them, and so is a view whose code has changed. A clean stop (Ctrl-C, SIGTERM) leaves a snapshot of the views there, with which the next start is faster.

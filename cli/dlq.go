@@ -26,7 +26,6 @@ type dlqMode struct {
 	Purge   dlqPurgeMode   `cmd:"" help:"Delete them all."`
 }
 
-// Help is the detailed help.
 func (dlqMode) Help() string {
 	return `
 A message that was received ten times and not dealt with goes to the dead-letter queue of its view, or of fulfilment: mostly one that is no event at all. Nothing is lost with it: what the log has and a view or an order has not, the sweep brings.
@@ -77,7 +76,6 @@ type dlqListMode struct {
 	JSON  bool     `name:"json" help:"Print JSON, for a script." env:"JANGBU_JSON"`
 }
 
-// Help is the detailed help.
 func (dlqListMode) Help() string {
 	return `
 A line a message: the event in it, or why it is none and how it begins. Looking takes nothing away, though SQS counts it as a receive. A message that somebody else looks at just now is not shown.
@@ -167,7 +165,6 @@ type dlqRedriveMode struct {
 	JSON bool     `name:"json" help:"Print JSON, for a script." env:"JANGBU_JSON"`
 }
 
-// Help is the detailed help.
 func (dlqRedriveMode) Help() string {
 	return `
 For each message, its stream is landed in the view from the log; then the message is deleted. A stream whose event the view's code cannot land is parked (jangbu parked list), which deals with the message, too. Messages that are no events stay, and so do those whose event this event store does not have; for the latter the exit code is 1.
@@ -321,7 +318,6 @@ type dlqPurgeMode struct {
 	JSON bool     `name:"json" help:"Print JSON, for a script." env:"JANGBU_JSON"`
 }
 
-// Help is the detailed help.
 func (dlqPurgeMode) Help() string {
 	return `
 Deletes every message in the dead-letter queue. It cannot be taken back, so it asks. SQS allows it once a minute, and may take a minute for it.

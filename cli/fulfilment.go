@@ -105,7 +105,6 @@ type fulfilmentMode struct {
 	HTTP      listenAddr `name:"http" help:"Address of /healthz and /readyz; port 0 picks a free one." default:"127.0.0.1:8084" env:"JANGBU_FULFILMENT_HTTP" placeholder:"ADDR"`
 }
 
-// Help is the detailed help.
 func (fulfilmentMode) Help() string {
 	return `
 It reserves the stock of orders, asks the payment gateway, confirms or cancels; it takes the money when a parcel leaves and pays it back when one returns. Any of its dependencies may be away: it waits and goes on where it stopped. It hears of orders through SQS, and without that, some seconds later, through the log. Any number of these services may run at once.

@@ -14,7 +14,6 @@ type healthMode struct {
 	Timeout time.Duration `help:"How long to wait for the answer." default:"3s" env:"JANGBU_HEALTH_TIMEOUT" placeholder:"TIME"`
 }
 
-// Help is the detailed help.
 func (healthMode) Help() string {
 	return `
 Exit code 0 when GET /readyz answers 200, 1 when it does not: the health check of a container whose image has no curl.

@@ -18,7 +18,6 @@ type importMode struct {
 	Patience time.Duration `help:"How long the API may answer nothing at all before the import stops." default:"30s" env:"JANGBU_IMPORT_PATIENCE" placeholder:"TIME"`
 }
 
-// Help is the detailed help.
 func (importMode) Help() string {
 	return `
 Orders are placed by date, each at the prices its lines name: a product is repriced whenever a line's price differs. Each product's opening stock is put there first, orders are on account (payment method invoice), and each is shipped once fulfilment has confirmed it. Whatever does not depend on each other runs side by side.

@@ -25,7 +25,6 @@ type parkedMode struct {
 	Skip  parkedSkipMode  `cmd:"" help:"Leave the event out of the view for ever."`
 }
 
-// Help is the detailed help.
 func (parkedMode) Help() string {
 	return `
 When the code of a view cannot fold, load or compose an event of a stream, or panics, that stream is parked in that view: what came before the event has landed, the events after it wait, and all other streams go on. Mend the code and retry; or skip the event.
@@ -98,7 +97,6 @@ type parkedListMode struct {
 	JSON  bool      `name:"json" help:"Print JSON, for a script." env:"JANGBU_JSON"`
 }
 
-// Help is the detailed help.
 func (parkedListMode) Help() string {
 	return `
 A line a parked stream: the event that cannot be landed, since when, and the beginning of the reason. A generation that is being built has its own.
@@ -159,7 +157,6 @@ type parkedShowMode struct {
 	JSON   bool    `name:"json" help:"Print JSON, for a script." env:"JANGBU_JSON"`
 }
 
-// Help is the detailed help.
 func (parkedShowMode) Help() string {
 	return `
 Examples:

@@ -24,7 +24,6 @@ type parkedRetryMode struct {
 	JSON    bool     `name:"json" help:"Print JSON, for a script." env:"JANGBU_JSON"`
 }
 
-// Help is the detailed help.
 func (parkedRetryMode) Help() string {
 	return `
 Lands the streams from the log with the code of this program, so run it with the release that has the code mended. A stream whose event fails again stays parked; then the exit code is 1.
@@ -161,7 +160,6 @@ type parkedSkipMode struct {
 	JSON   bool    `name:"json" help:"Print JSON, for a script." env:"JANGBU_JSON"`
 }
 
-// Help is the detailed help.
 func (parkedSkipMode) Help() string {
 	return `
 Leaves the event at which the stream is parked out of the view, and lands the rest of the stream. The log keeps the event; this view goes without it, in every later replay, too; the note is kept in Redis. It cannot be taken back, so it asks.

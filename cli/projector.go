@@ -20,7 +20,6 @@ type projectorMode struct {
 	HTTP       listenAddr `name:"http" help:"Address of /healthz and /readyz; port 0 picks a free one." default:"127.0.0.1:8083" env:"JANGBU_PROJECTOR_HTTP" placeholder:"ADDR"`
 }
 
-// Help is the detailed help.
 func (projectorMode) Help() string {
 	return `
 It relays events from the store to SNS, takes them from the views' queues, and lands them in Redis. Any of the three may be away: it waits and goes on where it stopped. Any number of these services may run at once.

@@ -12,7 +12,6 @@ type provisionMode struct {
 	shopFlags
 }
 
-// Help is the detailed help.
 func (provisionMode) Help() string {
 	return `
 Running it again changes nothing that is as it should be. Dev, projector and fulfilment do it by themselves, now and whenever something is found missing; run it, with rights to create topics and queues, where they may not (--no-provision).

@@ -18,7 +18,6 @@ type queryMode struct {
 	HTTP listenAddr `name:"http" help:"Address to serve on; port 0 picks a free one." default:"127.0.0.1:8082" env:"JANGBU_QUERY_HTTP" placeholder:"ADDR"`
 }
 
-// Help is the detailed help.
 func (queryMode) Help() string {
 	return `
 It needs Redis and nothing else. Any number of these services may run at once.

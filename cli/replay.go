@@ -32,7 +32,6 @@ type rebuildFlags struct {
 	JSON     bool          `name:"json" help:"Print JSON, for a script." env:"JANGBU_JSON"`
 }
 
-// Help is the detailed help.
 func (replayMode) Help() string {
 	return `
 Each view's next generation is built from the log beside the live one and caught up. It is then compared with the live one, document by document; then one pointer is switched. Queries never notice, and nothing is published or commanded. The generation that was live is kept: jangbu rollback goes back to it.

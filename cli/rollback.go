@@ -15,7 +15,6 @@ type rollbackMode struct {
 	View viewArg `arg:"" help:"View to roll back."`
 }
 
-// Help is the detailed help.
 func (rollbackMode) Help() string {
 	return `
 Makes the generation that was live before live again. It is brought up to the end of the log first, so nothing is lost and queries never see the past; it is not compared with the one that is being left. That one is kept: another rollback undoes this. A generation that a replay has left open (--no-switch, or drift) is given up.

@@ -16,7 +16,6 @@ type stackMode struct {
 	embeddedFlags
 }
 
-// Help is the detailed help.
 func (stackMode) Help() string {
 	return `
 The event store is durable, in one file below --data. SNS/SQS and Redis live in memory: what they lose, the projector rebuilds from the event store.

@@ -24,7 +24,6 @@ type storeMode struct {
 	Import  storeImportMode  `cmd:"" help:"Append exported events to a store, with their ids and revisions."`
 }
 
-// Help is the detailed help.
 func (storeMode) Help() string {
 	return `
 verify, backup and restore are for the embedded event store (jangbu dev, jangbu stack) and its file. stats, export and import speak to any EventStoreDB or KurrentDB by --eventstore-url.

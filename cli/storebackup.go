@@ -21,7 +21,6 @@ type storeBackupMode struct {
 	NoVerify bool `help:"Do not check the copy." env:"JANGBU_STORE_NO_VERIFY"`
 }
 
-// Help is the detailed help.
 func (storeBackupMode) Help() string {
 	return `
 A consistent copy of an embedded event store (jangbu dev, jangbu stack) as it is when the backup begins, while it goes on serving. The copy is written to FILE.partial, synced, checked like "jangbu store verify" does, and only then gets its name. It is a store like any other: put it back with "jangbu store restore".

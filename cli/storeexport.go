@@ -23,7 +23,6 @@ type storeExportMode struct {
 	Force  bool `help:"Overwrite FILE, once there is something to write." env:"JANGBU_STORE_FORCE"`
 }
 
-// Help is the detailed help.
 func (storeExportMode) Help() string {
 	return `
 One event a line, in the order of the log, up to its end: {"id", "stream", "revision", "position", "type", "created", "data", "metadata"}. Data and metadata stand there byte for byte; what is not JSON on one line is "data_base64" or "metadata_base64". System events, the relays' checkpoints and the snapshots of streams are left out: they mean nothing in another store, or come about by themselves. So is what a store keeps about a stream ($maxCount, deletion).

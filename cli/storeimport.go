@@ -17,7 +17,6 @@ type storeImportMode struct {
 	Workers int `help:"Appends in flight. With 1, the events of different streams keep the file's order too." default:"64" env:"JANGBU_STORE_WORKERS" placeholder:"N"`
 }
 
-// Help is the detailed help.
 func (storeImportMode) Help() string {
 	return `
 Appends what "jangbu store export" has written: the same ids, data and metadata, at the same revisions of the same streams. Position and created are the target's own; the file keeps the original ones. Events of one stream keep their order; --workers 1 keeps that of the whole log, and takes longer.

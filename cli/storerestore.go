@@ -19,7 +19,6 @@ type storeRestoreMode struct {
 	Force bool `help:"Replace the store that is there." env:"JANGBU_STORE_FORCE"`
 }
 
-// Help is the detailed help.
 func (storeRestoreMode) Help() string {
 	return `
 Checks FILE, copies it beside the store's file in --data, syncs it, and puts it in the file's place, all or nothing. No server may be running on that folder.

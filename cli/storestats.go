@@ -21,7 +21,6 @@ type storeStatsMode struct {
 	JSON bool `name:"json" help:"Print JSON, for a script." env:"JANGBU_JSON"`
 }
 
-// Help is the detailed help.
 func (storeStatsMode) Help() string {
 	return `
 Reads the whole log and counts, in all and for each category (the part of a stream's name before the first dash): events, streams, and bytes of data and metadata. System events are left out; events that their stream hides ($maxCount, deletion) count until the store has scavenged them.

@@ -17,7 +17,6 @@ type storeVerifyMode struct {
 	JSON bool `name:"json" help:"Print JSON, for a script." env:"JANGBU_JSON"`
 }
 
-// Help is the detailed help.
 func (storeVerifyMode) Help() string {
 	return `
 Reads the whole file and changes nothing: the checksum of every event, log against index in both directions, revisions from 0 without a gap, names of streams. No server may have it open; of a running one, check a backup.

@@ -23,7 +23,6 @@ type traceMode struct {
 	JSON   bool   `name:"json" help:"Print JSON, for a script." env:"JANGBU_JSON"`
 }
 
-// Help is the detailed help.
 func (traceMode) Help() string {
 	return `
 Each event of the stream; then, for each view that reads it, whether the event has arrived there, and when: the moment at which the view's state that holds it was saved. The last four savings of a stream are known; of an older event only that it was there "by" then. Missing: it has not landed yet. Parked: the view's code cannot land it (jangbu parked show).

@@ -8,7 +8,6 @@ import (
 
 type versionMode struct{}
 
-// Help is the detailed help.
 func (versionMode) Help() string {
 	return `
 Examples:

@@ -21,7 +21,6 @@ type viewsMode struct {
 	JSON  bool `name:"json" help:"Print JSON, for a script." env:"JANGBU_JSON"`
 }
 
-// Help is the detailed help.
 func (viewsMode) Help() string {
 	return `
 A line a view, and one for fulfilment:
