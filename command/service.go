@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"iter"
 	"time"
@@ -65,6 +66,24 @@ type Config struct {
 	OrderChanged func(orderID string)
 }
 
+func (c Config) withDefaults() Config {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.NewID == nil {
+		c.NewID = func() uuid.UUID { return uuid.Must(uuid.NewV7()) }
+	}
+	c.MaxAttempts = cmp.Or(c.MaxAttempts, DefaultMaxAttempts)
+	c.Timeout = cmp.Or(c.Timeout, DefaultTimeout)
+	c.Parallel = cmp.Or(c.Parallel, DefaultParallel)
+	c.BatchTimeout = cmp.Or(c.BatchTimeout, DefaultBatchTimeout)
+	c.Cache = cmp.Or(c.Cache, DefaultCache)
+	c.Trust = cmp.Or(c.Trust, DefaultTrust)
+	c.MaxRow = min(cmp.Or(c.MaxRow, maxRow), maxRow)
+	c.SnapshotEvery = cmp.Or(c.SnapshotEvery, DefaultSnapshotEvery)
+	return c
+}
+
 // Service runs commands. It is safe for concurrent use. What it knows of streams it holds against the log before it
 // relies on it: any number of processes may serve the same log.
 type Service struct {
@@ -79,36 +98,7 @@ type Service struct {
 
 // New returns a service that writes to the store.
 func New(store Store, cfg Config) *Service {
-	if cfg.Now == nil {
-		cfg.Now = time.Now
-	}
-	if cfg.NewID == nil {
-		cfg.NewID = func() uuid.UUID { return uuid.Must(uuid.NewV7()) }
-	}
-	if cfg.MaxAttempts == 0 {
-		cfg.MaxAttempts = DefaultMaxAttempts
-	}
-	if cfg.Timeout == 0 {
-		cfg.Timeout = DefaultTimeout
-	}
-	if cfg.BatchTimeout == 0 {
-		cfg.BatchTimeout = DefaultBatchTimeout
-	}
-	if cfg.Parallel == 0 {
-		cfg.Parallel = DefaultParallel
-	}
-	if cfg.MaxRow <= 0 || cfg.MaxRow > maxRow {
-		cfg.MaxRow = maxRow
-	}
-	if cfg.SnapshotEvery <= 0 {
-		cfg.SnapshotEvery = DefaultSnapshotEvery
-	}
-	if cfg.Trust <= 0 {
-		cfg.Trust = DefaultTrust
-	}
-	if cfg.Cache <= 0 {
-		cfg.Cache = DefaultCache
-	}
+	cfg = cfg.withDefaults()
 	cache, err := lru.New[string, known](cfg.Cache)
 	if err != nil {
 		panic(err) // only of a size below 1

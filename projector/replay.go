@@ -1,6 +1,7 @@
 package projector
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -73,6 +74,18 @@ type ReplayConfig struct {
 	NewID      func() uuid.UUID        // default uuid.New
 }
 
+func (c ReplayConfig) withDefaults() ReplayConfig {
+	c.Patience = cmp.Or(c.Patience, time.Minute)
+	c.Workers = cmp.Or(c.Workers, runtime.NumCPU())
+	if c.Progress == nil {
+		c.Progress = func(Progress) {}
+	}
+	if c.NewID == nil {
+		c.NewID = uuid.New
+	}
+	return c
+}
+
 // Progress tells how far the replay of one view has come.
 type Progress struct {
 	View       string
@@ -121,18 +134,7 @@ const (
 
 // NewReplay returns a Replay, for one Run, Rollback or Audit.
 func NewReplay(model Model, log Log, cfg ReplayConfig) *Replay {
-	if cfg.Patience == 0 {
-		cfg.Patience = time.Minute
-	}
-	if cfg.Workers == 0 {
-		cfg.Workers = runtime.NumCPU()
-	}
-	if cfg.Progress == nil {
-		cfg.Progress = func(Progress) {}
-	}
-	if cfg.NewID == nil {
-		cfg.NewID = uuid.New
-	}
+	cfg = cfg.withDefaults()
 	r := &Replay{
 		model: model, log: log, cfg: cfg, token: cfg.NewID().String(), slots: make(chan struct{}, cfg.Workers),
 		chunkEvents: chunkEvents, cacheStates: cacheStates, grace: grace,

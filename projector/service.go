@@ -1,6 +1,7 @@
 package projector
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"hash/fnv"
@@ -34,6 +35,24 @@ type Config struct {
 	NewID      func() uuid.UUID                // default uuid.New
 }
 
+func (c Config) withDefaults() Config {
+	c.Topic = cmp.Or(c.Topic, "jangbu")
+	if c.Views == nil {
+		c.Views = view.All()
+	}
+	c.Workers = cmp.Or(c.Workers, 4)
+	if c.Report == nil {
+		c.Report = func(string, error) {}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.NewID == nil {
+		c.NewID = uuid.New
+	}
+	return c
+}
+
 // Service runs a consumer a view, what keeps every view built, and, while it is elected among all that run, a relay and a
 // sweep.
 type Service struct {
@@ -50,25 +69,7 @@ const provisionPause = 5 * time.Second
 
 // New returns a Service; nothing runs before Run.
 func New(store Store, model Model, pub Publisher, queue func(view string) Queue, cfg Config) *Service {
-	if cfg.Topic == "" {
-		cfg.Topic = "jangbu"
-	}
-	if cfg.Views == nil {
-		cfg.Views = view.All()
-	}
-	if cfg.Workers == 0 {
-		cfg.Workers = 4
-	}
-	if cfg.Report == nil {
-		cfg.Report = func(string, error) {}
-	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.Default()
-	}
-	if cfg.NewID == nil {
-		cfg.NewID = uuid.New
-	}
-	return &Service{store: store, model: model, pub: pub, queue: queue, cfg: cfg, kick: make(chan struct{}, 1), pause: provisionPause}
+	return &Service{store: store, model: model, pub: pub, queue: queue, cfg: cfg.withDefaults(), kick: make(chan struct{}, 1), pause: provisionPause}
 }
 
 // Run runs everything until ctx ends. It needs no dependency to be there when it starts.
