@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"jangbu/domain/event"
+	"jangbu/infra/backoff"
 	"jangbu/query/row"
 	"jangbu/query/view"
 )
@@ -104,7 +105,7 @@ func (c *Consumer) loop() string { return "queue " + c.view.Name }
 
 // receive takes messages, as long as there is a generation to land them in.
 func (c *Consumer) receive(ctx context.Context, arrived chan<- held) {
-	var retry backoff
+	var retry backoff.Backoff
 	var wait time.Duration // at first none, so as to know at once whether the queue is there
 	for c.awaitGeneration(ctx) {
 		deliveries, err := c.queue.Receive(ctx, receiveMax, wait)
@@ -116,11 +117,11 @@ func (c *Consumer) receive(ctx context.Context, arrived chan<- held) {
 			if errors.Is(err, event.ErrNotProvisioned) {
 				c.missing()
 			}
-			retry.wait(ctx)
+			retry.Wait(ctx)
 			wait = 0
 			continue
 		}
-		retry.reset()
+		retry.Reset()
 		wait = receiveWait
 		if !c.failing.Load() { // else the report of that stands, whatever else comes meanwhile
 			c.report(c.loop(), nil)
@@ -155,7 +156,7 @@ func (c *Consumer) awaitGeneration(ctx context.Context) bool {
 		if ctx.Err() == nil {
 			c.report(c.loop(), err)
 		}
-		if sleep(ctx, awaitInterval) != nil {
+		if backoff.Sleep(ctx, awaitInterval) != nil {
 			return false
 		}
 	}
@@ -212,7 +213,7 @@ func (c *Consumer) handle(ctx context.Context, batch []held) []event.Delivery {
 // ctx ended during an outage, or they are for others.
 func (c *Consumer) landWithPatience(ctx context.Context, deliveries []event.Delivery) []event.Delivery {
 	defer c.failing.Store(false)
-	var retry backoff
+	var retry backoff.Backoff
 	for len(deliveries) > 0 {
 		err := c.land(ctx, deliveries)
 		if err == nil {
@@ -226,9 +227,9 @@ func (c *Consumer) landWithPatience(ctx context.Context, deliveries []event.Deli
 		case !errors.Is(err, event.ErrUnavailable) && ctx.Err() == nil:
 			return c.landEach(ctx, deliveries, err)
 		case errors.Is(err, errNoGeneration):
-			retry.reset() // a build ends at some moment, not less likely soon for having taken long
+			retry.Reset() // a build ends at some moment, not less likely soon for having taken long
 		}
-		if !retry.wait(ctx) {
+		if !retry.Wait(ctx) {
 			return nil
 		}
 	}

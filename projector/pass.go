@@ -163,17 +163,6 @@ func (r *Replay) throttle(ctx context.Context) error {
 	return nil
 }
 
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 // land lands the chunks of a pass in one build.
 func (r *Replay) land(ctx context.Context, b *build) error {
 	var last event.Recorded

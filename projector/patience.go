@@ -6,12 +6,13 @@ import (
 	"time"
 
 	"jangbu/domain/event"
+	"jangbu/infra/backoff"
 	"jangbu/query/row"
 )
 
 // patience bounds how long to wait for a dependency.
 type patience struct {
-	retry backoff
+	retry backoff.Backoff
 	limit time.Duration
 	since time.Time
 }
@@ -19,19 +20,19 @@ type patience struct {
 func (r *Replay) newPatience() *patience { return &patience{limit: r.cfg.Patience, since: time.Now()} }
 
 func (p *patience) renew() {
-	if p.retry.failures > 0 {
-		p.retry.reset()
+	if p.retry.Failing() {
+		p.retry.Reset()
 		p.since = time.Now()
 	}
 }
 
 // wait returns err when trying again is no use, and nil when it is time to.
 func (p *patience) wait(ctx context.Context, err error) error {
-	if p.retry.failures == 0 {
+	if !p.retry.Failing() {
 		p.since = time.Now()
 	}
 	hopeless := !errors.Is(err, event.ErrUnavailable) || errors.Is(err, row.ErrBusy)
-	if hopeless || time.Since(p.since) > p.limit || !p.retry.wait(ctx) {
+	if hopeless || time.Since(p.since) > p.limit || !p.retry.Wait(ctx) {
 		return err
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"jangbu/domain/event"
+	"jangbu/infra/backoff"
 )
 
 // Relay publishes the domain's events from the log to the bus. It keeps its checkpoint in the event store, in a stream
@@ -86,14 +87,14 @@ func (r *Relay) Run(ctx context.Context) error {
 // the log's end: views are built from the log, and what falls between a build and the first checkpoint the sweep lands.
 // It returns false when ctx ended first.
 func (r *Relay) skipPast(ctx context.Context, log HeadReader) bool {
-	var retry backoff
+	var retry backoff.Backoff
 	for {
 		err := r.firstCheckpoint(ctx, log)
 		r.report("relay", err)
 		if err == nil {
 			return true
 		}
-		if !retry.wait(ctx) {
+		if !retry.Wait(ctx) {
 			return false
 		}
 	}
@@ -125,7 +126,7 @@ func (r *Relay) keep(ctx context.Context, at event.Position) error {
 
 // start reads the checkpoint, waiting for the store as long as it takes.
 func (r *Relay) start(ctx context.Context) (event.Position, bool) {
-	var retry backoff
+	var retry backoff.Backoff
 	for {
 		from, err := r.checkpoint(ctx)
 		if err == nil {
@@ -133,7 +134,7 @@ func (r *Relay) start(ctx context.Context) (event.Position, bool) {
 			return from, true
 		}
 		r.report("relay", err)
-		if !retry.wait(ctx) {
+		if !retry.Wait(ctx) {
 			return event.Position{}, false
 		}
 	}
@@ -208,9 +209,9 @@ func (r *Relay) publish(ctx context.Context, batch []event.Recorded) bool {
 func (r *Relay) insist(ctx context.Context, batch []event.Recorded) bool {
 	r.refused.Add(1)
 	defer r.refused.Add(-1)
-	var retry backoff
+	var retry backoff.Backoff
 	for len(batch) > 0 {
-		if !retry.wait(ctx) {
+		if !retry.Wait(ctx) {
 			return false
 		}
 		batch = r.send(ctx, batch)

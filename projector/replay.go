@@ -14,6 +14,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"jangbu/domain/event"
+	"jangbu/infra/backoff"
 	"jangbu/query/row"
 	"jangbu/query/view"
 )
@@ -140,7 +141,7 @@ func NewReplay(model Model, log Log, cfg ReplayConfig) *Replay {
 		chunkEvents: chunkEvents, cacheStates: cacheStates, grace: grace,
 		room:       room{hold: 2048, remember: 32768, bulk: 500, putDocs: 1000, putRows: 4096},
 		renewEvery: renewLease, settleFor: settleFor, maxSuspects: maxSuspects,
-		now: time.Now, sleep: sleep,
+		now: time.Now, sleep: backoff.Sleep,
 	}
 	if cfg.Rate > 0 {
 		r.limiter = rate.NewLimiter(rate.Limit(cfg.Rate), 1)

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
+	"jangbu/infra/backoff"
 	"jangbu/query/row"
 	"jangbu/query/view"
 )
@@ -116,7 +117,7 @@ func fleet(views []*view.View) string {
 
 // provision creates what the bus lacks, at the start and whenever a consumer misses its queue, or the relay its topic.
 func (s *Service) provision(ctx context.Context) error {
-	var retry backoff
+	var retry backoff.Backoff
 	for {
 		err := s.cfg.Provision(ctx)
 		if ctx.Err() != nil {
@@ -124,11 +125,11 @@ func (s *Service) provision(ctx context.Context) error {
 		}
 		s.cfg.Report("provision", err)
 		if err != nil {
-			retry.wait(ctx)
+			retry.Wait(ctx)
 			continue
 		}
-		retry.reset()
-		if sleep(ctx, s.pause) != nil { // what was made a moment ago may not be seen yet by who asks for it
+		retry.Reset()
+		if backoff.Sleep(ctx, s.pause) != nil { // what was made a moment ago may not be seen yet by who asks for it
 			return nil
 		}
 		select {

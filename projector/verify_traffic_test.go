@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"jangbu/domain/order"
+	"jangbu/infra/backoff"
 	"jangbu/query/row"
 	"jangbu/query/view"
 	"jangbu/test/servers"
@@ -71,7 +72,7 @@ func (s *shop) sell(ctx context.Context) {
 		}
 		s.writing.Unlock()
 		for s.queues[view.Sales.Name].holds(stream) && i%4 == 0 && ctx.Err() == nil {
-			_ = sleep(ctx, time.Millisecond)
+			_ = backoff.Sleep(ctx, time.Millisecond)
 		}
 	}
 }

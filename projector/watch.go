@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"jangbu/domain/event"
+	"jangbu/infra/backoff"
 	"jangbu/query/row"
 	"jangbu/query/view"
 )
@@ -188,7 +189,7 @@ func (t *tries) note(err error, now time.Time) {
 	if t.alone {
 		most = fullRetryMost
 	}
-	t.next = now.Add(jittered(min(watchInterval<<min(t.failures, 10), most)))
+	t.next = now.Add(backoff.Jittered(min(watchInterval<<min(t.failures, 10), most)))
 }
 
 // look reports on every view, and forgets a live generation of which a part is gone. It returns which have no live generation, and which to build.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 
 	"jangbu/domain/event"
 	"jangbu/domain/order"
+	"jangbu/infra/backoff"
 )
 
 // The defaults of a Config.
@@ -223,40 +223,12 @@ func (m *Manager) retryAt(id string, err error) time.Time {
 	n, _ := m.failures.Get(id)
 	m.failures.Add(id, n+1)
 	pause := min(m.cfg.RetryFirst<<min(n, 20), m.cfg.RetryMost)
-	due := m.cfg.Now().Add(pause/2 + rand.N(pause/2+1))
+	due := m.cfg.Now().Add(backoff.Jittered(pause))
 	var failed *stepError
 	if errors.As(err, &failed) && !failed.until.IsZero() && failed.until.Before(due) {
 		return failed.until
 	}
 	return due
-}
-
-// backoff waits longer after each failure of a loop in a row: from 50 ms, doubling to 5 s, at random within its upper half.
-type backoff struct{ failures int }
-
-const (
-	backoffFirst = 50 * time.Millisecond
-	backoffMost  = 5 * time.Second
-)
-
-// wait waits for the next attempt; it returns false when ctx has ended.
-func (b *backoff) wait(ctx context.Context) bool {
-	d := min(backoffFirst<<min(b.failures, 10), backoffMost)
-	b.failures++
-	return sleep(ctx, d/2+rand.N(d/2))
-}
-
-func (b *backoff) reset() { b.failures = 0 }
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return ctx.Err() == nil
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // calls reports whether an event of an order may call for a step. Those that record an outcome do not: who recorded it goes on,

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"jangbu/domain/event"
+	"jangbu/infra/backoff"
 )
 
 // consumer takes orders from the queue. A delivery is deleted once its order needs nothing or is noted; if this process dies
@@ -43,7 +44,7 @@ func (c *consumer) run(ctx context.Context) {
 }
 
 func (c *consumer) receive(ctx context.Context, batches chan struct{}, all *sync.WaitGroup) {
-	var retry backoff
+	var retry backoff.Backoff
 	var wait time.Duration // at first none, so as to know at once whether the queue is there
 	for {
 		select {
@@ -61,11 +62,11 @@ func (c *consumer) receive(ctx context.Context, batches chan struct{}, all *sync
 			if errors.Is(err, event.ErrNotProvisioned) {
 				c.missing()
 			}
-			retry.wait(ctx)
+			retry.Wait(ctx)
 			wait = 0
 			continue
 		}
-		retry.reset()
+		retry.Reset()
 		wait = receiveWait
 		if len(deliveries) == 0 {
 			<-batches
@@ -123,7 +124,7 @@ func (c *consumer) missing() {
 
 // provision creates the queue, at the start and whenever it is missed.
 func (c *consumer) provision(ctx context.Context) {
-	var retry backoff
+	var retry backoff.Backoff
 	for {
 		err := c.m.cfg.Provision(ctx)
 		if ctx.Err() != nil {
@@ -131,11 +132,11 @@ func (c *consumer) provision(ctx context.Context) {
 		}
 		if err != nil {
 			c.m.cfg.Report(LoopQueue, errors.Join(errProvision, err))
-			retry.wait(ctx)
+			retry.Wait(ctx)
 			continue
 		}
-		retry.reset()
-		if !sleep(ctx, provisionPause) { // what was made a moment ago may not be seen yet by who asks for it
+		retry.Reset()
+		if backoff.Sleep(ctx, provisionPause) != nil { // what was made a moment ago may not be seen yet by who asks for it
 			return
 		}
 		select {

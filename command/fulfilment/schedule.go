@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"jangbu/infra/backoff"
 )
 
 const (
@@ -13,7 +15,7 @@ const (
 
 // runSchedule drives the orders that are due, until ctx ends: the deadlines, and the steps that failed.
 func (m *Manager) runSchedule(ctx context.Context) {
-	var retry backoff
+	var retry backoff.Backoff
 	for ctx.Err() == nil {
 		n, err := m.driveDue(ctx)
 		m.tryStuck(ctx)
@@ -23,10 +25,10 @@ func (m *Manager) runSchedule(ctx context.Context) {
 		m.cfg.Report(LoopSchedule, err)
 		switch {
 		case err != nil:
-			retry.wait(ctx)
+			retry.Wait(ctx)
 		case n == 0:
-			retry.reset()
-			sleep(ctx, scheduleInterval)
+			retry.Reset()
+			_ = backoff.Sleep(ctx, scheduleInterval)
 		}
 	}
 }

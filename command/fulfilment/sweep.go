@@ -12,6 +12,7 @@ import (
 
 	"jangbu/domain/event"
 	"jangbu/domain/order"
+	"jangbu/infra/backoff"
 )
 
 // sweep is what remains when queue, schedule and hints fail. It follows the events of orders, folds them, and drives
@@ -87,14 +88,14 @@ func (s *sweep) run(ctx context.Context) {
 // begin starts from the checkpoint. Where nobody can tell it, from the beginning of the log: what was noted is then out of
 // reach, too. So it does where the log ends before the checkpoint, which is then that of another log.
 func (s *sweep) begin(ctx context.Context) error {
-	var retry backoff
+	var retry backoff.Backoff
 	var at event.Position
 	var err error
 	for range 4 {
 		if at, err = s.from(ctx); err == nil {
 			break
 		}
-		if !retry.wait(ctx) {
+		if !retry.Wait(ctx) {
 			return ctx.Err()
 		}
 	}

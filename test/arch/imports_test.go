@@ -93,16 +93,17 @@ var rules = []struct {
 	{"an embedded server", []string{"jangbu/infra/embedded"}, own(4), nil},
 	{"the web server", []string{"jangbu/infra/web"}, only("jangbu/infra/web", "jangbu/domain/event"), nil},
 	{"a payment gateway", []string{"jangbu/infra/gateway"}, only("jangbu/infra/gateway", "jangbu/domain/event", "jangbu/domain/payment"), nil},
+	{"how loops wait", []string{"jangbu/infra/backoff"}, only(), []string{}},
 	{"what adapters of Redis share", []string{"jangbu/infra/redisdb"}, only("jangbu/domain/event"), []string{"github.com/google/uuid", "github.com/redis/go-redis/v9"}},
 	{"an adapter", []string{"jangbu/infra"}, func(importer, imported string) bool {
 		return within(imported, adapter(importer), "jangbu/domain/event", "jangbu/query/row", "jangbu/infra/redisdb")
 	}, nil},
-	{"fulfilment", []string{"jangbu/command/fulfilment"}, only("jangbu/domain"), []string{"github.com/hashicorp/golang-lru", "golang.org/x/sync"}},
+	{"fulfilment", []string{"jangbu/command/fulfilment"}, only("jangbu/domain", "jangbu/infra/backoff"), []string{"github.com/hashicorp/golang-lru", "golang.org/x/sync"}},
 	{"command", []string{"jangbu/command"}, only("jangbu/command", "jangbu/domain", "jangbu/infra/web"), nil},
 	{"the vocabulary of the read side", []string{"jangbu/query/row"}, only("jangbu/domain/event"), []string{"github.com/segmentio/encoding"}},
 	{"the views", []string{"jangbu/query/view"}, only("jangbu/domain", "jangbu/query/row"), []string{"golang.org/x/text/unicode/norm"}},
 	{"query", []string{"jangbu/query"}, only("jangbu/query", "jangbu/domain/event", "jangbu/infra/web"), nil},
-	{"projector", []string{"jangbu/projector"}, only("jangbu/projector", "jangbu/domain/event", "jangbu/query/row", "jangbu/query/view"), nil},
+	{"projector", []string{"jangbu/projector"}, only("jangbu/projector", "jangbu/domain/event", "jangbu/infra/backoff", "jangbu/query/row", "jangbu/query/view"), nil},
 	{"cli and tests", []string{"jangbu/cli", "jangbu/test"}, only("jangbu"), nil},
 }
 
