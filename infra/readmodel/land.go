@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"jangbu/domain/event"
 	"jangbu/infra/redisdb"
 	"jangbu/query/row"
 )
@@ -221,7 +222,7 @@ func (s *Store) States(ctx context.Context, g row.Generation, streams []string) 
 }
 
 func decodeState(stream string, stored any) (row.State, error) {
-	st := row.State{Stream: stream, Revision: -1}
+	st := row.State{Stream: stream, Revision: event.NoStream}
 	text, ok := stored.(string)
 	if !ok {
 		return st, nil
