@@ -109,10 +109,11 @@ func (m *devMode) services(a *app, store *eventstore.Store, model *readmodel.Sto
 	health := web.NewHealth(time.Now)
 	health.Probe("eventstore", store.Ping)
 	health.Probe("redis", model.Ping)
+	w := wiring{app: a, store: store, bus: b, health: health}
 	var work manager
 	commands := command.New(store, command.Config{OrderChanged: func(id string) { work.Poke(id) }})
-	work = newManager(a, commands, m.paymentFlags.open(a, health), due, b, store, fulfilment.Config{PayWithin: m.PayWithin}, false, health)
-	p := newProjector(a, store, model, b, projector.Config{Topic: m.Topic, Workers: m.Workers, AutoReplay: true}, true, health)
+	work = w.newManager(commands, m.paymentFlags.open(a, health), due, fulfilment.Config{PayWithin: m.PayWithin}, false)
+	p := w.newProjector(model, projector.Config{Topic: m.Topic, Workers: m.Workers, AutoReplay: true}, true)
 	return service{
 		health: health,
 		routes: func(e *echo.Echo) {

@@ -9,7 +9,6 @@ import (
 	"jangbu/command"
 	"jangbu/command/fulfilment"
 	"jangbu/infra/bus"
-	"jangbu/infra/eventstore"
 	"jangbu/infra/gateway"
 	"jangbu/infra/gateway/simulator"
 	"jangbu/infra/gateway/stripe"
@@ -80,18 +79,18 @@ type manager struct {
 	run func(context.Context) error
 }
 
-func newManager(a *app, shop *command.Service, g fulfilment.Gateway, s *schedule.Schedule, b *bus.Bus, store *eventstore.Store,
-	cfg fulfilment.Config, provision bool, health *web.Health) manager {
-	cfg.Report, cfg.Logger = health.Set, a.log
+// newManager wires fulfilment to its dependencies, and its loops to the health page. The caller's part of the configuration is what flags say.
+func (w wiring) newManager(shop *command.Service, g fulfilment.Gateway, s *schedule.Schedule, cfg fulfilment.Config, provision bool) manager {
+	cfg.Report, cfg.Logger = w.health.Set, w.app.log
 	if provision {
 		cfg.Provision = func(ctx context.Context) error {
-			_, err := b.Provision(ctx, []bus.Subscription{fulfilmentSubscription()})
+			_, err := w.bus.Provision(ctx, []bus.Subscription{fulfilmentSubscription()})
 			return err
 		}
 	}
-	health.Expect(fulfilment.Loops()...)
+	w.health.Expect(fulfilment.Loops()...)
 	m := fulfilment.New(shop, g, s, cfg)
-	return manager{m, func(ctx context.Context) error { return m.Run(ctx, b.Queue(fulfilmentQueue), store, s) }}
+	return manager{m, func(ctx context.Context) error { return m.Run(ctx, w.bus.Queue(fulfilmentQueue), w.store, s) }}
 }
 
 type fulfilmentMode struct {
@@ -152,6 +151,7 @@ func (m *fulfilmentMode) Run(ctx context.Context, a *app) (err error) {
 	health.Probe("redis", due.Ping)
 	health.Probe("redis eviction", due.Keeps)
 	cfg := fulfilment.Config{PayWithin: m.PayWithin, Workers: m.Workers}
-	work := newManager(a, command.New(store, command.Config{}), m.paymentFlags.open(a, health), due, b, store, cfg, m.Provision, health)
+	w := wiring{app: a, store: store, bus: b, health: health}
+	work := w.newManager(command.New(store, command.Config{}), m.paymentFlags.open(a, health), due, cfg, m.Provision)
 	return a.serve(ctx, service{health: health, listener: listener, loops: []func(context.Context) error{work.run}})
 }

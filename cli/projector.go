@@ -57,6 +57,7 @@ func (m *projectorMode) Run(ctx context.Context, a *app) (err error) {
 	health.Probe("eventstore", store.Ping)
 	health.Probe("redis", model.Ping)
 	health.Probe("redis eviction", model.Keeps)
-	p := newProjector(a, store, model, b, projector.Config{Topic: m.Topic, Workers: m.Workers, AutoReplay: m.AutoReplay}, m.Provision, health)
+	w := wiring{app: a, store: store, bus: b, health: health}
+	p := w.newProjector(model, projector.Config{Topic: m.Topic, Workers: m.Workers, AutoReplay: m.AutoReplay}, m.Provision)
 	return a.serve(ctx, service{health: health, listener: listener, loops: []func(context.Context) error{p.Run}})
 }

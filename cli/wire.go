@@ -84,22 +84,30 @@ const (
 	sweep       = "sweep"
 )
 
-// newProjector wires a projector over its three dependencies, and its loops to the health page. The caller's part of the
+// wiring is what the services behind the APIs share.
+type wiring struct {
+	app    *app
+	store  *eventstore.Store
+	bus    *bus.Bus
+	health *web.Health
+}
+
+// newProjector wires a projector to its dependencies, and its loops to the health page. The caller's part of the
 // configuration is what flags say.
-func newProjector(a *app, store *eventstore.Store, model *readmodel.Store, b *bus.Bus, cfg projector.Config, provision bool, health *web.Health) *projector.Service {
-	cfg.Builder, cfg.Report, cfg.Logger = builder(model), health.Set, a.log
-	health.Expect("relay", sweep, generations)
+func (w wiring) newProjector(model *readmodel.Store, cfg projector.Config, provision bool) *projector.Service {
+	cfg.Builder, cfg.Report, cfg.Logger = builder(model), w.health.Set, w.app.log
+	w.health.Expect("relay", sweep, generations)
 	for _, v := range view.All() {
-		health.Expect("queue "+v.Name, "view "+v.Name)
+		w.health.Expect("queue "+v.Name, "view "+v.Name)
 	}
 	if provision {
-		health.Expect("provision")
+		w.health.Expect("provision")
 		cfg.Provision = func(ctx context.Context) error {
-			_, err := b.Provision(ctx, subscriptions())
+			_, err := w.bus.Provision(ctx, subscriptions())
 			return err
 		}
 	}
-	return projector.New(store, model, b, func(view string) projector.Queue { return b.Queue(view) }, cfg)
+	return projector.New(w.store, model, w.bus, func(view string) projector.Queue { return w.bus.Queue(view) }, cfg)
 }
 
 // allWhole waits until the projector reports that every view has a live generation, and that a sweep has found each to
