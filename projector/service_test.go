@@ -232,7 +232,7 @@ func TestServiceUnseated(t *testing.T) {
 	servers.Eventually(t, "publishing fails", func() bool { err, _ := p.report("publish"); return err != nil })
 	servers.Eventually(t, "another is elected", func() bool {
 		redis.Del("jangbu:{lease}:relay")
-		held, err := p.model.Lease(t.Context(), "relay", "another", time.Hour)
+		held, err := p.model.Lease(t.Context(), "relay", "another", 2*electionTerm)
 		return err == nil && held
 	})
 	p.well("publish")

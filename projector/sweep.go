@@ -45,8 +45,9 @@ const (
 	sweepRetry    = 5 * time.Second
 	sweepChunk    = 1000
 
-	// silentAfter is how long no message must have come, when a sweep has had to land everything, and again so long after it first had to,
-	// for the view to count as silent. A queue with a backlog is late, and one that lost what it held has lost it once.
+	// silentAfter is how long no message must have come after a sweep first had to land everything, when it has to again, for the view to
+	// count as silent. A queue with a backlog is late, and one that lost what it held has lost it once. When the last message came is only
+	// compared with itself: its clock may be another, or have been put back since.
 	silentAfter = 2 * sweepMargin
 )
 
@@ -134,7 +135,7 @@ func (s *Sweep) round(ctx context.Context, now time.Time) error {
 // note keeps count of what had to be healed, and of silence: when all there was had to be, more than once, and no message came for some
 // time. The first round does not wait for messages, so it proves no silence.
 func (s *Sweep) note(ctx context.Context, b *sweeping, now time.Time) error {
-	silent := b.due > 0 && b.healed >= b.due && s.started && now.Sub(b.registry.Heard) >= silentAfter && s.lostAgain(b, now)
+	silent := b.due > 0 && b.healed >= b.due && s.started && s.lostAgain(b, now)
 	if b.healed > 0 {
 		s.logger.Info("landed events from the log that no message had brought yet", "view", b.view.Name, "events", b.healed)
 	}

@@ -123,11 +123,21 @@ func TestWatchAheadOfTheLog(t *testing.T) {
 	}
 }
 
-// TestSilence: a view whose messages stay away is silent since the sweep had to land everything again, until one comes.
+// TestSilence: a view whose messages stay away is silent since the sweep had to land everything again, until one comes; so it is where the
+// clock has been put back since the last one came.
 func TestSilence(t *testing.T) {
+	for name, later := range map[string]time.Duration{"long after": time.Hour, "clock put back": -time.Hour} {
+		t.Run(name, func(t *testing.T) { testSilence(t, later) })
+	}
+}
+
+func testSilence(t *testing.T, later time.Duration) {
 	o := newOutpost(t)
 	r := rand.New(rand.NewPCG(3, 4))
-	o.now = time.Now().Add(time.Hour) // long after any message
+	if err := o.model.store.Heard(t.Context(), o.registry(view.Orders).Live); err != nil {
+		t.Fatal(err)
+	}
+	o.now = time.Now().Add(later)
 	grow := func() {
 		t.Helper()
 		o.log.Grow(t, r, 30)
@@ -338,7 +348,7 @@ func others(but *view.View) []*view.View {
 // TestWatchBesideAnothersBuild: a view that another builds keeps no other view waiting, and when it is given up it is built here.
 func TestWatchBesideAnothersBuild(t *testing.T) {
 	k := newKeeper(t)
-	another, err := readmodel.Open("redis://"+k.redis.Addr(), readmodel.Config{Lease: time.Hour})
+	another, err := readmodel.Open("redis://"+k.redis.Addr(), readmodel.Config{Lease: 30 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

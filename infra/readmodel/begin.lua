@@ -8,13 +8,15 @@
 -- Until it is opened, only the lease's holder writes to a generation, and it relies on that. A holder whose lease ran out
 -- may still be alive somewhere and write: then its generation is given up for a new one. One that let its lease go, or
 -- that had opened the generation to all, can be succeeded in place, as long as the same processes hold it in memory.
+-- A lease that ends more than two terms ahead has run out as well (lease.lua).
 
 local r = KEYS[1]
 local version, salt, nodes, previous = ARGV[1], ARGV[4], ARGV[5], ARGV[6]
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local token, ends = string.match(redis.call('HGET', r, 'lease') or '', '^(%S+) (%d+)$')
-if token and token ~= ARGV[2] and tonumber(ends) > now then return {'', tonumber(ends) - now} end
+local left, term = token and tonumber(ends) - now or 0, tonumber(ARGV[3])
+if token ~= ARGV[2] and 0 < left and left <= 2 * term then return {'', left} end
 
 local building = redis.call('HGET', r, 'building')
 local opened = building and redis.call('HEXISTS', r, 'open:' .. building) or 0
@@ -29,7 +31,7 @@ if previous ~= '' and not resumed then
   if not intact then return {'', -1} end
 end
 if building and not resumed then redis.call('HDEL', r, 'building') end -- first of all: where memory is short, it is garbage that can go
-redis.call('HSET', r, 'lease', ARGV[2] .. ' ' .. string.format('%.0f', now + tonumber(ARGV[3])))
+redis.call('HSET', r, 'lease', ARGV[2] .. ' ' .. string.format('%.0f', now + term))
 if resumed then return {building, 0, opened} end
 
 if previous ~= '' then

@@ -9,7 +9,7 @@ import (
 )
 
 // Lease takes the lease of that name for term, or renews it, and reports whether it is now the token's. A holder that
-// does not renew in time loses it to whoever asks next.
+// does not renew in time loses it to whoever asks next. All who ask for it ask for the same term.
 func (s *Store) Lease(ctx context.Context, name, token string, term time.Duration) (bool, error) {
 	held, err := leaseScript.Run(ctx, s.client, []string{s.leaseKey(name)}, token, term.Milliseconds()).Bool()
 	if err != nil {

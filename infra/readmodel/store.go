@@ -32,7 +32,7 @@ const buckets = 32
 type Config struct {
 	Namespace string           // prefix of every key; default "jangbu"
 	Now       func() time.Time // default time.Now; ages the cached pointer to the live generation
-	Lease     time.Duration    // how long a build belongs to a builder that says nothing; default 15 s
+	Lease     time.Duration    // how long a build belongs to a builder that says nothing, the same for all builders; default 15 s
 	Remember  int              // how many documents a Builder remembers; default 5,000
 	Dial      redisdb.Dial     // how to connect; default: by TCP, or TLS where the URL says so
 }
