@@ -32,7 +32,7 @@ import (
 // A saved revision therefore means: landed, composed, and free of ghosts.
 //
 // Where the view's code fails on an event, by an error or a panic, what comes before the event lands and the stream is parked
-// there; other streams go on. So an error of the Applier never comes from an event, but from what it depends on.
+// there; other streams go on. A document that cannot be composed has its rows already: see amend. So an error of the Applier never comes from an event, but from what it depends on.
 type Applier struct {
 	view      *view.View
 	gen       row.Generation
@@ -75,12 +75,18 @@ type change struct {
 	state   any
 	from    int64 // the revision that had landed before
 	to      int64
-	changed bool            // some event changed what the stream contributes; else the rows that have landed are those of `to`, too
-	touched map[string]bool // documents that some revision from `from` on contributed to
-	lone    bool            // what there is to withdraw need not be noted: it follows from was, as an assembler alone has landed the stream, or nothing lands
-	was     []row.Row       // that the state at `from` yielded, of a lone change
-	healed  bool            // some of it was read from the store
-	parked  *row.Parked     // where the view's code failed
+	changed bool             // some event changed what the stream contributes; else the rows that have landed are those of `to`, too
+	touched map[string]bool  // documents that some revision from `from` on contributed to
+	lone    bool             // what there is to withdraw need not be noted: it follows from was, as an assembler alone has landed the stream, or nothing lands
+	was     []row.Row        // that the state at `from` yielded, of a lone change
+	healed  bool             // some of it was read from the store
+	parked  *row.Parked      // where the view's code failed
+	events  []arrival        // that an Applier folds
+	first   any              // the state at `from`
+	remade  bool             // that was made of the log
+	tried   map[string]trial // documents that could not be composed, by name
+	skipped bool             // an event was passed over since an operator said so
+	over    bool             // its rows replace those of the same revision, which had such an event in them
 
 	rows   []row.Row // that the state at `to` yields
 	shared row.Part
@@ -116,11 +122,10 @@ func (a *Applier) apply(ctx context.Context, arrivals []arrival) (landed int64, 
 	if err != nil {
 		return 0, err
 	}
+	if err := a.amend(ctx, changes, failed); err != nil {
+		return 0, err
+	}
 	for _, c := range changes {
-		if reason, ok := failed[c.stream]; ok && c.to > c.from {
-			c.parked = &row.Parked{Stream: c.stream, Revision: c.from + 1, Reason: reason.Error()}
-			c.to = c.from
-		}
 		landed += c.to - c.from
 	}
 	if err := a.save(ctx, changes); err != nil {
@@ -151,6 +156,7 @@ func (a *Applier) fold(ctx context.Context, arrivals []arrival) (changes []*chan
 		events := byStream[stream]
 		slices.SortStableFunc(events, func(x, y arrival) int { return cmp.Compare(x.Revision, y.Revision) })
 		c := bases[i]
+		c.events = events
 		if err := a.foldStream(ctx, c, events); err != nil {
 			if ctx.Err() != nil {
 				return nil, err
@@ -215,6 +221,7 @@ func (a *Applier) foldStream(ctx context.Context, c *change, events []arrival) e
 	if err != nil || c.parked != nil {
 		return err
 	}
+	c.first = c.state
 	base := *c
 	if err := a.foldEvents(ctx, c, events, false); err != nil {
 		return err
@@ -278,7 +285,9 @@ func (a *Applier) foldOrPark(ctx context.Context, c *change, e arrival, strict b
 	before := *c
 	failure := c.fold(e)
 	if failure == nil && strict {
-		failure = c.yield()
+		if failure = c.yield(); failure == nil {
+			failure = a.compositions(c)
+		}
 	}
 	if failure == nil {
 		return nil
@@ -289,7 +298,7 @@ func (a *Applier) foldOrPark(ctx context.Context, c *change, e arrival, strict b
 	case err != nil:
 		return err
 	case skipped:
-		c.to, c.changed = e.Revision, true // its rows may tell the revision
+		c.to, c.changed, c.skipped = e.Revision, true, true // its rows may tell the revision
 		return nil
 	}
 	c.parked = &row.Parked{Stream: c.stream, Revision: e.Revision, Type: e.Type, Reason: failure.Error()}
@@ -328,7 +337,7 @@ func (a *Applier) load(ctx context.Context, c *change) error {
 		case again.parked != nil:
 			failure = errors.New(again.parked.Reason)
 		}
-		state = again.state
+		state, c.remade = again.state, true
 	}
 	if failure != nil {
 		c.parked = &row.Parked{Stream: c.stream, Revision: c.to + 1, Reason: fmt.Sprintf("its state in %s: %v", a.gen, failure)}

@@ -42,28 +42,30 @@ func (l *landings) composed(compose bool) []row.Landing {
 	return l.list
 }
 
-// land does steps 2 to 5 of an Applier. It returns, by stream, why documents with a row of it cannot be composed.
-func (a *Applier) land(ctx context.Context, changes []*change) (failed map[string]error, err error) {
-	failed = map[string]error{}
+// land does steps 2 to 5 of an Applier. It returns which documents cannot be composed.
+func (a *Applier) land(ctx context.Context, changes []*change) (failed failures, err error) {
+	failed = failures{}
 	var shared, rows landings
 	refs := map[string][]string{} // referred stream -> documents
 	var renewed []string          // streams whose shared part changed
+	over := false
 	for _, c := range changes {
 		if !c.changed || c.to == c.from {
 			continue
 		}
+		over = over || c.over
 		for _, r := range c.rows {
-			rows.add(r.Doc, row.Sourced{Source: c.stream, Revision: c.to, Row: &r})
+			rows.add(r.Doc, row.Sourced{Source: c.stream, Revision: c.to, Over: c.over, Row: &r})
 			delete(c.touched, r.Doc)
 			for _, ref := range r.Refs {
 				refs[ref] = append(refs[ref], r.Doc)
 			}
 		}
 		for doc := range c.touched {
-			rows.add(doc, row.Sourced{Source: c.stream, Revision: c.to})
+			rows.add(doc, row.Sourced{Source: c.stream, Revision: c.to, Over: c.over})
 		}
 		if c.source.Shares() {
-			shared.add(row.Shared(c.stream), row.Sourced{Source: c.stream, Revision: c.to, Row: &row.Row{Part: c.shared}})
+			shared.add(row.Shared(c.stream), row.Sourced{Source: c.stream, Revision: c.to, Over: c.over, Row: &row.Row{Part: c.shared}})
 			renewed = append(renewed, c.stream)
 		}
 	}
@@ -78,7 +80,7 @@ func (a *Applier) land(ctx context.Context, changes []*change) (failed map[strin
 	if err := a.landAndCompose(ctx, &rows, failed); err != nil {
 		return nil, err
 	}
-	return failed, a.spread(ctx, renewed, failed)
+	return failed, a.spread(ctx, renewed, over, failed)
 }
 
 // join notes the references, then adds the shared parts that the documents refer to. A part nobody has landed yet is
@@ -114,7 +116,7 @@ func (a *Applier) join(ctx context.Context, refs map[string][]string, rows *land
 
 // spread lands the shared parts that changed in the documents that refer to them. It reads the referrers after the
 // shared parts have landed, and the parts again, since a newer one may have landed meanwhile.
-func (a *Applier) spread(ctx context.Context, renewed []string, failed map[string]error) error {
+func (a *Applier) spread(ctx context.Context, renewed []string, over bool, failed failures) error {
 	if len(renewed) == 0 {
 		return nil
 	}
@@ -128,7 +130,9 @@ func (a *Applier) spread(ctx context.Context, renewed []string, failed map[strin
 		}
 		var rows landings
 		for _, ref := range refs {
-			rows.add(ref.Doc, parts[ref.Stream])
+			part := parts[ref.Stream]
+			part.Over = over
+			rows.add(ref.Doc, part)
 		}
 		if err := a.landAndCompose(ctx, &rows, failed); err != nil {
 			return err
@@ -139,7 +143,7 @@ func (a *Applier) spread(ctx context.Context, renewed []string, failed map[strin
 
 // landAndCompose lands rows and composes until every document is composed at least of what was landed here. A document that
 // the view cannot compose stays as it was, and is the failure of every stream that landed a row in it here.
-func (a *Applier) landAndCompose(ctx context.Context, rows *landings, failed map[string]error) error {
+func (a *Applier) landAndCompose(ctx context.Context, rows *landings, failed failures) error {
 	if len(rows.list) == 0 {
 		return nil
 	}
@@ -154,7 +158,7 @@ func (a *Applier) landAndCompose(ctx context.Context, rows *landings, failed map
 			body, err := a.compose(d)
 			if err != nil {
 				for _, r := range rows.list[rows.docs[d.Doc]].Rows {
-					failed[r.Source] = fmt.Errorf("compose document %s: %w", d.Doc, err)
+					failed.add(r.Source, fmt.Errorf("compose document %s: %w", d.Doc, err), d)
 				}
 				continue
 			}

@@ -4,9 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	"jangbu/domain/event"
+	"jangbu/domain/member"
 	"jangbu/domain/order"
 	"jangbu/query/row"
 	"jangbu/query/view"
@@ -137,14 +140,14 @@ func TestParked(t *testing.T) {
 				if len(parked) != 1 || parked[0].Stream != "order-bad" || parked[0].Reason == "" || parked[0].Since.IsZero() {
 					t.Fatalf("parked: %+v", parked)
 				}
+				if parked[0].Revision != 1 || parked[0].Type == "" {
+					t.Errorf("parked: %+v", parked)
+				}
 				if step == "compose" && batch { // its document has the rows of both events, and cannot be composed
 					p.expect("bad", event.NoStream, "")
 					return
 				}
 				p.expect("bad", 0, `{"events":1}`)
-				if parked[0].Revision != 1 {
-					t.Errorf("parked: %+v", parked)
-				}
 			})
 		}
 	}
@@ -218,6 +221,54 @@ func TestSkipped(t *testing.T) {
 	}
 }
 
+// TestSkippedLast: so is one after which nothing comes, whatever the code fails in, and whether it came alone or not; what was read of the
+// stream before and after it was left out is not lost.
+func TestSkippedLast(t *testing.T) {
+	for _, step := range fragileSteps {
+		for _, batch := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, in one batch %v", step, batch), func(t *testing.T) {
+				p := newParking(t)
+				p.order("bad")
+				p.fault("bad", "none")
+				p.fault("bad", step)
+				p.order("good")
+				if batch {
+					p.apply(p.log.Events()...)
+				} else {
+					for _, e := range p.log.Events() {
+						p.apply(e)
+					}
+				}
+				if parked := p.parked(); len(parked) != 1 || parked[0].Revision != 2 {
+					t.Fatalf("parked: %+v", parked)
+				}
+				if err := p.model.store.Skip(t.Context(), "orders", "order-bad", 2); err != nil {
+					t.Fatal(err)
+				}
+				if err := Land(t.Context(), p.model, p.log, p.view, "order-bad"); err != nil {
+					t.Fatal(err)
+				}
+				landed := func() {
+					t.Helper()
+					p.expect("bad", 2, `{"events":2,"fault":"none"}`)
+					p.expect("good", 0, `{"events":1}`)
+					if parked := p.parked(); len(parked) > 0 {
+						t.Errorf("still parked: %+v", parked)
+					}
+				}
+				landed()
+				p.apply(p.log.Events()...)
+				landed()
+				p.replay()
+				landed()
+				p.fault("bad", "more")
+				p.apply(p.log.Stream("order-bad")[3])
+				p.expect("bad", 3, `{"events":3,"fault":"more"}`)
+			})
+		}
+	}
+}
+
 // TestReplayParks: an event that nobody can read stops no replay.
 func TestReplayParks(t *testing.T) {
 	for _, step := range fragileSteps {
@@ -266,4 +317,147 @@ func TestConsumerParks(t *testing.T) {
 	p.expect("bad", 0, `{"events":1}`)
 	p.expect("good", 0, `{"events":1}`)
 	servers.Eventually(t, "it is parked", func() bool { return len(p.parked()) == 1 })
+}
+
+// crowded is a view in which an order stands on the shelf that its last event names, with others, and shows its member. While broken it cannot
+// compose a shelf on which an order is cursed, or one of a member whose name is.
+func crowded(broken *bool) *view.View {
+	type state struct {
+		Events int    `json:"events"`
+		Shelf  string `json:"shelf"`
+	}
+	type named struct {
+		Name string `json:"name"`
+	}
+	orders := view.From(order.Category, order.Codec,
+		func(s state, e any) state {
+			s.Events++
+			if e, ok := e.(order.Cancelled); ok && e.Reason != "" {
+				s.Shelf = e.Reason
+			}
+			return s
+		},
+		func(id string, s state) []row.Row {
+			shelf, _, _ := strings.Cut(s.Shelf, " ")
+			return []row.Row{{Doc: "shelf" + shelf, Part: row.PartOf(fmt.Sprint(s.Events, s.Shelf)), Sums: map[string]int64{"events": int64(s.Events)}, Refs: []string{"member-M"}}}
+		})
+	return &view.View{
+		Name: "orders", Version: view.Orders.Version,
+		Sources: []view.Source{
+			view.Resting(orders, func(s state) bool { return s.Events > 2 }),
+			view.Sharing(view.From(member.Category, member.Codec, func(s named, e any) named {
+				switch e := e.(type) {
+				case member.Registered:
+					s.Name = e.Name
+				case member.Renamed:
+					s.Name = e.Name
+				}
+				return s
+			}, nil), func(_ string, s named) any { return s.Name }),
+		},
+		Compose: func(d row.Document) ([]byte, error) {
+			var all []string
+			for source, part := range d.Parts {
+				text, err := row.Decode[string](part)
+				if err != nil {
+					return nil, err
+				}
+				if *broken && strings.HasSuffix(text, "cursed") {
+					return nil, errors.New("cannot compose")
+				}
+				all = append(all, source+" "+text)
+			}
+			slices.Sort(all)
+			return row.JSON(append(all, fmt.Sprint(d.Sums["events"]))), nil
+		},
+	}
+}
+
+// TestSkippedAmongOthers: what an event did that is left out since a document cannot be composed with it is undone wherever it had landed, and
+// those who share the document go on: as soon as they are tried again where they were parked with it, at once in a replay.
+func TestSkippedAmongOthers(t *testing.T) {
+	for name, test := range map[string]struct {
+		stream   string
+		event    any
+		revision int64
+	}{
+		"an order moves":  {"order-bad", order.Cancelled{Reason: "2 cursed"}, 1},
+		"an order stays":  {"order-bad", order.Cancelled{Reason: " cursed"}, 1},
+		"a member shared": {"member-M", member.Renamed{Name: "cursed"}, 1},
+	} {
+		for _, batch := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, in one batch %v", name, batch), func(t *testing.T) {
+				p := newParking(t)
+				p.view = crowded(&p.fragile.broken)
+				p.order("a")
+				p.order("bad")
+				p.log.Add(p, order.Stream("b"), order.Placed{MemberID: "M", Currency: "USD", PlacedOn: "2026-01-02"}, order.Cancelled{Reason: "2"})
+				p.log.Add(p, test.stream, test.event)
+				p.order("c")
+				if batch {
+					p.apply(p.log.Events()...)
+				} else {
+					for _, e := range p.log.Events() {
+						p.apply(e)
+					}
+				}
+				if !slices.ContainsFunc(p.parked(), func(one row.Parked) bool { return one.Stream == test.stream }) {
+					t.Errorf("parked: %+v", p.parked())
+				}
+				if err := p.model.store.Skip(t.Context(), "orders", test.stream, test.revision); err != nil {
+					t.Fatal(err)
+				}
+				retry := func() {
+					t.Helper()
+					for _, one := range append([]row.Parked{{Stream: test.stream}}, p.parked()...) {
+						if err := Land(t.Context(), p.model, p.log, p.view, one.Stream); err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
+				want := func(shelves ...string) {
+					t.Helper()
+					if parked := p.parked(); len(parked) > 0 {
+						t.Errorf("still parked: %+v", parked)
+					}
+					for i, doc := range []string{"shelf", "shelf2"} {
+						if got, err := p.model.store.Document(t.Context(), p.live, doc); err != nil || string(got) != shelves[i] {
+							t.Errorf("%s: %s, %v, want %s", doc, got, err, shelves[i])
+						}
+					}
+				}
+				first, second := `["member-M Mina","order-a 1","order-bad 1","order-c 1","3"]`, `["member-M Mina","order-b 22","2"]`
+				retry()
+				want(first, second)
+				p.replay()
+				want(first, second)
+			})
+		}
+	}
+}
+
+// TestSkippedAtRest: what is left out of a stream that rests is so, too, when its state is made of the log again.
+func TestSkippedAtRest(t *testing.T) {
+	p := newParking(t)
+	p.view = crowded(&p.fragile.broken)
+	p.order("bad")
+	p.log.Add(p, "order-bad", order.Cancelled{}, order.Cancelled{}, order.Cancelled{Reason: " cursed"})
+	p.apply(p.log.Events()...)
+	if err := p.model.store.Skip(t.Context(), "orders", "order-bad", 3); err != nil {
+		t.Fatal(err)
+	}
+	if err := Land(t.Context(), p.model, p.log, p.view, "order-bad"); err != nil {
+		t.Fatal(err)
+	}
+	p.log.Add(p, "order-bad", order.Cancelled{})
+	p.apply(p.log.Stream("order-bad")[4])
+	got, err := p.model.store.Document(t.Context(), p.live, "shelf")
+	if want := `["member-M Mina","order-bad 4","4"]`; err != nil || string(got) != want {
+		t.Errorf("%s, %v, want %s", got, err, want)
+	}
+	for _, one := range p.parked() {
+		if one.Stream == "order-bad" {
+			t.Errorf("parked: %+v", one)
+		}
+	}
 }

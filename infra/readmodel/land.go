@@ -90,7 +90,7 @@ func (s *Store) landCalls(g row.Generation, landings []row.Landing) []*scriptCal
 			c.args = append(c.args, flag(last), len(part))
 			for _, r := range part {
 				contribution, member, shown := encode(r)
-				c.args = append(c.args, r.Source, r.Revision, contribution, member, shown)
+				c.args = append(c.args, r.Source, r.Revision, contribution, member, shown, flag(r.Over))
 			}
 			c.rows += len(part)
 		}

@@ -1,9 +1,9 @@
--- Lands rows in documents of one slot: a row of a lower or equal revision never replaces one of a higher.
+-- Lands rows in documents of one slot: a row of a lower or equal revision never replaces one of a higher, but for an equal one that is to.
 -- KEYS: d, r, z of each document. ARGV, a document: compose (1 or 0), number of rows, and for each row: source,
--- revision, contribution, member of z, part ('' for none of these). A withdrawn row has none.
+-- revision, contribution, member of z, part ('' for none of these), 1 if it replaces one of its revision. A withdrawn row has none.
 -- Returns for each document: its contents where a composition is due, else false.
 
-local NOTHING, FIELDS = '', 5
+local NOTHING, FIELDS = '', 6
 
 local function revision(row) return tonumber(string.match(row, '^%-?%d+')) end
 
@@ -68,7 +68,8 @@ local function land(d, r, z, first, n)
     local at = first + FIELDS * (i - 1)
     local source, rev, contributes, member, part = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
     local row = shown[i + 1] or hidden[i]
-    if not row or revision(row) < tonumber(rev) then
+    local over = ARGV[at + 5] == '1' and 1 or 0
+    if not row or revision(row) < tonumber(rev) + over then
       changed = true
       local was = row and count(p, contribution(row), -1) or NOTHING
       count(p, contributes, 1)

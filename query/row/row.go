@@ -172,6 +172,7 @@ type Sourced struct {
 	Source   string
 	Revision int64
 	Row      *Row
+	Over     bool // it replaces one of the same revision, too, which was made of an event that is left out
 }
 
 // Document is a document as its rows add up to it, before it is composed.

@@ -24,6 +24,17 @@ func landByRevision(s *suite) {
 	s.land("equal", from("a-1", 3, part("first")))
 	s.land("equal", from("a-1", 3, part("second")))
 	s.expect("equal", `a-1="first" [..]`)
+	over := func(revision int64, r *row.Row) row.Sourced {
+		return row.Sourced{Source: "a-1", Revision: revision, Row: r, Over: true}
+	}
+	s.land("equal", over(2, part("lower")))
+	s.expect("equal", `a-1="first" [..]`)
+	s.land("equal", over(3, &row.Row{Part: row.PartOf("over"), Sums: map[string]int64{"n": 1}, Key: "k"}))
+	s.land("equal", from("a-1", 3, part("late")))
+	s.expect("equal", `a-1="over" n:1 [k..k]`)
+	s.land("equal", over(3, nil))
+	s.land("equal", from("a-1", 3, part("late")))
+	s.expect("equal", "[..]")
 }
 
 func withdraw(s *suite) {
