@@ -39,5 +39,5 @@ func (m *commandMode) Run(ctx context.Context, a *app) (err error) {
 	defer func() { err = errors.Join(err, store.Close()) }()
 	health := web.NewHealth(time.Now)
 	health.Probe("eventstore", store.Ping)
-	return a.serve(ctx, service{health: health, listener: listener, routes: command.New(store, command.Config{}).Register})
+	return a.serve(ctx, service{health: health, listener: listener, routes: command.New(store, command.Config{Logger: a.log}).Register})
 }

@@ -111,7 +111,7 @@ func (m *devMode) services(a *app, store *eventstore.Store, model *readmodel.Sto
 	health.Probe("redis", model.Ping)
 	w := wiring{app: a, store: store, bus: b, health: health}
 	var work manager
-	commands := command.New(store, command.Config{OrderChanged: func(id string) { work.Poke(id) }})
+	commands := command.New(store, command.Config{OrderChanged: func(id string) { work.Poke(id) }, Logger: a.log})
 	work = w.newManager(commands, m.paymentFlags.open(a, health), due, fulfilment.Config{PayWithin: m.PayWithin}, false)
 	p := w.newProjector(model, projector.Config{Topic: m.Topic, Workers: m.Workers, AutoReplay: true}, true)
 	return service{

@@ -152,6 +152,6 @@ func (m *fulfilmentMode) Run(ctx context.Context, a *app) (err error) {
 	health.Probe("redis eviction", due.Keeps)
 	cfg := fulfilment.Config{PayWithin: m.PayWithin, Workers: m.Workers}
 	w := wiring{app: a, store: store, bus: b, health: health}
-	work := w.newManager(command.New(store, command.Config{}), m.paymentFlags.open(a, health), due, cfg, m.Provision)
+	work := w.newManager(command.New(store, command.Config{Logger: a.log}), m.paymentFlags.open(a, health), due, cfg, m.Provision)
 	return a.serve(ctx, service{health: health, listener: listener, loops: []func(context.Context) error{work.run}})
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"iter"
+	"log/slog"
 	"time"
 
 	"github.com/google/uuid"
@@ -64,6 +65,8 @@ type Config struct {
 	// OrderChanged hears of each order that a client's command was about, after it succeeded. It must not block. It is a hint
 	// for fulfilment in the same process; nil: nobody listens.
 	OrderChanged func(orderID string)
+
+	Logger *slog.Logger // hears of a stream of which no snapshot can be written, once; nil: slog.Default()
 }
 
 func (c Config) withDefaults() Config {
@@ -81,6 +84,7 @@ func (c Config) withDefaults() Config {
 	c.Trust = cmp.Or(c.Trust, DefaultTrust)
 	c.MaxRow = min(cmp.Or(c.MaxRow, maxRow), maxRow)
 	c.SnapshotEvery = cmp.Or(c.SnapshotEvery, DefaultSnapshotEvery)
+	c.Logger = cmp.Or(c.Logger, slog.Default())
 	return c
 }
 
@@ -105,7 +109,7 @@ func New(store Store, cfg Config) *Service {
 	}
 	return &Service{
 		store: store, cfg: cfg, cache: cache,
-		lines: lines{of: map[string][]*turn{}}, reads: reads{of: map[string]*reading{}}, snapshots: snapshots{writing: map[string]bool{}},
+		lines: lines{of: map[string][]*turn{}}, reads: reads{of: map[string]*reading{}}, snapshots: snapshots{writing: map[string]bool{}, reported: map[string]bool{}},
 	}
 }
 

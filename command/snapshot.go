@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"reflect"
@@ -37,8 +38,9 @@ var snapshotCodec = event.NewCodec(event.Of[taken]("snapshot.taken.v1"))
 
 // snapshots is the snapshots being written.
 type snapshots struct {
-	mu      sync.Mutex
-	writing map[string]bool
+	mu       sync.Mutex
+	writing  map[string]bool
+	reported map[string]bool // streams of which somebody has been told that they can have none
 }
 
 func snapshotStream(stream string) string { return event.StreamName(SnapshotCategory, stream) }
@@ -77,7 +79,7 @@ func (s *Service) considerSnapshot(stream string, f folder, k known) {
 		ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Timeout)
 		defer cancel()
 		// One that could not be written is not missed: the next is due after as many events again.
-		_ = s.writeSnapshot(ctx, stream, f, k)
+		err := s.writeSnapshot(ctx, stream, f, k)
 		if held, ok := s.cache.Peek(stream); ok && held.snapshot < k.revision {
 			held.snapshot = k.revision
 			s.remember(stream, f, held)
@@ -85,6 +87,10 @@ func (s *Service) considerSnapshot(stream string, f folder, k known) {
 		s.snapshots.mu.Lock()
 		defer s.snapshots.mu.Unlock()
 		delete(s.snapshots.writing, stream)
+		if err != nil && !errors.Is(err, event.ErrUnavailable) && !s.snapshots.reported[stream] {
+			s.snapshots.reported[stream] = true
+			s.cfg.Logger.Warn("a snapshot cannot be written: a new process reads all that is newer than the last", "stream", stream, "events", k.revision+1, "err", err)
+		}
 	}()
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -220,6 +221,61 @@ func TestCutShortWhileRead(t *testing.T) {
 	if want := `{"id":"m","stream":"member-m","revision":49,"state":{"exists":true,"name":"49","country":"Peru"}}`; got != want || log.rest != nil {
 		t.Errorf("%s, want %s", got, want)
 	}
+}
+
+// slow is a log that has no time left after it has handed out a thousand events.
+type slow struct{ *fakeLog }
+
+func (l slow) ReadStream(ctx context.Context, stream string, from int64) iter.Seq2[event.Recorded, error] {
+	return func(yield func(event.Recorded, error) bool) {
+		n := 0
+		for e, err := range l.fakeLog.ReadStream(ctx, stream, from) {
+			if n++; n > 1000 {
+				yield(event.Recorded{}, event.ErrUnavailable)
+				return
+			}
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
+// TestLoadGoesOn: the next that wants a stream goes on from where a load failed.
+func TestLoadGoesOn(t *testing.T) {
+	log := &fakeLog{}
+	grow(t, log, heldStream, 5000)
+	c := commandtest.NewClient(t, slow{log}, command.Config{})
+	fails := 0
+	for fails < 10 && c.Post("/members/m/rename", `{"name":"4999"}`).Status != 200 {
+		fails++
+	}
+	if fails < 4 || fails > 6 {
+		t.Errorf("the stream of 5,000 events was known after %d loads of 1,000", fails)
+	}
+}
+
+// TestSnapshotTooLarge: what a store does not take is reported, once for each stream.
+func TestSnapshotTooLarge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &fakeLog{}
+		log.onAppend = func(stream string, _ []event.Proposed) fault {
+			if event.Category(stream) == command.SnapshotCategory {
+				return fault{err: event.ErrTooLarge}
+			}
+			return fault{}
+		}
+		var reports strings.Builder
+		c := commandtest.NewClient(t, log, command.Config{SnapshotEvery: 5, Logger: slog.New(slog.NewTextHandler(&reports, nil))})
+		c.Must("/members", `{"id":"m","name":"A"}`)
+		for i := range 50 {
+			c.Must("/members/m/rename", fmt.Sprintf(`{"name":"%d"}`, i))
+			synctest.Wait()
+		}
+		if got := reports.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "stream=member-m") {
+			t.Errorf("reported:\n%s", got)
+		}
+	})
 }
 
 // TestSnapshotInTheStore: of a snapshot's stream the real store keeps the last event only.

@@ -57,11 +57,11 @@ func nothing(f folder) known {
 	return known{state: f.initial(), revision: event.NoStream, snapshot: event.NoStream}
 }
 
-// and is what is known with one more event.
+// and is what is known with one more event, or still, if it cannot be folded.
 func (k known) and(f folder, recorded event.Recorded) (known, error) {
 	state, err := f.fold(k.state, recorded.Type, recorded.Data)
 	if err != nil {
-		return known{}, fmt.Errorf("fold %s@%d: %w", recorded.Stream, recorded.Revision, err)
+		return k, fmt.Errorf("fold %s@%d: %w", recorded.Stream, recorded.Revision, err)
 	}
 	return known{state: state, revision: recorded.Revision, last: recorded.ID, snapshot: k.snapshot, read: k.read}, nil
 }
@@ -69,9 +69,12 @@ func (k known) and(f folder, recorded event.Recorded) (known, error) {
 // fresh is what the stream adds up to at a moment after the call: what is known of it, and what is newer.
 func (s *Service) fresh(ctx context.Context, stream string, f folder) (known, error) {
 	asked := s.cfg.Now()
-	if k, ok := s.cache.Get(stream); ok {
-		k, ok, err := s.advance(ctx, stream, f, k)
+	if held, ok := s.cache.Get(stream); ok {
+		k, ok, err := s.advance(ctx, stream, f, held)
 		if err != nil {
+			if k.revision > held.revision {
+				s.moved(stream, k) // the next goes on from here
+			}
 			return known{}, err
 		}
 		if ok {
@@ -83,7 +86,11 @@ func (s *Service) fresh(ctx context.Context, stream string, f folder) (known, er
 	}
 	k, err := s.load(ctx, stream, f)
 	k.read = asked
-	if err == nil && k.revision != event.NoStream {
+	switch {
+	case k.revision == event.NoStream:
+	case err != nil:
+		s.moved(stream, k)
+	default:
 		s.remember(stream, f, k)
 	}
 	return k, err
@@ -93,7 +100,7 @@ func (s *Service) fresh(ctx context.Context, stream string, f folder) (known, er
 // question and of going on from what it finds. Most streams end sooner.
 const peek = 32
 
-// load is what the stream adds up to by the log alone.
+// load is what the stream adds up to by the log alone. If it fails, that is what it has come to.
 func (s *Service) load(ctx context.Context, stream string, f folder) (known, error) {
 	k := nothing(f)
 	read := 0
@@ -102,10 +109,10 @@ func (s *Service) load(ctx context.Context, stream string, f folder) (known, err
 			return nothing(f), nil
 		}
 		if err != nil {
-			return known{}, fmt.Errorf("load %s: %w", stream, err)
+			return k, fmt.Errorf("load %s: %w", stream, err)
 		}
 		if k, err = k.and(f, recorded); err != nil {
-			return known{}, err
+			return k, err
 		}
 		if read++; read == peek {
 			break
@@ -126,14 +133,14 @@ func (s *Service) loadLong(ctx context.Context, stream string, f folder, k known
 	}
 	k, ok, err := s.advance(ctx, stream, f, k)
 	if err == nil && !ok {
-		err = fmt.Errorf("load %s, which was cut short meanwhile: %w", stream, event.ErrConflict)
+		k, err = nothing(f), fmt.Errorf("load %s, which was cut short meanwhile: %w", stream, event.ErrConflict)
 	}
 	return k, err
 }
 
 // advance adds what is newer in the stream. It is false when the event with which k ends does not stand there any more,
 // so that k is of no use: the stream was deleted, cut short, or is that of another log. That is why it reads that event
-// once more.
+// once more. If the log fails it, it returns what it has come to, which is nothing before that event.
 func (s *Service) advance(ctx context.Context, stream string, f folder, k known) (known, bool, error) {
 	at, stands := k.revision, false
 	for recorded, err := range s.store.ReadStream(ctx, stream, at) {
@@ -141,7 +148,10 @@ func (s *Service) advance(ctx context.Context, stream string, f folder, k known)
 			return known{}, false, nil
 		}
 		if err != nil {
-			return known{}, false, fmt.Errorf("load %s: %w", stream, err)
+			if !stands {
+				k = nothing(f)
+			}
+			return k, false, fmt.Errorf("load %s: %w", stream, err)
 		}
 		if !stands {
 			if stands = recorded.Revision == at && recorded.ID == k.last; !stands {
@@ -153,7 +163,7 @@ func (s *Service) advance(ctx context.Context, stream string, f folder, k known)
 			return known{}, false, nil
 		}
 		if k, err = k.and(f, recorded); err != nil {
-			return known{}, false, err
+			return k, false, err
 		}
 	}
 	return k, stands, nil

@@ -184,7 +184,7 @@ func (c *counter) checkBalance(came map[string]int64) {
 			c.t.Fatalf("order %#v is cancelled with payment %#v", s, p)
 		}
 		for product, n := range c.stocks {
-			held := n.For[id]
+			held := n.For.Of(id)
 			for i, l := range s.Lines {
 				if l.ProductID != product {
 					continue

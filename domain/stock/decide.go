@@ -95,7 +95,7 @@ func Decide(s State, c Command) ([]any, error) {
 	case Reserve:
 		return reserve(s, c)
 	case Release:
-		if n := s.For[c.OrderID]; n > 0 {
+		if n := s.For.Of(c.OrderID); n > 0 {
 			return []any{Released{OrderID: c.OrderID, Quantity: n}}, nil
 		}
 	case Ship:
@@ -169,7 +169,7 @@ func ship(s State, c Ship) ([]any, error) {
 	if err := checkQuantity(c.Quantity); err != nil {
 		return nil, err
 	}
-	if n := s.For[c.OrderID]; c.Quantity > n {
+	if n := s.For.Of(c.OrderID); c.Quantity > n {
 		return nil, &domain.Refused{Code: "stock-not-reserved",
 			Detail: fmt.Sprintf("%d units of product %s are reserved for order %s, not %d.", n, c.ProductID, c.OrderID, c.Quantity)}
 	}

@@ -1,13 +1,11 @@
 package stock
 
-import "maps"
-
 // State is what the events of a product's stock add up to. The zero State is a product that has never been in stock.
 type State struct {
-	OnHand   int64            `json:"on_hand,omitempty"`
-	Reserved int64            `json:"reserved,omitempty"` // the sum of For
-	LowWater int64            `json:"low_water,omitempty"`
-	For      map[string]int64 `json:"for,omitempty"` // what is set aside, by order
+	OnHand   int64 `json:"on_hand,omitempty"`
+	Reserved int64 `json:"reserved,omitempty"` // the sum of For
+	LowWater int64 `json:"low_water,omitempty"`
+	For      Held  `json:"for,omitzero"`
 }
 
 // Available is what can still be reserved.
@@ -39,16 +37,7 @@ func Apply(s State, e any) State {
 }
 
 func (s State) setAside(orderID string, quantity int64) State {
-	s.For = maps.Clone(s.For)
-	if s.For == nil {
-		s.For = map[string]int64{}
-	}
 	s.Reserved += quantity
-	if s.For[orderID] += quantity; s.For[orderID] == 0 {
-		delete(s.For, orderID)
-	}
-	if len(s.For) == 0 {
-		s.For = nil
-	}
+	s.For = s.For.with(orderID, s.For.Of(orderID)+quantity)
 	return s
 }

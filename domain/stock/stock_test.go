@@ -97,12 +97,12 @@ func TestState(t *testing.T) {
 		{"never in stock, with a mark", []any{LowWaterSet{LowWater: 1}}, State{LowWater: 1}, 0, true},
 		{"above the mark", []any{LowWaterSet{LowWater: 1}, Restocked{Quantity: 2}}, State{OnHand: 2, LowWater: 1}, 2, false},
 		{"reserved down to the mark", []any{LowWaterSet{LowWater: 1}, Restocked{Quantity: 2}, Reserved{OrderID: "a", Quantity: 1}},
-			State{OnHand: 2, Reserved: 1, LowWater: 1, For: map[string]int64{"a": 1}}, 1, true},
+			State{OnHand: 2, Reserved: 1, LowWater: 1, For: HeldOf(map[string]int64{"a": 1})}, 1, true},
 		{"empty, without a mark", []any{Restocked{Quantity: 1}, Reserved{OrderID: "a", Quantity: 1}, Shipped{OrderID: "a", Parcel: 1, Quantity: 1}},
 			State{}, 0, false},
 		{"a refusal changes nothing", []any{Restocked{Quantity: 1}, ReservationRefused{OrderID: "a", Quantity: 2, Available: 1}}, State{OnHand: 1}, 1, false},
 		{"settled orders are forgotten", []any{Restocked{Quantity: 5}, Reserved{OrderID: "a", Quantity: 1}, Reserved{OrderID: "b", Quantity: 1},
-			Released{OrderID: "a", Quantity: 1}}, State{OnHand: 5, Reserved: 1, For: map[string]int64{"b": 1}}, 4, false},
+			Released{OrderID: "a", Quantity: 1}}, State{OnHand: 5, Reserved: 1, For: HeldOf(map[string]int64{"b": 1})}, 4, false},
 		{"returned", []any{Returned{OrderID: "a", Return: 1, Quantity: 2}}, State{OnHand: 2}, 2, false},
 		{"counted", []any{Restocked{Quantity: 5}, Counted{OnHand: 3, Was: 5, Reason: "x"}}, State{OnHand: 3}, 3, false},
 	} {
@@ -183,7 +183,7 @@ func TestAnyCommands(t *testing.T) {
 
 func checkInvariants(t *rapid.T, before, s State, came int64) {
 	var held int64
-	for id, n := range s.For {
+	for id, n := range s.For.All() {
 		if held += n; n < 1 {
 			t.Fatalf("%d units are set aside for %s", n, id)
 		}

@@ -220,8 +220,8 @@ func (b *Books) checkStock(note func(string, ...any)) {
 		if s.Available() < 0 {
 			note("of product %s, %d are available", id, s.Available())
 		}
-		if s.Reserved != w.reserved || !maps.Equal(s.For, reservedFor[id]) {
-			note("of product %s, %d are reserved, for %v; should be %d, for %v", id, s.Reserved, s.For, w.reserved, reservedFor[id])
+		if held := maps.Collect(s.For.All()); s.Reserved != w.reserved || !maps.Equal(held, reservedFor[id]) {
+			note("of product %s, %d are reserved, for %v; should be %d, for %v", id, s.Reserved, held, w.reserved, reservedFor[id])
 		}
 		if s.OnHand+w.shipped-w.returned != b.restocked[id] {
 			note("of product %s, %d on hand + %d shipped - %d returned are not the %d restocked", id, s.OnHand, w.shipped, w.returned, b.restocked[id])
