@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -16,10 +17,20 @@ const claimCategory = "idempotency"
 // reserved: an attempt of the keyed request is about to append to Stream after the revision Expected. The first one
 // binds the key to the request.
 type reserved struct {
-	RequestHash string `json:"request_hash"`
-	Stream      string `json:"stream"`
-	Expected    int64  `json:"expected"`
+	RequestHash string    `json:"request_hash"`
+	Stream      string    `json:"stream"`
+	Expected    int64     `json:"expected"`
+	Events      []decided `json:"events,omitempty"` // what the command causes there; none before an answer, and in what older releases wrote
 }
+
+// decided is an event before it is in the log.
+type decided struct {
+	Type string          `json:"type"`
+	Data json.RawMessage `json:"data"`
+}
+
+// refused: the keyed request was refused. It binds nothing; whoever had read the claim before must read it again.
+type refused struct{}
 
 // answered: the keyed request changed nothing, and was answered with this revision.
 type answered struct {
@@ -28,15 +39,17 @@ type answered struct {
 
 var claimCodec = event.NewCodec(
 	event.Of[reserved]("idempotency.reserved.v1"),
+	event.Of[refused]("idempotency.refused.v1"),
 	event.Of[answered]("idempotency.answered.v1"),
 )
 
 // claim is what a claim stream adds up to.
 type claim struct {
-	revision int64 // event.NoStream: nobody has claimed the key
-	hash     string
+	revision int64  // event.NoStream: nobody has used the key
+	hash     string // "": it is bound to no request
 	stream   string
-	expected []int64 // after which attempts have meant to append, the latest last
+	expected []int64   // after which attempts have meant to append, the latest last
+	events   []decided // what the latest meant to append
 	answer   *int64
 }
 
@@ -62,39 +75,74 @@ func (s *Service) readClaim(ctx context.Context, o *operation) (claim, error) {
 		}
 		switch e := e.(type) {
 		case reserved:
-			if c.revision == event.NoStream {
+			if c.hash == "" {
 				c.hash, c.stream = e.RequestHash, e.Stream
 			}
-			c.expected = append(c.expected, e.Expected)
+			c.expected, c.events = append(c.expected, e.Expected), e.Events
 		case answered:
 			c.answer = &e.Revision
 		}
 		c.revision = recorded.Revision
 	}
-	if c.revision != event.NoStream && (c.hash != o.hash || c.stream != o.stream) {
+	if c.hash != "" && (c.hash != o.hash || c.stream != o.stream) {
 		return claim{}, keyReused()
 	}
 	return c, nil
 }
 
-// reserve records that the turn's command is about to append after the revision, unless the claim says so already, and
+// reservedAt is what an attempt was about to append after the revision, and may append yet; nil if none was.
+func (c claim) reservedAt(revision int64) []decided {
+	if n := len(c.expected); n > 0 && c.expected[n-1] == revision {
+		return c.events
+	}
+	return nil
+}
+
+// reserve records that the turn's command is about to append its effect after the revision, unless the claim says so already, and
 // notes in the turn what the claim then says. event.ErrConflict: the claim has moved on.
 func (s *Service) reserve(ctx context.Context, t *turn, revision int64) error {
 	c := t.claim
-	if n := len(c.expected); n > 0 && c.expected[n-1] == revision {
+	if c.reservedAt(revision) != nil {
 		return nil
 	}
-	if err := s.appendClaim(ctx, t.o, c, reserved{RequestHash: t.o.hash, Stream: t.o.stream, Expected: revision}); err != nil {
+	events, err := encode(t.o.codec, t.onBase)
+	if err != nil {
 		return err
 	}
-	t.claim = claim{revision: c.revision + 1, hash: t.o.hash, stream: t.o.stream, expected: append(c.expected, revision)}
+	if err := s.appendClaim(ctx, t.o, c, reserved{RequestHash: t.o.hash, Stream: t.o.stream, Expected: revision, Events: events}); err != nil {
+		return err
+	}
+	t.claim = claim{revision: c.revision + 1, hash: t.o.hash, stream: t.o.stream, expected: append(c.expected, revision), events: events}
 	return nil
+}
+
+func encode(codec *event.Codec, events []any) ([]decided, error) {
+	encoded := make([]decided, len(events))
+	for i, e := range events {
+		name, data, err := codec.Encode(e)
+		if err != nil {
+			return nil, err
+		}
+		encoded[i] = decided{Type: name, Data: data}
+	}
+	return encoded, nil
+}
+
+func decode(codec *event.Codec, encoded []decided) ([]any, error) {
+	events := make([]any, len(encoded))
+	for i, e := range encoded {
+		var err error
+		if events[i], err = codec.Decode(e.Type, e.Data); err != nil {
+			return nil, fmt.Errorf("read claim of key: %w", err)
+		}
+	}
+	return events, nil
 }
 
 // recordAnswer records for good that the operation changed nothing at the revision. event.ErrConflict: the claim has
 // moved on.
 func (s *Service) recordAnswer(ctx context.Context, o *operation, c claim, revision int64) error {
-	if c.revision == event.NoStream {
+	if c.hash == "" {
 		return s.appendClaim(ctx, o, c,
 			reserved{RequestHash: o.hash, Stream: o.stream, Expected: revision}, answered{Revision: revision})
 	}

@@ -15,7 +15,7 @@ func (r *row) decide(ctx context.Context) {
 	r.end = r.base
 	count, bytes := 0, 0
 	for i, t := range r.turns {
-		t.events, t.refusal = nil, nil
+		t.events, t.onBase, t.refusal = nil, nil, nil
 		after, ok := r.decideTurn(ctx, t)
 		weight := weigh(t.events)
 		full := count+len(t.events) > window || bytes+weight > maxRowBytes
@@ -43,8 +43,7 @@ func weigh(events []event.Proposed) int {
 }
 
 // decideTurn decides one command, and returns what the stream adds up to after it. It is false when the command must begin
-// a row: one with a key may have an effect in a row only if it has one on the row's base, too. Else somebody with the same key
-// who finds nothing but its reservation could answer, on that base, that there is nothing to do.
+// a row: one with a key may have an effect in a row only if it has one on the row's base, too, which is what it reserves.
 func (r *row) decideTurn(ctx context.Context, t *turn) (after known, ok bool) {
 	events, err := t.decideOn(ctx, r.end)
 	if err != nil {
@@ -54,8 +53,8 @@ func (r *row) decideTurn(ctx context.Context, t *turn) (after known, ok bool) {
 	if len(events) == 0 {
 		return r.end, true
 	}
-	if t.o.keyed && r.end.revision != r.base.revision {
-		if alone, err := t.decideOn(ctx, r.base); err != nil || len(alone) == 0 {
+	if t.onBase = events; t.o.keyed && r.end.revision != r.base.revision {
+		if t.onBase, err = t.decideOn(ctx, r.base); err != nil || len(t.onBase) == 0 {
 			return r.end, false
 		}
 	}
@@ -84,7 +83,8 @@ func (r *row) fold(events []event.Proposed) (after known, err error) {
 }
 
 // decideOn decides and judges the command's condition, which is of no account where there is nothing to do: what the client wants
-// is so already, and a success may say so (RFC 9110, 13.1.1). It comes before a refusal. A panic is the answer to this command
+// is so already, and a success may say so (RFC 9110, 13.1.1). It comes before a refusal. Where an attempt of the same key has reserved its
+// effect that is the decision, whatever would be decided by now: the attempt may append it yet. A panic is the answer to this command
 // alone.
 func (t *turn) decideOn(ctx context.Context, on known) (events []any, err error) {
 	defer func() {
@@ -92,6 +92,9 @@ func (t *turn) decideOn(ctx context.Context, on known) (events []any, err error)
 			err = panicked(v)
 		}
 	}()
+	if reserved := t.claim.reservedAt(on.revision); reserved != nil {
+		return decode(t.o.codec, reserved)
+	}
 	events, err = t.o.decide(ctx, on.state, on.revision)
 	if err == nil && len(events) == 0 {
 		return nil, nil

@@ -16,8 +16,9 @@
 //   - A request with an Idempotency-Key is carried out once and answered alike each time, whatever fails in between.
 //     The key belongs to the actor (X-Actor) and is bound to method, path and body; with others it is 422
 //     idempotency-key-reused. There is no second store: the log remembers.
-//   - A refusal binds nothing but the key, and a refusal of the body alone not even that: the same request may succeed
-//     later. The key of a creation is bound once its body is well-formed; the key of a change, once it is decided.
+//   - A refusal binds nothing, not even the key: the same request may succeed later, when it is sent again. The key is bound once the
+//     command has been found to have an effect, or to need none. Whoever is refused is never served by an attempt that was under way then
+//     and had been decided, whatever the refusal rests on: the stream, others, or the clock.
 //   - No two members have one e-mail address: it is reserved on a stream of its own first (emails.go).
 //
 // # Rows
@@ -54,8 +55,9 @@
 // names is derived from the command id too. So a repeated request finds the stream of the first one. What became of it stands
 // in the claim, the stream idempotency-<command id>:
 //
-//	idempotency.reserved.v1 {request_hash, stream, expected}  an attempt is about to append to stream after expected
-//	idempotency.answered.v1 {revision}                        the command changed nothing; this is its answer for good
+//	idempotency.reserved.v1 {request_hash, stream, expected, events}  an attempt is about to append events to stream after expected
+//	idempotency.answered.v1 {revision}                                the command changed nothing; this is its answer for good
+//	idempotency.refused.v1  {}                                        an attempt was refused; those that had read the claim must read it again
 //
 // A row has at most 1024 events (or one command), and its claims name its base. So if an attempt had an effect, its first event is
 // among the 1024 after a revision that the claim names: its window. Nobody reads a whole stream to find it.
@@ -67,26 +69,28 @@
 //  2. Bring the base up to date, after 1. The first attempt takes what is kept.
 //  3. The command's own events stand in one of its windows: the answer is the revision of the last of them. This comes before
 //     If-Match, which the first attempt has passed.
-//  4. Decide and judge If-Match, at the command's place in the row. If it has an effect there, and those before it too, it must
-//     have one on the base as well; else the row ends before it. Whether it has none does not depend on If-Match, which the next
-//     attempt may bring otherwise.
-//  5. The command has an effect: append reserved with the base's revision to the claim, unless its last event says the
-//     same already. A conflict: a rival attempt of the same key moved on; the command leaves the row, the others are decided again
-//     without it, and it starts again at 1.
+//  4. Decide and judge If-Match, at the command's place in the row. Is that the base, and the claim's latest reservation names it, then the
+//     events of the reservation are the decision, whatever has become of products, members and the clock, and whatever If-Match says: the
+//     attempt that made it has passed all that. If the command has an effect there, and those before it too, it must
+//     have one on the base as well; else the row ends before it.
+//  5. The command has an effect: append reserved with the base's revision, and its effect on the base, to the claim, unless its latest
+//     reservation is of that base. A conflict: a rival attempt of the same key moved on; the command leaves the row, the others are
+//     decided again without it, and it starts again at 1.
 //  6. Append the row's events to the target at the base's revision. A conflict: another command was faster; all start
 //     again at 1.
 //  7. The row has landed, or nobody in it had an effect and the base was found to stand. The command has none: append answered
-//     to the claim, after reserved if it is empty, in one append. That is the answer. A conflict: start again at 1. It
-//     was refused: that is the answer, if the claim is still what it was in 1 and 5; else start again at 1.
+//     to the claim, after reserved if it is not bound, in one append. That is the answer. A conflict: start again at 1. It
+//     was refused: append refused to the claim. That is the answer. A conflict: start again at 1.
 //
-// A creation can have an effect on an empty stream only, so it takes it for empty the first time, and does 5 while it reads what
-// 4 needs. Two requests of one key never stand in one row: the second waits for what the first is answered.
+// A creation can have an effect on an empty stream only, so it takes it for empty the first time. Two requests of one key never stand in
+// one row: the second waits for what the first is answered. A step of fulfilment that is refused is asked for until it is not, so no
+// answer of it is for good: its claim is read in 7, and must be what it was in 1 and 5.
 //
 // What a crash leaves behind, and what the retry then does:
 //
 //   - before 5: nothing. The retry is the first.
-//   - between 5 and 6: reservations without effects. The retry reads its own in 1, decides on what is there by then, and
-//     goes on. Nothing had been answered, so nothing is taken back.
+//   - between 5 and 6: reservations without effects. The retry reads its own in 1. If the stream is where it was, it appends what was
+//     reserved; else it decides on what is there by then. Nothing had been answered, so nothing is taken back.
 //   - during 6, the outcome unknown: the row is there or not, as a whole, and 3 tells. Appending it again is harmless, as the
 //     log knows its ids; appending one command of it, or another row, at the same base conflicts if the row is there, and makes the
 //     row conflict if it is not.
@@ -95,10 +99,12 @@
 //   - during or after 7: the answer is there, or the retry is the first.
 //
 // Why two attempts of one key, at once or with one asleep for an hour, cannot have an effect and also answer that there is
-// none: every effect is preceded by its reservation, and a no-effect answer lands only if no reservation was made that
-// it has not read. It was decided at a revision read after that, so the target stands at the reserved base or beyond. Beyond it, the
-// sleeper's append conflicts, and it then reads the answer. At it, the command has an effect, by 4, as the sleeper had found; so
-// whoever answers that it has none stood behind others of a row, which have landed before the answer: beyond.
+// none, or that it is refused: every effect is preceded by its reservation, and either answer lands in the claim only if no reservation
+// was made that it has not read. It was decided at a revision read after that, so the target stands at the reserved base or beyond.
+// Beyond it, the sleeper's append conflicts, and it then reads the claim anew. At it, the command has the reserved effect, by 4; so
+// whoever answers otherwise stood behind others of a row, which have landed before the answer: beyond. And who had read the claim
+// before the answer, but not reserved yet, conflicts in 5. After an answer without effect it finds that answer; after a
+// refusal it is decided anew, like the same request sent again.
 //
 // Why they cannot have two effects: the later reservation was made by an attempt that had read the earlier ones (the claim's
 // revision says so), had then brought its base up to date, and had found nothing in their windows. So their appends had not landed at
@@ -111,6 +117,8 @@
 //   - Claims are kept for ever. Deleting them (say, by $maxAge) ends the memory of what went under those keys.
 //   - An event store takes an append after the last event of a stream that was deleted, though that event is gone. So a process that
 //     knows a stream goes on from what it knows for as long as Config.Trust after the stream was deleted.
+//   - Reservations of releases that wrote no events into them bind as before: an attempt that one of them holds up can have its effect after a
+//     retry was refused on account of other streams or the clock.
 //   - A deleted stream that is written again continues its numbering in the log; the revision answered for the first
 //     command after that counts from zero.
 package command

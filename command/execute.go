@@ -18,8 +18,7 @@ type operation struct {
 	creates bool // the command makes the stream; it can only have an effect where there is none
 	codec   *event.Codec
 	folder  folder
-	// check says what is wrong with the command by itself; nil: decide says it. A creation has one, since its key
-	// is reserved beside the decision, and a key must not be bound to a body that can never have an effect.
+	// check says what is wrong with the command by itself, before it takes anybody's time; nil: decide says it.
 	check func() error
 	// prepare reads what the decision needs besides the stream's state; nil: nothing. It is called before each decision,
 	// beside the other commands of a row, and never for two decisions of one operation at once.
@@ -94,7 +93,7 @@ func (s *Service) checkAlone(ctx context.Context, t *turn) error {
 	if t.claim, err = s.readClaim(ctx, t.o); err != nil {
 		return err
 	}
-	if t.claim.revision == event.NoStream {
+	if t.claim.hash == "" {
 		return refusal
 	}
 	t.again = true

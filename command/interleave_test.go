@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"jangbu/command"
 	"jangbu/command/commandtest"
@@ -61,101 +63,173 @@ func (g gated) Last(ctx context.Context, stream string) (event.Recorded, error) 
 
 func (g gated) SetMaxCount(context.Context, string, int) error { return nil }
 
+// scene is a keyed command, and what goes on beside its attempts.
+type scene struct {
+	stream, path, body string
+	setUp              func(shop *commandtest.Client, random *rand.Rand)
+	rival              func(i int) (path, body string)
+	ends               bool // the clock passes by the sale's end meanwhile
+	leads              []string
+}
+
+const (
+	teaSale = `{"price":100,"from":"2026-02-01T00:00:00Z","until":"2026-03-01T00:00:00Z"}`
+	teaSold = `{"id":"o","member_id":"m","manual":true,"lines":[{"product_id":"tea","quantity":1}]}`
+)
+
+func setUpTea(shop *commandtest.Client, _ *rand.Rand) {
+	shop.Must("/members", `{"id":"m","name":"Ada"}`)
+	shop.Must("/products", `{"id":"tea","name":"Tea","category":"Drinks","price":1250,"currency":"EUR"}`)
+}
+
+func renameTea(i int) (string, string) {
+	return "/products/tea/rename", fmt.Sprintf(`{"name":"%c"}`, "XY"[i%2])
+}
+
+// scenes are a command whose outcome rests on its own stream, one whose refusal rests on another, and some that rest on the clock.
+var scenes = []scene{
+	{stream: "member-m", path: "/members/m/rename", body: `{"name":"X"}`,
+		setUp: func(shop *commandtest.Client, random *rand.Rand) {
+			shop.Must("/members", fmt.Sprintf(`{"id":"m","name":"%c"}`, "XY"[random.IntN(2)]))
+		},
+		rival: func(i int) (string, string) { return "/members/m/rename", fmt.Sprintf(`{"name":"%c"}`, "XYZX"[i%4]) },
+		leads: []string{"effect", "no effect"}},
+	{stream: "order-o", path: "/orders", body: teaSold, setUp: setUpTea,
+		rival: func(i int) (string, string) {
+			if i%4 == 0 {
+				return renameTea(i)
+			}
+			return "/products/tea/discontinue", ``
+		},
+		leads: []string{"effect", "refused"}},
+	{stream: "product-tea", path: "/products/tea/sale", body: teaSale, setUp: setUpTea, rival: renameTea, ends: true,
+		leads: []string{"effect", "refused"}},
+	{stream: "product-tea", path: "/products/tea/sale/end", setUp: func(shop *commandtest.Client, random *rand.Rand) {
+		setUpTea(shop, random)
+		shop.Must("/products/tea/sale", teaSale)
+	}, rival: renameTea, ends: true, leads: []string{"effect", "no effect"}},
+}
+
 // TestAnyInterleaving runs several attempts of one keyed command, in one process or several, so that they meet in rows or on
-// the log, beside rivals that make it an effect, no effect, or
-// refused by turns, in an order of steps drawn from a seed, with steps that fail and answers that get lost. Whoever is
+// the log, beside rivals, and beside a clock, that make it an effect, no effect, or
+// refused, in an order of steps drawn from a seed, with steps that fail and answers that get lost. Whoever is
 // answered is answered alike, and the answer is true: the revision of the one effect, or that there is none.
 func TestAnyInterleaving(t *testing.T) {
-	seeds := uint64(1500)
+	seeds := uint64(2000)
 	if testing.Short() {
-		seeds = 100
+		seeds = 200
 	}
 	outcomes := map[string]int{}
 	for seed := range seeds {
-		synctest.Test(t, func(t *testing.T) { outcomes[interleave(t, seed)]++ })
+		s := scenes[seed%uint64(len(scenes))]
+		synctest.Test(t, func(t *testing.T) { outcomes[s.path+": "+interleave(t, s, seed)]++ })
 		if t.Failed() {
-			t.Fatalf("seed %d", seed)
+			t.Fatalf("%s, seed %d", s.path, seed)
 		}
 	}
 	t.Log(outcomes)
-	for _, o := range []string{"effect", "no effect"} {
-		if outcomes[o] < int(seeds/20) {
-			t.Errorf("the seeds hardly ever lead to %s: %v", o, outcomes)
+	for _, s := range scenes {
+		for _, o := range s.leads {
+			if outcomes[s.path+": "+o] < int(seeds)/len(scenes)/20 {
+				t.Errorf("the seeds hardly ever lead %s to %s: %v", s.path, o, outcomes)
+			}
 		}
 	}
 }
 
-func interleave(t *testing.T, seed uint64) string {
+const interleavedKey = "Idempotency-Key: k"
+
+func interleave(t *testing.T, s scene, seed uint64) string {
 	random := rand.New(rand.NewPCG(seed, 7))
 	log := &fakeLog{}
-	commandtest.NewClient(t, log, command.Config{}).Must("/members", fmt.Sprintf(`{"id":"m","name":"%c"}`, "XY"[random.IntN(2)]))
+	s.setUp(commandtest.NewClient(t, log, command.Config{}), random)
+	before := len(log.Stream(s.stream))
 
+	var over atomic.Bool // the sale is
+	cfg := command.Config{Now: func() time.Time {
+		if over.Load() {
+			return commandtest.Now.AddDate(0, 1, 0)
+		}
+		return commandtest.Now
+	}}
 	gates := make(chan chan verdict)
 	keyed := make(chan commandtest.Answer, 4)
 	running := make(chan struct{}, 8)
 	processes := make([]*commandtest.Client, 1+random.IntN(3))
 	for i := range processes {
-		processes[i] = commandtest.NewClient(t, gated{log, gates}, command.Config{MaxRow: random.IntN(4)})
+		cfg.MaxRow = random.IntN(4)
+		processes[i] = commandtest.NewClient(t, gated{log, gates}, cfg)
 	}
-	start := func(body string, answers chan<- commandtest.Answer, headers ...string) {
+	left := 0
+	start := func(path, body string, answers chan<- commandtest.Answer, headers ...string) {
 		c := processes[random.IntN(len(processes))]
+		left++
 		go func() {
-			a := c.Post("/members/m/rename", body, headers...)
+			a := c.Post(path, body, headers...)
 			if answers != nil {
 				answers <- a
 			}
 			running <- struct{}{}
 		}()
 	}
-	const key, body = "Idempotency-Key: k", `{"name":"X"}`
-	left := 0
 	for range 2 + random.IntN(2) {
-		start(body, keyed, key)
-		left++
+		start(s.path, s.body, keyed, interleavedKey)
 	}
 	for i := range 1 + random.IntN(4) {
-		start(fmt.Sprintf(`{"name":"%c"}`, "XYZX"[(int(seed)+i)%4]), nil)
-		left++
+		path, body := s.rival(int(seed)/len(scenes) + i)
+		start(path, body, nil)
 	}
 	faults := random.IntN(2) == 0
 	schedule(random, gates, running, left, func() verdict {
+		if s.ends && random.IntN(12) == 0 {
+			over.Store(true)
+		}
 		if faults && random.IntN(6) == 0 {
 			return lose + verdict(random.IntN(2))
 		}
 		return proceed
 	}, func() {})
 	close(keyed)
-	return judge(t, log, keyed)
+	return judge(t, s, commandtest.NewClient(t, log, cfg), log.Stream(s.stream), before, keyed)
 }
 
 // judge compares the answers with the log, and with what the same request is answered from now on.
-func judge(t *testing.T, log *fakeLog, answers <-chan commandtest.Answer) string {
-	last := commandtest.NewClient(t, log, command.Config{})
-	final := last.Post("/members/m/rename", `{"name":"X"}`, "Idempotency-Key: k")
-	d := final.Done(t)
-	for a := range answers {
-		if a.Status == 200 && !a.Equal(final) {
-			t.Errorf("answers differ:\n%+v\n%+v", a, final)
-		} else if a.Status != 200 && a.Status != 503 {
-			t.Errorf("%d %s", a.Status, a.Body)
-		}
-	}
-	effects, name := 0, ""
-	for _, recorded := range log.Stream("member-m") {
+func judge(t *testing.T, s scene, last *commandtest.Client, stream []event.Recorded, before int, answers <-chan commandtest.Answer) string {
+	var effects []event.Recorded
+	for _, recorded := range stream[min(before, len(stream)):] {
 		if recorded.Meta().RequestHash != "" {
-			effects++
-			if recorded.Revision != d.Revision {
-				t.Errorf("effect at %d, answered %d", recorded.Revision, d.Revision)
-			}
-		}
-		if recorded.Revision == d.Revision {
-			name = string(recorded.Data)
+			effects = append(effects, recorded)
 		}
 	}
-	if effects > 1 || name != `{"name":"X"}` {
-		t.Errorf("%d effects, answered revision %d: %s", effects, d.Revision, name)
+	var given []commandtest.Answer
+	for a := range answers {
+		if a.Status != 503 {
+			given = append(given, a)
+		}
 	}
-	if effects == 1 {
+	final := last.Post(s.path, s.body, interleavedKey)
+	for _, a := range given {
+		if a.Status != final.Status || a.Status < 300 && !a.Equal(final) {
+			t.Errorf("answers differ:\n%+v\n%+v", a, final)
+		}
+	}
+	if len(effects) > 1 {
+		t.Errorf("%d effects", len(effects))
+	}
+	if final.Status >= 300 {
+		if len(effects) > 0 {
+			t.Errorf("effect at %d, answered %d %s", effects[0].Revision, final.Status, final.Body)
+		}
+		return "refused"
+	}
+	d := final.Done(t)
+	if len(effects) == 1 && effects[0].Revision != d.Revision {
+		t.Errorf("effect at %d, answered %d", effects[0].Revision, d.Revision)
+	}
+	if d.Revision < int64(len(stream)) && stream[d.Revision].Type == "member.renamed.v1" && string(stream[d.Revision].Data) != s.body {
+		t.Errorf("answered revision %d: %s", d.Revision, stream[d.Revision].Data)
+	}
+	if len(effects) == 1 || d.Revision == int64(len(stream)) { // by now, if nobody had got through
 		return "effect"
 	}
 	return "no effect"

@@ -35,6 +35,7 @@ type turn struct {
 
 	// What the row has decided, until it is answered.
 	events  []event.Proposed
+	onBase  []any // what a command with a key causes on the row's base
 	refusal error
 
 	done     chan struct{} // closed when the rest is set

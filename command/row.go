@@ -136,7 +136,7 @@ func (r *row) prepare(ctx context.Context) error {
 		return err == nil
 	})
 	base, presumed := r.presume()
-	r.each(func(t *turn) error { return r.s.prepareTurn(ctx, t, presumed && base.revision == event.NoStream) })
+	r.each(func(t *turn) error { return r.s.prepareTurn(ctx, t) })
 	r.keep(func(t *turn) bool {
 		if t.claim.answer != nil {
 			r.s.finish(t, *t.claim.answer, nil, nil)
@@ -172,20 +172,16 @@ func (r *row) presume() (known, bool) {
 	return empty, len(r.turns) > 0 && r.turns[0].o.creates
 }
 
-// prepareTurn reads what one command needs besides the base. A creation on a presumed empty stream reserves its key at
-// the same time, since that is the only place for its effect.
-func (s *Service) prepareTurn(ctx context.Context, t *turn, empty bool) error {
+// prepareTurn reads what one command needs besides the base.
+func (s *Service) prepareTurn(ctx context.Context, t *turn) error {
 	claimed := make(chan error, 1)
-	switch {
-	case t.o.keyed && t.again:
+	if t.o.keyed && t.again {
 		go func() {
 			var err error
 			t.claim, err = s.readClaim(ctx, t.o)
 			claimed <- err
 		}()
-	case t.o.keyed && empty && t.o.creates && !t.o.match.Present:
-		go func() { claimed <- s.reserve(ctx, t, event.NoStream) }()
-	default:
+	} else {
 		claimed <- nil
 	}
 	var err error
@@ -362,18 +358,26 @@ func (r *row) answer() {
 	}
 }
 
-// answerKeyed records that a command changed nothing, or makes sure that a refused one has not been carried out meanwhile: its
-// claim is what it was before the command was decided.
+// answerKeyed records that a command changed nothing, or was refused: whoever had read the claim before has no effect any more. The
+// refusal of a step is not recorded, as the step will be taken nevertheless; that it has not been meanwhile its claim says, if it is what it
+// was before the command was decided.
 func (s *Service) answerKeyed(t *turn) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Timeout)
 	defer cancel()
 	var err error
-	if t.refusal == nil {
+	switch {
+	case t.refusal == nil:
 		err = s.recordAnswer(ctx, t.o, t.claim, t.revision)
-	} else if held, lost := s.readClaim(ctx, t.o); lost != nil {
-		err = lost
-	} else if err = t.refusal; held.revision != t.claim.revision {
-		err = event.ErrConflict
+	case t.o.step:
+		var held claim
+		if held, err = s.readClaim(ctx, t.o); err == nil && held.revision != t.claim.revision {
+			err = event.ErrConflict
+		}
+	default:
+		err = s.appendClaim(ctx, t.o, t.claim, refused{})
+	}
+	if err == nil {
+		err = t.refusal
 	}
 	switch {
 	case errors.Is(err, event.ErrConflict):

@@ -10,8 +10,8 @@ import (
 	"jangbu/domain/event"
 )
 
-// TestRepetitionOfAnother: two processes carry out one keyed request at once. The slower one's append is taken for a repetition of the
-// other's, whose event says something else: it was decided at another time. What the slower one answers, and
+// TestRepetitionOfAnother: two processes carry out one keyed request at once, a day apart. The quicker one appends what the slower one has
+// reserved, not what it would decide itself, so that the slower one's append is a repetition of it. What the slower one answers, and
 // decides by from then on, is what stands in the log.
 func TestRepetitionOfAnother(t *testing.T) {
 	log := &fakeLog{}
@@ -20,9 +20,9 @@ func TestRepetitionOfAnother(t *testing.T) {
 	quick := commandtest.NewClient(t, log, command.Config{Now: func() time.Time { return commandtest.Now.Add(24 * time.Hour) }})
 	for _, r := range []struct{ name, path, body, stream, then, thenBody, want string }{
 		{"create", "/orders", `{"id":"new","member_id":"vinet","manual":true,"lines":[{"product_id":"queso","quantity":1}]}`, "order-new",
-			"/orders/new/ship", `{"carrier":"B"}`, `"placed_at":"2026-03-01T15:00:00Z"`},
+			"/orders/new/ship", `{"carrier":"B"}`, `"placed_at":"2026-02-28T15:00:00Z"`},
 		{"change", "/orders/open/ship", `{"carrier":"A"}`, "order-open",
-			"/orders/open/deliver", `{}`, `"shipped_on":"2026-03-01"`},
+			"/orders/open/deliver", `{}`, `"shipped_on":"2026-02-28"`},
 	} {
 		t.Run(r.name, func(t *testing.T) {
 			headers := []string{"Idempotency-Key: " + r.name, "Prefer: return=representation"}

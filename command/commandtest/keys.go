@@ -146,6 +146,11 @@ func testKeyRefused(t *testing.T, store command.Store) {
 			t.Errorf("%+v", d)
 		}
 	})
+	t.Run("a refusal binds nothing", func(t *testing.T) {
+		refused(422, "/orders", `{"id":"last","member_id":"nobody","lines":[{"product_id":"queso","quantity":1}]}`, "free")
+		refused(404, "/members/nobody/rename", `{"name":"B"}`, "free")
+		accepted("/orders", `{"id":"last","member_id":"new","lines":[{"product_id":"queso","quantity":1}]}`, "free")
+	})
 	t.Run("a wrong body binds nothing", func(t *testing.T) {
 		refused(422, "/members", `{"name":""}`, "typo")
 		accepted("/members", `{"name":"A"}`, "typo")

@@ -184,7 +184,7 @@ type life struct {
 func (l *life) send(path, body string) error {
 	l.sent++
 	for try := 0; ; try++ {
-		// A refusal binds nothing but its key.
+		// A refusal binds nothing.
 		status, answer := insist(l.url, path, body, fmt.Sprintf("%s-%d-%d", l.id, l.sent, try))
 		switch {
 		case status < 300:
