@@ -54,20 +54,26 @@ func within(wanted, there []LineQuantity) (line int, left int64, ok bool) {
 	return 0, 0, true
 }
 
-// saidAgain reports whether the last parcel is what the command asks for. While there is something left to ship, only a
-// tracking number tells a parcel from another one just like it.
+// saidAgain reports whether a parcel is what the command asks for: any of those so far if the command names a tracking number and lines,
+// which tell a parcel from another one just like it. Otherwise the last, when there is nothing left to ship.
 func (s State) saidAgain(e Shipped, c Ship, allShipped bool) bool {
-	if len(s.Parcels) == 0 || (!allShipped && (e.Tracking == "" || e.Lines == nil)) {
-		return false
+	parcels := s.Parcels
+	if e.Tracking == "" || e.Lines == nil {
+		if !allShipped {
+			return false
+		}
+		parcels = parcels[max(0, len(parcels)-1):]
 	}
-	last := s.Parcels[len(s.Parcels)-1].Shipped
-	if c.ShippedOn == "" { // "today", said again on another day
-		e.ShippedOn = last.ShippedOn
-	}
-	if e.Lines == nil {
-		e.Lines = last.Lines
-	}
-	return reflect.DeepEqual(e, last)
+	return slices.ContainsFunc(parcels, func(p Parcel) bool {
+		said := e
+		if c.ShippedOn == "" { // "today", said again on another day
+			said.ShippedOn = p.ShippedOn
+		}
+		if said.Lines == nil {
+			said.Lines = p.Shipped.Lines
+		}
+		return reflect.DeepEqual(said, p.Shipped)
+	})
 }
 
 // checkLines checks what a client says of lines and sorts it by line; none is nil.
