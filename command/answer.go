@@ -8,6 +8,7 @@ import (
 
 	"jangbu/domain"
 	"jangbu/domain/event"
+	"jangbu/domain/stock"
 	"jangbu/infra/web"
 )
 
@@ -33,7 +34,7 @@ func (s *Service) run(c echo.Context, o *operation) error {
 		status = http.StatusCreated
 		h.Set("Location", c.Path()+"/"+o.id)
 	}
-	body := answer{ID: o.id, Stream: o.stream, State: o.state}
+	body := answer{ID: o.id, Stream: o.stream, State: representation(o.state)}
 	if revision != event.NoStream {
 		h.Set(web.HeaderETag, web.ETag(revision))
 		h.Set(web.HeaderConsistencyToken, web.ConsistencyToken(o.stream, revision))
@@ -49,6 +50,15 @@ func (s *Service) run(c echo.Context, o *operation) error {
 		return c.NoContent(status)
 	}
 	return c.JSON(status, body)
+}
+
+// representation is what a client is shown of a state. Of stock it is not for whom it is reserved, which may be a hundred thousand orders.
+func representation(state any) any {
+	if s, ok := state.(stock.State); ok {
+		s.For = stock.Held{}
+		return s
+	}
+	return state
 }
 
 // aggregate is what running a command needs to know of an aggregate.

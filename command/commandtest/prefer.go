@@ -38,6 +38,10 @@ func testPrefer(t *testing.T, store command.Store) {
 			}
 		})
 	}
+	c.WiderShop(store)
+	if a := c.Post("/products/queso/restock", `{"quantity":5}`, whole); a.Body != `{"id":"queso","stream":"stock-queso","revision":2,"state":{"on_hand":15,"reserved":7}}` {
+		t.Errorf("of stock, which may be reserved for many: %s", a.Body)
+	}
 	if code, _ := c.Post("/members/m/rename", `{"name":""}`, minimal).Problem(t); code != "invalid-fields" {
 		t.Errorf("problem %s", code)
 	}
