@@ -263,6 +263,7 @@ func (g *Gateway) Refund(ctx context.Context, c payment.Charge, n int, amount in
 	}
 	failed := 0
 	made := &stripe.RefundListParams{PaymentIntent: stripe.String(intent.ID)}
+	made.Limit = stripe.Int64(100) // the most of a page; an order of many returns is looked through in the time of one try
 	for refund, err := range g.api.V1Refunds.List(ctx, made).All(ctx) {
 		if err != nil {
 			return "", classify("list refunds", err)

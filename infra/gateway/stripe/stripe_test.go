@@ -304,6 +304,34 @@ func TestFailedRefunds(t *testing.T) {
 	}
 }
 
+// TestManyRefunds: an order of many returns is looked through a hundred at a time.
+func TestManyRefunds(t *testing.T) {
+	account, lists := &stripetest.Server{}, 0
+	g := open(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet && r.URL.Path == "/v1/refunds" {
+			lists++
+		}
+		account.ServeHTTP(w, r)
+	}))
+	c := gatewaytest.Charge(t, 1000)
+	if _, err := g.Authorise(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Capture(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	for n := 1; n <= 150; n++ {
+		if _, err := g.Refund(t.Context(), c, n, 1); err != nil {
+			t.Fatal(err)
+		}
+		c.Refunded++
+	}
+	lists = 0
+	if reference, err := g.Refund(t.Context(), c, 1, 1); err != nil || reference != "re_1" || lists != 2 {
+		t.Errorf("the first of 150 is %q, %v, after %d lists", reference, err, lists)
+	}
+}
+
 // TestLapsedHold: what is said is what happened, and short enough for the health page to show it whole.
 func TestLapsedHold(t *testing.T) {
 	account := &stripetest.Server{}

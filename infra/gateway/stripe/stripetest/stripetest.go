@@ -15,6 +15,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -240,7 +241,7 @@ func (s *Server) route(r *http.Request, form url.Values) (map[string]any, *failu
 	case r.URL.Path == "/v1/refunds" && r.Method == http.MethodPost:
 		return s.refund(form)
 	case r.URL.Path == "/v1/refunds":
-		return s.listRefunds(r.URL.Query().Get("payment_intent")), nil
+		return s.listRefunds(r.URL.Query()), nil
 	case len(parts) >= 3 && parts[1] == "payment_intents" && s.intents[parts[2]] != nil:
 		in := s.intents[parts[2]]
 		if len(parts) == 3 {
@@ -352,12 +353,24 @@ func (s *Server) refund(form url.Values) (map[string]any, *failure) {
 	return refund, nil
 }
 
-func (s *Server) listRefunds(of string) map[string]any {
-	data := []map[string]any{}
-	for _, refund := range s.refunds {
-		if refund["payment_intent"] == of {
+// listRefunds is a page of them, the newest first.
+func (s *Server) listRefunds(query url.Values) map[string]any {
+	left := 10
+	if n, err := strconv.Atoi(query.Get("limit")); err == nil {
+		left = min(n, 100)
+	}
+	data, more := []map[string]any{}, false
+	begun := query.Get("starting_after") == ""
+	for _, refund := range slices.Backward(s.refunds) {
+		switch {
+		case refund["payment_intent"] != query.Get("payment_intent"):
+		case !begun:
+			begun = refund["id"] == query.Get("starting_after")
+		case len(data) == left:
+			more = true
+		default:
 			data = append(data, refund)
 		}
 	}
-	return map[string]any{"object": "list", "url": "/v1/refunds", "has_more": false, "data": data}
+	return map[string]any{"object": "list", "url": "/v1/refunds", "has_more": more, "data": data}
 }
