@@ -138,7 +138,7 @@ func count(s State, c Count) ([]any, error) {
 		return nil, nil
 	case c.OnHand < s.Reserved:
 		return nil, &domain.Refused{Code: "stock-reserved",
-			Detail: fmt.Sprintf("%d units of product %s are reserved for orders; cancel some of these first.", s.Reserved, c.ProductID)}
+			Detail: fmt.Sprintf("%d units of product %s are reserved for orders; ship or cancel some of these first.", s.Reserved, c.ProductID)}
 	}
 	return []any{Counted{OnHand: c.OnHand, Was: s.OnHand, Reason: reason}}, nil
 }
