@@ -58,11 +58,40 @@ func (f *fakeFeed) state() (interrupted bool, grew chan struct{}) {
 	return f.down || f.random.IntN(1000) < f.interrupts, f.grew
 }
 
+// restore puts the log back to its first n events, and to the relay's checkpoints among them.
+func (f *fakeFeed) restore(n int, kept ...event.Recorded) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.log.Cut(n)
+	f.kept = kept
+}
+
+func (f *fakeFeed) Head(context.Context) (event.Recorded, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.down {
+		return event.Recorded{}, errInterrupted
+	}
+	return headOf(f.log)
+}
+
+func headOf(log *history.History) (event.Recorded, error) {
+	events := log.Events()
+	if len(events) == 0 {
+		return event.Recorded{}, event.ErrStreamNotFound
+	}
+	return events[len(events)-1], nil
+}
+
 func (f *fakeFeed) Subscribe(ctx context.Context, after event.Position, prefixes []string) iter.Seq2[event.Recorded, error] {
 	return func(yield func(event.Recorded, error) bool) {
-		for i := 0; ctx.Err() == nil; {
+		for at := after; ctx.Err() == nil; {
 			interrupted, grew := f.state()
 			events := f.log.Events()
+			i, found := slices.BinarySearchFunc(events, at, func(e event.Recorded, at event.Position) int { return e.Position.Compare(at) })
+			if found {
+				i++
+			}
 			switch {
 			case interrupted:
 				if !yield(event.Recorded{}, errInterrupted) {
@@ -73,7 +102,7 @@ func (f *fakeFeed) Subscribe(ctx context.Context, after event.Position, prefixes
 				case <-ctx.Done():
 				}
 			case i == len(events):
-				if i > 0 && !yield(event.Recorded{Position: events[i-1].Position}, nil) {
+				if at != (event.Position{}) && !yield(event.Recorded{Position: at}, nil) {
 					return
 				}
 				select {
@@ -82,9 +111,9 @@ func (f *fakeFeed) Subscribe(ctx context.Context, after event.Position, prefixes
 				}
 			default:
 				e := events[i]
-				i++
+				at = e.Position
 				wanted := slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(e.Stream, p) })
-				if wanted && e.Position.Compare(after) > 0 && !yield(e, nil) {
+				if wanted && !yield(e, nil) {
 					return
 				}
 			}

@@ -106,6 +106,7 @@ type HeadReader interface {
 // Feed follows the log for ever, and keeps the relay's checkpoint in it. Subscribe yields an error for each
 // interruption and goes on by itself; an event with an empty Type is a checkpoint.
 type Feed interface {
+	HeadReader
 	Subscribe(ctx context.Context, after event.Position, prefixes []string) iter.Seq2[event.Recorded, error]
 	Last(ctx context.Context, stream string) (event.Recorded, error)
 	Append(ctx context.Context, stream string, expected int64, events []event.Proposed) (event.Position, error)

@@ -54,21 +54,34 @@ type relayCheckpoint struct {
 	Position string `json:"position"`
 }
 
-// Run relays until ctx ends, whatever happens to the store and the bus, and returns nil.
+// Run relays until ctx ends, whatever happens to the store and the bus, and returns nil. Where the log turns out to be another one, it starts
+// anew from what that says was published.
 func (r *Relay) Run(ctx context.Context) error {
-	from, ok := r.start(ctx)
-	if !ok {
-		return nil
+	for {
+		from, ok := r.start(ctx)
+		if !ok {
+			return nil
+		}
+		r.relay(ctx, from)
+		if ctx.Err() != nil || !r.skipPast(ctx) {
+			return nil
+		}
 	}
+}
+
+// relay publishes what comes after a position, until ctx ends or the log is another one, and ends before what the relay has come to.
+func (r *Relay) relay(ctx context.Context, from event.Position) {
+	ctx, another := context.WithCancel(ctx)
+	defer another()
 	var prefix prefix
 	var workers sync.WaitGroup
 	slots := make(chan struct{}, relayInFlight)
 	saved := make(chan struct{})
 	go func() {
 		defer close(saved)
-		r.save(ctx, &prefix)
+		r.save(ctx, another, &prefix)
 	}()
-	for batch := range r.batches(ctx, from) {
+	for batch := range r.batches(ctx, another, from) {
 		slots <- struct{}{}
 		done := prefix.begin(batch[len(batch)-1].Position)
 		workers.Go(func() {
@@ -80,16 +93,15 @@ func (r *Relay) Run(ctx context.Context) error {
 	}
 	workers.Wait()
 	<-saved
-	return nil
 }
 
 // skipPast makes a relay without a checkpoint, over a log that has events already (a backup restored, an import), start at
 // the log's end: views are built from the log, and what falls between a build and the first checkpoint the sweep lands.
 // It returns false when ctx ended first.
-func (r *Relay) skipPast(ctx context.Context, log HeadReader) bool {
+func (r *Relay) skipPast(ctx context.Context) bool {
 	var retry backoff.Backoff
 	for {
-		err := r.firstCheckpoint(ctx, log)
+		err := r.firstCheckpoint(ctx)
 		r.report("relay", err)
 		if err == nil {
 			return true
@@ -100,12 +112,12 @@ func (r *Relay) skipPast(ctx context.Context, log HeadReader) bool {
 	}
 }
 
-func (r *Relay) firstCheckpoint(ctx context.Context, log HeadReader) error {
+func (r *Relay) firstCheckpoint(ctx context.Context) error {
 	_, err := r.feed.Last(ctx, r.stream)
 	if !errors.Is(err, event.ErrStreamNotFound) {
 		return err
 	}
-	head, err := log.Head(ctx)
+	head, err := r.feed.Head(ctx)
 	if errors.Is(err, event.ErrStreamNotFound) {
 		return nil
 	}
@@ -140,6 +152,8 @@ func (r *Relay) start(ctx context.Context) (event.Position, bool) {
 	}
 }
 
+// checkpoint is where the log says that all was published; its end, where that comes before: the checkpoint is then that of another log, and
+// what of this one was published nobody knows. The end is kept at once, since the log may grow past the other position.
 func (r *Relay) checkpoint(ctx context.Context) (event.Position, error) {
 	if err := r.feed.SetMaxCount(ctx, r.stream, 1); err != nil {
 		return event.Position{}, fmt.Errorf("relay checkpoint: %w", err)
@@ -155,18 +169,35 @@ func (r *Relay) checkpoint(ctx context.Context) (event.Position, error) {
 	if err := json.Unmarshal(last.Data, &c); err != nil {
 		return event.Position{}, fmt.Errorf("relay checkpoint %s@%d: %w", last.Stream, last.Revision, err)
 	}
-	return event.ParsePosition(c.Position)
+	at, err := event.ParsePosition(c.Position)
+	if err != nil {
+		return event.Position{}, err
+	}
+	end, ahead, err := Ahead(ctx, r.feed, at, event.Position{})
+	if err == nil && ahead {
+		at, err = end, r.keep(ctx, end)
+	}
+	if err != nil {
+		return event.Position{}, fmt.Errorf("relay checkpoint: %w", err)
+	}
+	return at, nil
 }
 
-// batches follows the log. A batch holds what has come while the one before was sent off, so a lone event waits for
-// nothing.
-func (r *Relay) batches(ctx context.Context, from event.Position) <-chan []event.Recorded {
+// batches follows the log, and calls another when that is another one. A batch holds what has come while the one before was sent off, so a
+// lone event waits for nothing.
+func (r *Relay) batches(ctx context.Context, another func(), from event.Position) <-chan []event.Recorded {
 	events := make(chan event.Recorded, 8*relayBatch)
 	go func() {
 		defer close(events)
+		interrupted := false
 		for e, err := range r.feed.Subscribe(ctx, from, r.prefixes) {
+			if interrupted && err == nil && r.endsBefore(ctx, e.Position) {
+				another()
+				return
+			}
+			interrupted = err != nil
 			r.report("relay", err)
-			if err != nil || e.Type == "" {
+			if interrupted || e.Type == "" {
 				continue
 			}
 			select {
@@ -192,6 +223,23 @@ func (r *Relay) batches(ctx context.Context, from event.Position) <-chan []event
 		}
 	}()
 	return batches
+}
+
+// endsBefore reports whether the log ends before a position, waiting for the store as long as it takes; false when ctx ended first. A store that
+// was put back to a backup while it was away does, and from there on the subscription would hear nothing of it until it has grown past that.
+// One that writes events of its own at the end may, too: there, starting anew does no harm.
+func (r *Relay) endsBefore(ctx context.Context, at event.Position) bool {
+	var retry backoff.Backoff
+	for {
+		_, ahead, err := Ahead(ctx, r.feed, at, event.Position{})
+		if err == nil {
+			return ahead
+		}
+		r.report("relay", err)
+		if !retry.Wait(ctx) {
+			return false
+		}
+	}
 }
 
 // publish sends a batch until every event of it is accepted; false when ctx ended first.
@@ -236,8 +284,9 @@ func (r *Relay) send(ctx context.Context, batch []event.Recorded) (rest []event.
 	return rest
 }
 
-// save keeps the checkpoint while the prefix grows, and once more at the end.
-func (r *Relay) save(ctx context.Context, p *prefix) {
+// save keeps the checkpoint while the prefix grows, and once more at the end. What lies beyond the log's end was published from another log:
+// it keeps none of that, and calls another.
+func (r *Relay) save(ctx context.Context, another func(), p *prefix) {
 	ticker := time.NewTicker(relaySave)
 	defer ticker.Stop()
 	var kept event.Position
@@ -246,7 +295,14 @@ func (r *Relay) save(ctx context.Context, p *prefix) {
 		if at == kept {
 			return
 		}
-		err := r.keep(ctx, at)
+		_, ahead, err := Ahead(ctx, r.feed, at, event.Position{})
+		if ahead {
+			another()
+			return
+		}
+		if err == nil {
+			err = r.keep(ctx, at)
+		}
 		if err == nil {
 			kept = at
 		}

@@ -2,6 +2,7 @@ package projector
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"math/rand/v2"
 	"sync"
@@ -261,6 +262,119 @@ func TestRelayReportsTheRefused(t *testing.T) {
 			t.Errorf("%d events are missing, publish reports %v", b.missing(), err)
 		}
 		stop()
+	})
+}
+
+func checkpointAt(t *testing.T, e event.Recorded) event.Recorded {
+	t.Helper()
+	data, err := json.Marshal(relayCheckpoint{Position: e.Position.String()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return event.Recorded{Stream: "relay-test", Data: data}
+}
+
+// TestRelayOfAnOlderLog: the event store was put back to a backup under a running relay. It goes on from what that log says was published;
+// from its end, where it says nothing of use; and it never says of that log what it knew of the other one.
+func TestRelayOfAnOlderLog(t *testing.T) {
+	for which, kept := range map[string]func(t *testing.T, events []event.Recorded) []event.Recorded{
+		"with a checkpoint": func(t *testing.T, events []event.Recorded) []event.Recorded {
+			return []event.Recorded{checkpointAt(t, events[180])}
+		},
+		"without": func(*testing.T, []event.Recorded) []event.Recorded { return nil },
+		"with that of later": func(t *testing.T, events []event.Recorded) []event.Recorded {
+			return []event.Recorded{checkpointAt(t, events[290])}
+		},
+	} {
+		t.Run(which, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, history.Random(t, rand.New(rand.NewPCG(1, 1)), 300))
+				was := b.log.Events()
+				release := make(chan struct{})
+				b.pub.hold = func(events []event.Recorded) {
+					if events[len(events)-1].ID == was[len(was)-1].ID { // it is accepted when the other log is there, and before that is read
+						<-release
+					}
+				}
+				defer b.run()()
+				time.Sleep(time.Minute)
+				b.feed.setDown(true)
+				b.feed.restore(200, kept(t, was)...)
+				missed := b.log.AddRaw("product-new", "product.sung.v1", []byte("{}"))
+				b.feed.onKeep = func(at event.Position) {
+					if at.Compare(b.end()) > 0 {
+						t.Errorf("it keeps %s, and the log ends at %s", at, b.end())
+					}
+				}
+				close(release)
+				time.Sleep(time.Minute)
+				b.feed.setDown(false)
+				time.Sleep(time.Minute)
+				if published := b.pub.has(missed); published != (which == "with a checkpoint") {
+					t.Errorf("the event from before it was back is published: %t", published)
+				}
+				for range 3 {
+					e := b.log.AddRaw("product-new", "product.sung.v1", []byte("{}"))
+					b.feed.wake()
+					time.Sleep(time.Minute)
+					if !b.pub.has(e) || b.feed.checkpoint() != e.Position {
+						t.Errorf("%s is published: %t; the checkpoint is at %s, the log ends at %s", name(e), b.pub.has(e), b.feed.checkpoint(), e.Position)
+					}
+				}
+				if err, _ := b.last("relay"); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// TestRelaySavesNothingOfAnOlderLog: a checkpoint that is due when the store is back is not kept before the relay knows which log that is.
+func TestRelaySavesNothingOfAnOlderLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, history.Random(t, rand.New(rand.NewPCG(1, 1)), 300))
+		defer b.run()()
+		synctest.Wait() // all is published, and nothing kept
+		b.feed.onKeep = func(at event.Position) {
+			if at.Compare(b.end()) > 0 {
+				t.Errorf("it keeps %s, and the log ends at %s", at, b.end())
+			}
+		}
+		b.feed.restore(200) // and its subscription has not noticed
+		time.Sleep(time.Minute)
+		e := b.log.AddRaw("product-new", "product.sung.v1", []byte("{}"))
+		b.feed.wake()
+		time.Sleep(time.Minute)
+		if !b.pub.has(e) || b.feed.checkpoint() != e.Position {
+			t.Errorf("%s is published: %t; the checkpoint is at %s, the log ends at %s", name(e), b.pub.has(e), b.feed.checkpoint(), e.Position)
+		}
+	})
+}
+
+// TestRelayStartsInAnOlderLog: a checkpoint from beyond the log's end is another log's. The relay starts at the end, and says so at once, for
+// the log may grow past the other position before there is anything to publish.
+func TestRelayStartsInAnOlderLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, history.Random(t, rand.New(rand.NewPCG(1, 1)), 300))
+		b.feed.onKeep = func(event.Position) {}
+		b.feed.restore(200, checkpointAt(t, b.log.Events()[299]))
+		end := b.end()
+		stop := b.run()
+		synctest.Wait()
+		stop()
+		if at := b.feed.checkpoint(); at != end || b.pub.count() > 0 {
+			t.Errorf("the checkpoint is at %s and the log ends at %s; %d events are published", at, end, b.pub.count())
+		}
+		for range 150 {
+			b.log.AddRaw("product-new", "product.sung.v1", []byte("{}"))
+		}
+		defer b.run()()
+		time.Sleep(time.Minute)
+		for _, e := range b.log.Events() {
+			if published := b.pub.has(e); published != (e.Position.Compare(end) > 0) {
+				t.Errorf("%s at %s is published: %t", name(e), e.Position, published)
+			}
+		}
 	})
 }
 

@@ -83,7 +83,7 @@ func (s *Service) Run(ctx context.Context) error {
 	relay.missing = s.reprovision
 	g.Go(func() error {
 		return s.elected(ctx, "relay", "relay", func(ctx context.Context) error {
-			if !relay.skipPast(ctx, s.store) {
+			if !relay.skipPast(ctx) {
 				return nil
 			}
 			return relay.Run(ctx)

@@ -37,13 +37,7 @@ func (s fakeStore) Append(ctx context.Context, stream string, expected int64, ev
 	return s.fakeFeed.Append(ctx, stream, expected, events)
 }
 
-func (s fakeStore) Head(context.Context) (event.Recorded, error) {
-	events := s.Events()
-	if len(events) == 0 {
-		return event.Recorded{}, event.ErrStreamNotFound
-	}
-	return events[len(events)-1], nil
-}
+func (s fakeStore) Head(context.Context) (event.Recorded, error) { return headOf(s.History) }
 
 // refusingStore is a store of which the log may not be readable.
 type refusingStore struct {

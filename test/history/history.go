@@ -119,6 +119,20 @@ func (h *History) Truncate(stream string, before int64) {
 	h.floors[stream] = before
 }
 
+// Cut puts the log back to its first n events, as a backup that is restored does. Grow does not go on with it.
+func (h *History) Cut(n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.events, h.byStream = slices.Clone(h.events[:n]), map[string][]event.Recorded{}
+	for _, e := range h.events {
+		h.byStream[e.Stream] = append(h.byStream[e.Stream], e)
+	}
+	if h.grew != nil {
+		close(h.grew)
+		h.grew = nil
+	}
+}
+
 func sameID(p event.Proposed, r event.Recorded) bool { return p.ID == r.ID }
 
 func (h *History) record(stream string, e event.Proposed) event.Recorded {
