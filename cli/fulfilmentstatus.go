@@ -13,9 +13,13 @@ import (
 // that needed something up to there has been dealt with, or is in its schedule.
 type fulfilmentStatus struct{ reading }
 
-// lookAtFulfilment looks at it without its queue.
-func (o *observer) lookAtFulfilment(ctx context.Context) (fulfilmentStatus, error) {
+// lookAtFulfilment looks at it without its queue. head is where the log ended before.
+func (o *observer) lookAtFulfilment(ctx context.Context, head event.Position) (fulfilmentStatus, error) {
 	at, err := o.due.Checkpoint(ctx)
+	if err != nil {
+		return fulfilmentStatus{}, err
+	}
+	_, ahead, err := projector.Ahead(ctx, o.store, at, head)
 	if err != nil {
 		return fulfilmentStatus{}, err
 	}
@@ -45,13 +49,15 @@ func (o *observer) lookAtFulfilment(ctx context.Context) (fulfilmentStatus, erro
 	}
 	now := time.Now()
 	s.lag(lag, read == o.limit, now)
-	s.Status = statusOfFulfilment(at, lag, now)
+	s.Status = statusOfFulfilment(at, lag, ahead, now)
 	return s, nil
 }
 
 // statusOfFulfilment says what is wrong with it, but for its queue.
-func statusOfFulfilment(at event.Position, lag projector.Lag, now time.Time) string {
+func statusOfFulfilment(at event.Position, lag projector.Lag, ahead bool, now time.Time) string {
 	switch {
+	case ahead:
+		return "ahead of the log"
 	case lag.Since.IsZero():
 	case at == event.Position{}:
 		return "not run yet"

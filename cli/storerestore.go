@@ -23,7 +23,7 @@ func (storeRestoreMode) Help() string {
 	return `
 Checks FILE, copies it beside the store's file in --data, syncs it, and puts it in the file's place, all or nothing. No server may be running on that folder.
 
-Views in a Redis that outlives the store (not that of jangbu dev) may know events that the backup does not: rebuild them with "jangbu replay --all --allow-drift", and see docs/operations.md, Restore, for what fulfilment has to forget.
+Views in a Redis that outlives the store (not that of jangbu dev) may know events that the backup does not: rebuild them with "jangbu replay --all --allow-drift", when the services run again (docs/operations.md, Restore).
 
 Examples:
 

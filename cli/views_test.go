@@ -112,6 +112,12 @@ func TestViewsOfFulfilment(t *testing.T) {
 	if f := fulfilmentNow(t); f.Status != "no queue yet" || f.Queue != nil || f.LagEvents != 1 {
 		t.Errorf("without a queue it is %+v", f)
 	}
+	if _, _, err = due.Advance(t.Context(), head.Position, event.Position{Commit: 1 << 62, Prepare: 1 << 62}); err != nil {
+		t.Fatal(err)
+	}
+	if f := fulfilmentNow(t); f.Status != "ahead of the log, no queue yet" {
+		t.Errorf("with the checkpoint of a longer log it is %+v", f)
+	}
 }
 
 // A bulk load puts many events between the checkpoint and the first order.
@@ -127,13 +133,13 @@ func TestFulfilmentBehindManyEvents(t *testing.T) {
 	}
 	defer due.Close()
 	o := &observer{store: s.Store, due: due, limit: 10}
-	if f, err := o.lookAtFulfilment(t.Context()); err != nil || f.Status != "not run yet" || f.LagSeconds == 0 {
+	if f, err := o.lookAtFulfilment(t.Context(), event.Position{}); err != nil || f.Status != "not run yet" || f.LagSeconds == 0 {
 		t.Errorf("with an order behind twenty events it is %+v, %v", f, err)
 	} else if cells := f.cells(); cells[5] != "0+" || cells[6] == "-" {
 		t.Errorf("its line is %v", cells)
 	}
 	o.limit = 100
-	if f, err := o.lookAtFulfilment(t.Context()); err != nil || f.LagEvents != 1 || f.more {
+	if f, err := o.lookAtFulfilment(t.Context(), event.Position{}); err != nil || f.LagEvents != 1 || f.more {
 		t.Errorf("looked at further, it is %+v, %v", f, err)
 	}
 }
@@ -143,18 +149,20 @@ func TestStatusOfFulfilment(t *testing.T) {
 	ago := func(d time.Duration) projector.Lag { return projector.Lag{Events: 3, Since: now.Add(-d)} }
 	at := event.Position{Commit: 7, Prepare: 7}
 	for name, tt := range map[string]struct {
-		at   event.Position
-		lag  projector.Lag
-		want string
+		at    event.Position
+		lag   projector.Lag
+		ahead bool
+		want  string
 	}{
-		"well":            {at, projector.Lag{}, "ok"},
-		"a little behind": {at, ago(30 * time.Second), "ok"},
-		"stalled":         {at, ago(31 * time.Second), "stalled since 20:14:29"},
-		"never run":       {event.Position{}, ago(time.Hour), "not run yet"},
-		"nothing to do":   {event.Position{}, projector.Lag{}, "ok"},
-		"no order so far": {at, projector.Lag{Since: now.Add(-31 * time.Second)}, "stalled since 20:14:29"},
+		"well":            {at, projector.Lag{}, false, "ok"},
+		"a little behind": {at, ago(30 * time.Second), false, "ok"},
+		"stalled":         {at, ago(31 * time.Second), false, "stalled since 20:14:29"},
+		"never run":       {event.Position{}, ago(time.Hour), false, "not run yet"},
+		"nothing to do":   {event.Position{}, projector.Lag{}, false, "ok"},
+		"no order so far": {at, projector.Lag{Since: now.Add(-31 * time.Second)}, false, "stalled since 20:14:29"},
+		"another log":     {at, projector.Lag{}, true, "ahead of the log"},
 	} {
-		if got := statusOfFulfilment(tt.at, tt.lag, now); got != tt.want {
+		if got := statusOfFulfilment(tt.at, tt.lag, tt.ahead, now); got != tt.want {
 			t.Errorf("%s: %q, want %q", name, got, tt.want)
 		}
 	}

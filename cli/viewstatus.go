@@ -95,7 +95,7 @@ func (o *observer) look(ctx context.Context) (all []statusLine, note, err error)
 	}
 	var orders fulfilmentStatus
 	g.Go(func() (err error) {
-		orders, err = o.lookAtFulfilment(running)
+		orders, err = o.lookAtFulfilment(running, head.Position)
 		return err
 	})
 	last := len(views)

@@ -314,7 +314,48 @@ func TestAnOlderLog(t *testing.T) {
 		if s := w.state("o"); s.Status != order.StatusConfirmed {
 			t.Errorf("%+v", s)
 		}
+		if at, end := w.schedule.checkpoint, w.log.Events()[w.log.Len()-1].Position; at != end {
+			t.Errorf("the checkpoint stands at %s, the log ends at %s", at, end)
+		}
 		r.wantGreen(t, Loops()...)
+	})
+}
+
+// TestTheLogIsPutBack: so is a log under running managers. They look through it from its beginning, and go on with what comes, and the checkpoint
+// is that of the log there is.
+func TestTheLogIsPutBack(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.restock("a", 100)
+		w.place("o", 1000, order.Card, units("a", 1))
+		backup := w.log.Len()
+		var all []*running
+		for range 2 {
+			r := start(w, Config{})
+			defer r.stop()
+			all = append(all, r)
+		}
+		for i := range 10 {
+			w.place(fmt.Sprint("lost", i), 1000, order.Card, units("a", 1))
+		}
+		settle(20 * time.Second)
+		if s := w.state("o"); s.Status != order.StatusConfirmed {
+			t.Errorf("%+v", s)
+		}
+		w.log.Cut(backup)
+		settle(20 * time.Second)
+		w.place("n", 1000, order.Card, units("a", 1))
+		settle(20 * time.Second)
+		for _, id := range []string{"o", "n"} { // the first was confirmed after the backup
+			if s := w.state(id); s.Status != order.StatusConfirmed {
+				t.Errorf("order %s: %+v", id, s)
+			}
+		}
+		if at, end := w.schedule.checkpoint, w.log.Events()[w.log.Len()-1].Position; at != end {
+			t.Errorf("the checkpoint stands at %s, the log ends at %s", at, end)
+		}
+		for _, r := range all {
+			r.wantGreen(t, Loops()...)
+		}
 	})
 }
 

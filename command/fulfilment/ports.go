@@ -71,10 +71,11 @@ type Schedule interface {
 
 // Checkpoint keeps how far the sweeps have come, where the schedule is kept, so that both are lost together. Advance moves
 // it forwards, never back, and returns where it stands; unless what was noted may be lost, as where that is before known: then it
-// stays there. The zero Position is an empty one's.
+// stays there. The zero Position is an empty one's. Forget takes it away, if it stands there: it is then to be kept anew, for another log.
 type Checkpoint interface {
 	Checkpoint(ctx context.Context) (event.Position, error)
 	Advance(ctx context.Context, known, to event.Position) (at event.Position, lost bool, err error)
+	Forget(ctx context.Context, at event.Position) error
 }
 
 // Queue brings the events of orders, at least once, in any order, and again after a while unless they are deleted. Errors

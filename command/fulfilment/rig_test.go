@@ -304,6 +304,14 @@ func (s *fakeSchedule) Advance(_ context.Context, known, to event.Position) (at 
 	return at, lost, err
 }
 
+func (s *fakeSchedule) Forget(_ context.Context, at event.Position) error {
+	return s.call(func() {
+		if s.checkpoint == at {
+			s.checkpoint = event.Position{}
+		}
+	})
+}
+
 func (s *fakeSchedule) noted() map[string]time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()

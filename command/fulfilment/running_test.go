@@ -95,22 +95,24 @@ func (f logFeed) Head(context.Context) (event.Recorded, error) {
 
 func (f logFeed) Subscribe(ctx context.Context, after event.Position, prefixes []string) iter.Seq2[event.Recorded, error] {
 	return func(yield func(event.Recorded, error) bool) {
-		for i := 0; ; {
-			events, grew := f.w.log.After(i)
-			for _, e := range events {
-				i++
-				if e.Position.Compare(after) <= 0 {
-					continue
-				}
+		for length := 0; ; {
+			events, grew := f.w.log.After(0)
+			if cut := len(events) < length; cut && (!yield(event.Recorded{}, errAway) || !yield(event.Recorded{Position: after}, nil)) {
+				return
+			}
+			i := slices.IndexFunc(events, func(e event.Recorded) bool { return e.Position.Compare(after) > 0 })
+			length = len(events)
+			if i < 0 {
+				i = length
+			}
+			for _, e := range events[i:] {
+				after = e.Position
 				if !strings.HasPrefix(e.Stream, prefixes[0]) {
 					e = event.Recorded{Position: e.Position} // a checkpoint
 				}
 				if !yield(e, nil) {
 					return
 				}
-			}
-			if len(events) > 0 {
-				continue
 			}
 			select {
 			case <-grew:

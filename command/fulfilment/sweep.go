@@ -33,9 +33,11 @@ type sweep struct {
 	seen    event.Position // everything up to here has been folded
 	known   event.Position // the furthest checkpoint that is known to be kept
 	fault   error          // of following the log
+	breaks  int            // in following it
 
-	head  event.Position // the log's last event when it was last asked for; with asked, rounds' own
-	asked event.Position // for the sake of this position
+	head    event.Position // the log's last event when it was last asked for; with the next two, rounds' own
+	asked   event.Position // for the sake of this position
+	checked int            // the breaks after which it was
 }
 
 // folded is an order as the sweep knows it. One of which it missed the beginning must be looked at.
@@ -66,6 +68,9 @@ const (
 // errEmptied: what was noted may be lost.
 var errEmptied = errors.New("the schedule has been emptied, is an older one, or may have lost its last notes")
 
+// errShorter: the log ends before what has been read of it.
+var errShorter = errors.New("the event store was put back to a backup, or is another one")
+
 func newSweep(m *Manager, log Log, checkpoint Checkpoint) *sweep {
 	return &sweep{m: m, log: log, checkpoint: checkpoint}
 }
@@ -86,7 +91,8 @@ func (s *sweep) run(ctx context.Context) {
 }
 
 // begin starts from the checkpoint. Where nobody can tell it, from the beginning of the log: what was noted is then out of
-// reach, too. So it does where the log ends before the checkpoint, which is then that of another log.
+// reach, too. So it does where the log ends before the checkpoint, which is then that of another log, and is forgotten, since this one may grow
+// past it.
 func (s *sweep) begin(ctx context.Context) error {
 	var retry backoff.Backoff
 	var at event.Position
@@ -117,11 +123,13 @@ func (s *sweep) from(ctx context.Context) (event.Position, error) {
 		return event.Position{}, err
 	}
 	head, err := s.log.Head(ctx)
-	if errors.Is(err, event.ErrStreamNotFound) {
-		return event.Position{}, nil
-	}
-	if err != nil || head.Position.Compare(at) < 0 {
+	if err != nil && !errors.Is(err, event.ErrStreamNotFound) {
 		return event.Position{}, err
+	}
+	if head.Position.Compare(at) < 0 {
+		s.m.cfg.Logger.Warn("the log ends before the checkpoint of fulfilment, which is that of another one: it is looked through from its beginning",
+			"end", head.Position, "checkpoint", at)
+		return event.Position{}, s.checkpoint.Forget(ctx, at)
 	}
 	return at, nil
 }
@@ -131,6 +139,8 @@ func (s *sweep) follow(ctx context.Context) {
 		s.mu.Lock()
 		if s.fault = err; err == nil {
 			s.see(e)
+		} else {
+			s.breaks++
 		}
 		s.mu.Unlock()
 	}
@@ -201,7 +211,7 @@ func (s *sweep) end(p *pending) {
 	delete(s.pending, p.id)
 }
 
-// rounds drives what is due and moves the checkpoint, until ctx ends or the checkpoint says that notes are lost.
+// rounds drives what is due and moves the checkpoint, until ctx ends, the checkpoint says that notes are lost, or the log turns out to be another.
 func (s *sweep) rounds(ctx context.Context) {
 	var drives sync.WaitGroup
 	defer drives.Wait()
@@ -226,7 +236,7 @@ func (s *sweep) rounds(ctx context.Context) {
 			return
 		}
 		err := s.advance(ctx)
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || errors.Is(err, errShorter) {
 			return
 		}
 		s.m.cfg.Report(LoopSweep, err)
@@ -293,11 +303,21 @@ func (s *sweep) advance(ctx context.Context) error {
 	for len(s.line) > 0 && s.line[0].over {
 		s.line = s.line[1:]
 	}
-	to, known, fault := s.seen, s.known, s.fault
+	to, known, fault, breaks := s.seen, s.known, s.fault, s.breaks
+	read := known
+	if breaks != s.checked {
+		read = s.seen
+	}
 	if len(s.line) > 0 {
 		to = s.line[0].before
 	}
 	s.mu.Unlock()
+	if fault == nil && (breaks != s.checked || known.Compare(s.head) > 0) {
+		if err := s.sameLog(ctx, read); err != nil {
+			return fmt.Errorf("keep the checkpoint: %w", err)
+		}
+		s.checked = breaks
+	}
 	to, err := s.withinLog(ctx, to)
 	if err != nil {
 		return errors.Join(fmt.Errorf("keep the checkpoint: %w", err), fault)
@@ -313,6 +333,21 @@ func (s *sweep) advance(ctx context.Context) error {
 	s.known = held
 	s.mu.Unlock()
 	return fault
+}
+
+// sameLog is errShorter where the log ends before a position that was read in it: a store that was put back to a backup while it was away
+// does, and nothing would be heard of it until it has grown past that. One that writes events of its own at the end may, too: there, to begin
+// from the checkpoint once more does no harm.
+func (s *sweep) sameLog(ctx context.Context, read event.Position) error {
+	head, err := s.log.Head(ctx)
+	if err != nil && !errors.Is(err, event.ErrStreamNotFound) {
+		return err
+	}
+	s.head = head.Position
+	if read.Compare(s.head) > 0 {
+		return errShorter
+	}
+	return nil
 }
 
 // withinLog is a position, or the log's last event if that comes before it: a subscription's checkpoints go beyond events of the store's own,

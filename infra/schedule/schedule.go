@@ -31,11 +31,14 @@ var (
 	doneLua string
 	//go:embed advance.lua
 	advanceLua string
+	//go:embed forget.lua
+	forgetLua string
 )
 
 var (
-	takeScript = redis.NewScript(takeLua)
-	doneScript = redis.NewScript(doneLua)
+	takeScript   = redis.NewScript(takeLua)
+	doneScript   = redis.NewScript(doneLua)
+	forgetScript = redis.NewScript(forgetLua)
 )
 
 // DefaultTimeout bounds every call.
@@ -156,6 +159,13 @@ func (s *Schedule) Advance(ctx context.Context, known, to event.Position) (at ev
 		return err
 	})
 	return at, lost, err
+}
+
+// Forget takes the checkpoint away, if it stands there. What is noted stays.
+func (s *Schedule) Forget(ctx context.Context, at event.Position) error {
+	return s.do(ctx, "forget the checkpoint", func(ctx context.Context) error {
+		return forgetScript.Run(ctx, s.client, []string{s.checkpoint}, fixed(at)).Err()
+	})
 }
 
 // fixed is a position as text that sorts as positions do; ParsePosition reads it.

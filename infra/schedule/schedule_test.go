@@ -64,6 +64,7 @@ func TestRedisAway(t *testing.T) {
 			_, _, err := s.Advance(ctx, event.Position{}, event.Position{})
 			return err
 		},
+		"forget": func(ctx context.Context) error { return s.Forget(ctx, event.Position{}) },
 	} {
 		if err := call(t.Context()); !errors.Is(err, event.ErrUnavailable) {
 			t.Errorf("%s: %v", name, err)

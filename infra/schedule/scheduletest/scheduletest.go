@@ -17,6 +17,7 @@ type Schedule interface {
 	Done(ctx context.Context, orderID string, due time.Time) error
 	Checkpoint(ctx context.Context) (event.Position, error)
 	Advance(ctx context.Context, known, to event.Position) (at event.Position, lost bool, err error)
+	Forget(ctx context.Context, at event.Position) error
 }
 
 var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -107,4 +108,17 @@ func checkpoint(t *testing.T, s Schedule) {
 		}
 		stands(pos(step.want))
 	}
+	must(t, s.Note(t.Context(), "o", at(1)))
+	must(t, s.Forget(t.Context(), pos(1e15))) // it has moved since
+	stands(pos(1<<63 + 7))
+	must(t, s.Forget(t.Context(), pos(1<<63+7)))
+	must(t, s.Forget(t.Context(), pos(1<<63+7)))
+	stands(event.Position{})
+	if got, lost, err := s.Advance(t.Context(), pos(9), pos(10)); err != nil || !lost || got != pos(0) {
+		t.Errorf("who knows of the one that is gone gets %s, lost %t, %v", got, lost, err)
+	}
+	if got, lost, err := s.Advance(t.Context(), pos(0), pos(10)); err != nil || lost || got != pos(10) {
+		t.Errorf("who begins anew gets %s, lost %t, %v", got, lost, err)
+	}
+	wantTaken(t, s, at(1), at(2), 10, "o")
 }
