@@ -14,8 +14,14 @@ func partial(path string) string { return path + ".partial" }
 
 // writeWhole puts a new file at path, or none: fill writes it beside path, it is synced, ready may look at it, and only then
 // it takes its name, in place of what had it. A kill at any instant leaves the old file or the new one, and perhaps the
-// partial one, which the next attempt overwrites.
+// partial one, which the next attempt overwrites. Where path is a link, it stays one, and all of this happens to the file it leads to.
 func writeWhole(path string, fill func(f *os.File) error, ready func(partial string) error) (err error) {
+	real, err := filepath.EvalSymlinks(path)
+	if err == nil {
+		path = real
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	temp := partial(path)
 	f, err := os.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -57,14 +63,21 @@ func syncFolder(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// mustBeNew refuses a file that exists, and names the flag that would overwrite it.
+// mustBeNew refuses a file that exists, and names the flag that would overwrite it. With force it refuses what is no file, nor a link to one: a
+// device, a pipe, a folder is not what anybody means to lose.
 func mustBeNew(path string, force bool, hint string) error {
 	_, err := os.Lstat(path)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) || err == nil && force:
+	case errors.Is(err, fs.ErrNotExist):
 		return nil
-	case err == nil:
+	case err != nil:
+		return err
+	case !force:
 		return fmt.Errorf("%s exists: %s", path, hint)
+	}
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.Mode().IsRegular() {
+		return fmt.Errorf("%s exists and is no file: name another", path)
 	}
 	return err
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"jangbu/cli/term"
@@ -233,6 +234,55 @@ func TestBackupKeepsThePasswordToItself(t *testing.T) {
 			t.Errorf("%s: code %d, %q: %s", connection, code, stdout, stderr)
 		}
 		wantOneLine(t, stderr, "percent-encoded", "EVENTSTORE_URL")
+	}
+}
+
+// TestForceReplacesFilesOnly: what a path leads to is a file, or is left alone; a link stays what it is.
+func TestForceReplacesFilesOnly(t *testing.T) {
+	good := stopped(t)
+	s := newShopStore(t)
+	s.fill(t, 50)
+	for what, make := range map[string]func(path, elsewhere string) error{
+		"a pipe":   func(path, _ string) error { return syscall.Mkfifo(path, 0o600) },
+		"a folder": func(path, _ string) error { return os.Mkdir(path, 0o700) },
+		"a link to a pipe": func(path, elsewhere string) error {
+			return errors.Join(syscall.Mkfifo(elsewhere, 0o600), os.Symlink(elsewhere, path))
+		},
+		"a link to nothing": func(path, elsewhere string) error { return os.Symlink(elsewhere, path) },
+		"a link to a file": func(path, elsewhere string) error {
+			return errors.Join(os.WriteFile(elsewhere, []byte("old"), 0o600), os.Symlink(elsewhere, path))
+		},
+	} {
+		for _, command := range []string{"backup", "restore"} {
+			t.Run(command+" "+what, func(t *testing.T) {
+				data, elsewhere := t.TempDir(), filepath.Join(t.TempDir(), "shop.db")
+				path := filepath.Join(data, "events.db")
+				if err := make(path, elsewhere); err != nil {
+					t.Fatal(err)
+				}
+				before, err := os.Lstat(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				args := []string{"store", "backup", path, "--force", "--eventstore-url", s.url}
+				if command == "restore" {
+					args = []string{"store", "restore", good.file(), "--force", "--data", data}
+				}
+				code, _, stderr := quiet(t, args...)
+				after, err := os.Lstat(path)
+				if err != nil || !os.SameFile(before, after) {
+					t.Errorf("%s is no longer what it was: %v", path, err)
+				}
+				if what == "a link to a file" {
+					mustRun(t, "store", "verify", elsewhere)
+				} else if code != 1 || !strings.Contains(stderr, "is no file") {
+					t.Errorf("code %d: %s", code, stderr)
+				}
+				if exists(partial(path)) || exists(partial(elsewhere)) {
+					t.Error("it has left a file")
+				}
+			})
+		}
 	}
 }
 
