@@ -30,7 +30,10 @@ type Sweep struct {
 }
 
 // loss is a round in which all that there was of a view had to be landed.
-type loss struct{ heard, at time.Time }
+type loss struct {
+	heard, at time.Time
+	verified  event.Position // when the view had to be landed last
+}
 
 // sighting is where the log ended at some moment. Waiting a while after it, rather than comparing clocks with the store,
 // gives the queues their time.
@@ -148,13 +151,15 @@ func (s *Sweep) note(ctx context.Context, b *sweeping, now time.Time) error {
 	return s.model.Swept(ctx, b.gen, b.healed, silent, b.registry.Heard)
 }
 
-// lostAgain reports whether all that there was of a view had to be landed some time ago, too, and no message has come since.
+// lostAgain reports whether all that there was of a view had to be landed some time ago, too, and no message has come since. A Redis that
+// was put back to a backup meanwhile, and so the verified position, says nothing of messages.
 func (s *Sweep) lostAgain(b *sweeping, now time.Time) bool {
 	first, known := s.losses[b.view.Name]
-	if !known || !first.heard.Equal(b.registry.Heard) {
+	if !known || !first.heard.Equal(b.registry.Heard) || b.registry.At.Compare(first.verified) <= 0 {
 		first = loss{heard: b.registry.Heard, at: now}
-		s.losses[b.view.Name] = first
 	}
+	first.verified = b.registry.At
+	s.losses[b.view.Name] = first
 	return !b.registry.Silent.IsZero() || now.Sub(first.at) >= silentAfter
 }
 

@@ -172,6 +172,23 @@ func testSilence(t *testing.T, later time.Duration) {
 	o.expect(view.Orders.Version, false)
 }
 
+// TestLostAfterARestore: a Redis that is put back to the same backup twice makes no view silent.
+func TestLostAfterARestore(t *testing.T) {
+	s := &Sweep{losses: map[string]loss{}}
+	heard := time.Now()
+	now := heard
+	for _, round := range []struct {
+		verified uint64
+		again    bool
+	}{{500, false}, {500, false}, {700, true}, {600, false}, {700, true}} {
+		now = now.Add(silentAfter)
+		b := &sweeping{view: view.Orders, registry: row.Registry{Heard: heard, At: event.Position{Commit: round.verified, Prepare: round.verified}}}
+		if again := s.lostAgain(b, now); again != round.again {
+			t.Errorf("from %d on: lost again %v", round.verified, again)
+		}
+	}
+}
+
 // lateModel hears of a message of every view while a sweep is under way.
 type lateModel struct{ faultyModel }
 

@@ -138,7 +138,7 @@ type Build struct {
 }
 
 // ErrBusy says that another process is building the view. It passes when that one finishes, or stops renewing its lease.
-var ErrBusy = fmt.Errorf("another replay of the view is at work: %w", event.ErrUnavailable)
+var ErrBusy = fmt.Errorf("another replay of the view is at work, or was killed just now: %w", event.ErrUnavailable)
 
 // ErrLost says that a build was taken over by another process, or that Redis lost it.
 var ErrLost = errors.New("the build is no longer this replay's: another has taken it over, or Redis lost it; replay again")
