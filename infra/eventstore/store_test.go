@@ -157,7 +157,7 @@ func open(t testing.TB, url string, cfg eventstore.Config) *eventstore.Store {
 // eventually calls f until it succeeds, and fails the test when that takes for ever.
 func eventually(t testing.TB, f func() error) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for {
 		err := f()
 		if err == nil {
