@@ -32,7 +32,8 @@ import (
 // A saved revision therefore means: landed, composed, and free of ghosts.
 //
 // Where the view's code fails on an event, by an error or a panic, what comes before the event lands and the stream is parked
-// there; other streams go on. A document that cannot be composed has its rows already: see amend. So an error of the Applier never comes from an event, but from what it depends on.
+// there; other streams go on. A document that cannot be composed has its rows already: see amend. So an error of the Applier never comes
+// from an event, but from what it depends on.
 type Applier struct {
 	view      *view.View
 	gen       row.Generation
