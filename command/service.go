@@ -80,10 +80,10 @@ func (c Config) withDefaults() Config {
 	c.Timeout = cmp.Or(c.Timeout, DefaultTimeout)
 	c.Parallel = cmp.Or(c.Parallel, DefaultParallel)
 	c.BatchTimeout = cmp.Or(c.BatchTimeout, DefaultBatchTimeout)
-	c.Cache = cmp.Or(c.Cache, DefaultCache)
-	c.Trust = cmp.Or(c.Trust, DefaultTrust)
-	c.MaxRow = min(cmp.Or(c.MaxRow, maxRow), maxRow)
-	c.SnapshotEvery = cmp.Or(c.SnapshotEvery, DefaultSnapshotEvery)
+	c.Cache = cmp.Or(max(c.Cache, 0), DefaultCache) // of these four anything below 1, too, is the default
+	c.Trust = cmp.Or(max(c.Trust, 0), DefaultTrust)
+	c.MaxRow = min(cmp.Or(max(c.MaxRow, 0), maxRow), maxRow)
+	c.SnapshotEvery = cmp.Or(max(c.SnapshotEvery, 0), DefaultSnapshotEvery)
 	c.Logger = cmp.Or(c.Logger, slog.Default())
 	return c
 }

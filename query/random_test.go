@@ -134,7 +134,7 @@ func TestSalesAreSums(t *testing.T) {
 		s.replay()
 		all := s.lines()
 		if len(all) == 0 {
-			t.Skip("nothing was sold")
+			t.Fatal("nothing was sold, so nothing is shown")
 		}
 		edge := func() string { // of a period
 			if r.IntN(3) == 0 {

@@ -30,6 +30,18 @@ func follow(t *testing.T, sub *esdb.Subscription, err error, stop func(*esdb.Sub
 	}
 }
 
+// appeared is the ids of the first n events that a subscription delivers.
+func appeared(t *testing.T, sub *esdb.Subscription, err error, n int) (ids []uuid.UUID) {
+	t.Helper()
+	follow(t, sub, err, func(e *esdb.SubscriptionEvent) bool {
+		if e.EventAppeared != nil {
+			ids = append(ids, e.EventAppeared.Event.EventID)
+		}
+		return len(ids) == n
+	})
+	return ids
+}
+
 func TestSubscriptionFromCatchUpToLive(t *testing.T) {
 	const before, writers, each = 3000, 8, 150
 	tests := map[string]func(*testing.T, *esdb.Client) (*esdb.Subscription, error){
@@ -163,14 +175,7 @@ func TestWhatIsAppendedAfterTheConfirmationComes(t *testing.T) {
 				late, test.target = late[1:], "short"
 			}
 			mustAppend(t, c, test.target, anyRevision, late...)
-			var got []uuid.UUID
-			follow(t, sub, err, func(e *esdb.SubscriptionEvent) bool {
-				if e.EventAppeared != nil {
-					got = append(got, e.EventAppeared.Event.EventID)
-				}
-				return len(got) == len(late)
-			})
-			if !slices.Equal(got, idsOf(late)) {
+			if got := appeared(t, sub, err, len(late)); !slices.Equal(got, idsOf(late)) {
 				t.Errorf("events %v, want those appended after the confirmation, %v", got, idsOf(late))
 			}
 		})
@@ -186,14 +191,7 @@ func TestSubscriptionFromTheEndOfAnEmptyStore(t *testing.T) {
 			events := numbered(3)
 			sub, err := c.SubscribeToAll(patient(t), esdb.SubscribeToAllOptions{From: esdb.End{}, Filter: filter})
 			mustAppend(t, c, "s", noStream, events...)
-			var got []uuid.UUID
-			follow(t, sub, err, func(e *esdb.SubscriptionEvent) bool {
-				if e.EventAppeared != nil {
-					got = append(got, e.EventAppeared.Event.EventID)
-				}
-				return len(got) == len(events)
-			})
-			if !slices.Equal(got, idsOf(events)) {
+			if got := appeared(t, sub, err, len(events)); !slices.Equal(got, idsOf(events)) {
 				t.Errorf("events %v, want %v", got, idsOf(events))
 			}
 		})
