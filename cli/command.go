@@ -37,7 +37,7 @@ func (m *commandMode) Run(ctx context.Context, a *app) (err error) {
 		return errors.Join(err, listener.Close())
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	health := web.NewHealth(time.Now)
+	health := web.NewHealth(time.Now, a.log)
 	health.Probe("eventstore", store.Ping)
 	return a.serve(ctx, service{health: health, listener: listener, routes: command.New(store, command.Config{Logger: a.log}).Register})
 }

@@ -106,7 +106,7 @@ func settle() {
 
 // services wires all services to the embedded servers, reached by the same clients as any others would be.
 func (m *devMode) services(a *app, store *eventstore.Store, model *readmodel.Store, b *bus.Bus, due *schedule.Schedule) service {
-	health := web.NewHealth(time.Now)
+	health := web.NewHealth(time.Now, a.log)
 	health.Probe("eventstore", store.Ping)
 	health.Probe("redis", model.Ping)
 	w := wiring{app: a, store: store, bus: b, health: health}

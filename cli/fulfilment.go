@@ -126,7 +126,7 @@ func (m *fulfilmentMode) Run(ctx context.Context, a *app) (err error) {
 	if m.Workers < 1 {
 		return &failure{exitUsage, fmt.Errorf("--workers must be at least 1, not %d", m.Workers)}
 	}
-	health := web.NewHealth(time.Now)
+	health := web.NewHealth(time.Now, a.log)
 	listener, err := listen(m.HTTP, "--http")
 	if err != nil {
 		return err

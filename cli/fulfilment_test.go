@@ -105,7 +105,7 @@ func orderOf(id string, quantity, fee int) string {
 func TestStripeKeyOfNoUse(t *testing.T) {
 	for _, flags := range []paymentFlags{{Gateway: "simulator"}, {Gateway: "simulator", StripeKey: "sk_test_1"}, {Gateway: "stripe", StripeKey: "sk_test_1"}} {
 		var said output
-		flags.open(&app{log: newLogger(&said, "info", "text")}, web.NewHealth(time.Now))
+		flags.open(&app{log: newLogger(&said, "info", "text")}, web.NewHealth(time.Now, slog.New(slog.DiscardHandler)))
 		want := flags.Gateway == "simulator" && flags.StripeKey != ""
 		if got := said.String(); strings.Contains(got, "--gateway stripe") != want || !want && got != "" || strings.Contains(got, "sk_test_1") {
 			t.Errorf("%+v: %q", flags, got)

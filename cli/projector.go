@@ -53,7 +53,7 @@ func (m *projectorMode) Run(ctx context.Context, a *app) (err error) {
 		return err
 	}
 	defer b.Close()
-	health := web.NewHealth(time.Now)
+	health := web.NewHealth(time.Now, a.log)
 	health.Probe("eventstore", store.Ping)
 	health.Probe("redis", model.Ping)
 	health.Probe("redis eviction", model.Keeps)

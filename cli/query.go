@@ -43,7 +43,7 @@ func (m *queryMode) Run(ctx context.Context, a *app) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, model.Close()) }()
-	health := web.NewHealth(time.Now)
+	health := web.NewHealth(time.Now, a.log)
 	health.Probe("redis", model.Ping)
 	health.Probe("generations", generationsProbe(model))
 	return a.serve(ctx, service{health: health, listener: listener, routes: query.New(model).Register})

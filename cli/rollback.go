@@ -19,7 +19,7 @@ func (rollbackMode) Help() string {
 	return `
 Makes the generation that was live before live again. It is brought up to the end of the log first, so nothing is lost and queries never see the past; it is not compared with the one that is being left. That one is kept: another rollback undoes this. A generation that a replay has left open (--no-switch, or drift) is given up.
 
-There is a previous generation after any replay that switched, until the next one switches. Only the version of the view's code that built it can go on with it: to go back to what an older release built, run the rollback with that release, and run its projector.
+There is a previous generation after any replay that switched, until the next one switches. Only the version of the view's code that built it can go on with it: to go back to what an older release built, stop newer projectors, which with --auto-replay would build theirs again at once, run the rollback with that release, and run its projector.
 
 Examples:
 

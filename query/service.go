@@ -182,7 +182,9 @@ func problem(err error) error {
 	switch {
 	case errors.As(err, &p):
 		return p
-	case errors.Is(err, event.ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+	case errors.Is(err, context.Canceled):
+		return web.Unavailable("this service is being stopped; ask again", err)
+	case errors.Is(err, event.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
 		return web.Unavailable("the read model cannot be reached", err)
 	}
 	return err

@@ -102,10 +102,11 @@ func TestReplies(t *testing.T) {
 		{"MISCONF Redis is configured to save RDB snapshots", true},
 		{"BUSY Redis is busy running a script.", true},
 		{"NOREPLICAS Not enough good replicas to write.", true},
+		{"NOAUTH Authentication required.", true},
+		{"WRONGPASS invalid username-password pair", true},
+		{"NOPERM User shop has no permissions to run the 'hset' command", true},
 		{"WRONGTYPE Operation against a key holding the wrong kind of value", false},
 		{"ERR unknown command", false},
-		{"NOAUTH Authentication required.", false},
-		{"WRONGPASS invalid username-password pair", false},
 	} {
 		t.Run(strings.Fields(test.reply)[0], func(t *testing.T) {
 			redis := miniredis.RunT(t)

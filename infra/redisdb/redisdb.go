@@ -88,7 +88,7 @@ func redacted(rawURL string) string {
 }
 
 // Classify marks errors that a retry may cure with event.ErrUnavailable. A reply in which Redis itself refuses a command is no such error,
-// but for the replies that say "not now", of which that it has no memory is event.ErrNoRoom; nor is it one that the caller gave up.
+// but for the replies that say "not now" or "not you", of which that it has no memory is event.ErrNoRoom; nor is it one that the caller gave up.
 func Classify(err error) error {
 	if err == nil || errors.Is(err, context.Canceled) {
 		return err
@@ -97,7 +97,8 @@ func Classify(err error) error {
 	if errors.As(err, &reply) {
 		code, _, _ := strings.Cut(reply.Error(), " ")
 		switch code {
-		case "LOADING", "READONLY", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "BUSY", "MISCONF", "MOVED", "ASK", "NOREPLICAS":
+		case "LOADING", "READONLY", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "BUSY", "MISCONF", "MOVED", "ASK", "NOREPLICAS",
+			"NOAUTH", "WRONGPASS", "NOPERM": // a password is being changed, or was set wrong
 		case "OOM":
 			return fmt.Errorf("redis: %w: %w", event.ErrNoRoom, err)
 		default:

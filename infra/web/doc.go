@@ -23,7 +23,7 @@
 // New returns a bare *echo.Echo with /healthz and /readyz. Both APIs may be registered on one instance (mode dev), or
 // each on its own.
 //
-//	health := web.NewHealth(time.Now)
+//	health := web.NewHealth(time.Now, log)
 //	e := web.New(web.Config{Health: health})
 //	orders.Register(e)
 //	err := web.Serve(ctx, e, listener, 10*time.Second)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/http"
 	"slices"
@@ -24,6 +25,7 @@ var errNotReported = errors.New("has not reported yet")
 // is asked through Probe. It is safe for concurrent use.
 type Health struct {
 	now func() time.Time
+	log *slog.Logger
 
 	mu     sync.Mutex
 	checks map[string]Check
@@ -37,9 +39,9 @@ type Check struct {
 	Error string    `json:"error,omitempty"` // why it is red
 }
 
-// NewHealth returns a registry without checks.
-func NewHealth(now func() time.Time) *Health {
-	return &Health{now: now, checks: map[string]Check{}, probes: map[string]func(context.Context) error{}}
+// NewHealth returns a registry without checks. It logs when one turns red, and when it is green again.
+func NewHealth(now func() time.Time, log *slog.Logger) *Health {
+	return &Health{now: now, log: log, checks: map[string]Check{}, probes: map[string]func(context.Context) error{}}
 }
 
 // Expect registers checks as red until their first Set, so that a loop which never starts is seen.
@@ -61,15 +63,23 @@ func (h *Health) Set(name string, err error) {
 }
 
 func (h *Health) set(name string, err error) {
-	check, known := h.checks[name]
-	if ok := err == nil; !known || check.OK != ok {
-		check.OK, check.Since = ok, h.now().UTC()
-	}
-	check.Error = ""
+	was, now := h.checks[name], h.now().UTC()
+	check := Check{OK: err == nil, Since: was.Since}
 	if err != nil {
 		check.Error = err.Error()
 	}
+	if was.Since.IsZero() || check.OK != was.OK {
+		check.Since = now
+	}
 	h.checks[name] = check
+	reported := was.OK || was.Error != "" && was.Error != errNotReported.Error()
+	switch {
+	case err == errNotReported:
+	case !check.OK && (was.OK || !reported):
+		h.log.Warn("check is red", "check", name, "err", err)
+	case check.OK && !was.OK && reported:
+		h.log.Info("check is green again", "check", name, "after", now.Sub(was.Since).Round(time.Millisecond))
+	}
 }
 
 // Probe registers a check that is asked each time somebody wants to know. The probe must be safe for concurrent use

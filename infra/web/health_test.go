@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"maps"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,7 +15,8 @@ import (
 func TestHealth(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	start := now
-	h := NewHealth(func() time.Time { return now })
+	var log strings.Builder
+	h := NewHealth(func() time.Time { return now }, slog.New(slog.NewTextHandler(&log, nil)))
 	report := func() (map[string]Check, bool) { return h.Report(t.Context()) }
 	if _, ready := report(); !ready {
 		t.Error("without checks it is not ready")
@@ -38,11 +41,17 @@ func TestHealth(t *testing.T) {
 			t.Errorf("red: %+v, ready %v, started %v", checks, ready, start)
 		}
 	}
+	h.Set("relay", nil)
+	said := strings.Split(strings.TrimSpace(log.String()), "\n")
+	if len(said) != 2 || !strings.Contains(said[0], `level=WARN msg="check is red" check=relay err=away`) ||
+		!strings.Contains(said[1], `msg="check is green again" check=relay after=1m0s`) {
+		t.Errorf("logged: %q", said)
+	}
 }
 
 func TestHealthProbes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := NewHealth(time.Now)
+		h := NewHealth(time.Now, slog.New(slog.DiscardHandler))
 		var down error
 		h.Probe("redis", func(context.Context) error { return down })
 		if checks, ready := h.Report(t.Context()); !ready || !checks["redis"].OK {
@@ -71,7 +80,7 @@ func TestHealthProbes(t *testing.T) {
 // TestHealthClientLeaves: a client that hangs up while a probe is asked does not turn it red.
 func TestHealthClientLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := NewHealth(time.Now)
+		h := NewHealth(time.Now, slog.New(slog.DiscardHandler))
 		h.Probe("redis", func(ctx context.Context) error { // as a client of Redis, which says so at once
 			select {
 			case <-time.After(time.Second):
@@ -97,7 +106,7 @@ func TestHealthClientLeaves(t *testing.T) {
 }
 
 func TestReadyz(t *testing.T) {
-	h := NewHealth(func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) })
+	h := NewHealth(func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) }, slog.New(slog.DiscardHandler))
 	e := New(Config{Health: h, Log: quiet()})
 	h.Set("relay", nil)
 	a := get(e, "/readyz")

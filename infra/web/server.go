@@ -41,7 +41,7 @@ func (c Config) withDefaults() Config {
 		c.Log = slog.Default()
 	}
 	if c.Health == nil {
-		c.Health = NewHealth(time.Now)
+		c.Health = NewHealth(time.Now, c.Log)
 	}
 	c.BodyLimit = cmp.Or(c.BodyLimit, DefaultBodyLimit)
 	c.ReadHeaderTimeout = cmp.Or(c.ReadHeaderTimeout, DefaultReadHeaderTimeout)

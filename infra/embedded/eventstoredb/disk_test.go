@@ -41,7 +41,7 @@ func TestFullDisk(t *testing.T) {
 	for {
 		a, err := appendRaw(patient(t), client, "s-1", 100)
 		if err != nil {
-			if rpcCode(err) != codes.Unavailable {
+			if rpcCode(err) != codes.Internal {
 				t.Fatalf("append to a full disk: %v", err)
 			}
 			break
@@ -51,7 +51,7 @@ func TestFullDisk(t *testing.T) {
 			t.Fatal("the limit was never reached")
 		}
 	}
-	if _, err := appendRaw(patient(t), client, "s-2", 50); rpcCode(err) != codes.Unavailable {
+	if _, err := appendRaw(patient(t), client, "s-2", 50); rpcCode(err) != codes.Internal {
 		t.Fatalf("second append to a full disk: %v", err)
 	}
 	checkLog(t, client, known)

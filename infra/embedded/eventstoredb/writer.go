@@ -71,6 +71,8 @@ type writer struct {
 	newest  uint64 // position of the newest event
 	next    uint64 // position of the next event
 	touched []string
+
+	failed string // why the last write could not be carried out, as it was logged; "" when one has been since
 }
 
 func newWriter(s *store, h *hub, now func() time.Time, logger *slog.Logger) (*writer, error) {
@@ -210,10 +212,13 @@ func (w *writer) write(batch []*request) {
 		return t.dirty, nil
 	})
 	if err != nil {
-		w.logger.Error("event store could not write", "err", err, "requests", len(batch))
+		if said := err.Error(); said != w.failed { // once, not at every try of those who wait
+			w.failed = said
+			w.logger.Error("event store could not write", "err", err)
+		}
 		w.restore()
 		if !errors.Is(err, ErrDamaged) {
-			err = status.Error(codes.Unavailable, "the event store could not write: "+err.Error())
+			err = status.Error(codes.Internal, "the event store could not write: "+err.Error()) // Unavailable would have clients dial again
 		}
 		for _, r := range batch {
 			r.done <- outcome{err: err}
@@ -221,6 +226,10 @@ func (w *writer) write(batch []*request) {
 		return
 	}
 	if len(w.touched) > 0 {
+		if w.failed != "" {
+			w.failed = ""
+			w.logger.Info("event store can write again")
+		}
 		w.hub.ring(w.touched)
 	}
 	for i, r := range batch {
