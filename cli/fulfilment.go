@@ -50,6 +50,7 @@ func (f paymentFlags) check() error {
 func (f paymentFlags) open(a *app, health *web.Health) *gateway.Patient {
 	cfg := gateway.Config{Report: func(err error) { health.Set(fulfilment.LoopGateway, err) }}
 	if f.Gateway == "stripe" {
+		cfg.Timeout = stripe.CallTimeout
 		return gateway.New(stripe.New(f.StripeKey, stripe.Config{URL: f.StripeURL, PaymentMethod: f.StripePaymentMethod}), cfg)
 	}
 	if f.StripeKey != "" {

@@ -46,6 +46,10 @@ const (
 	breakerPeriod = 10 * time.Second
 )
 
+// No try begins later than this after the first of its call. With the longest try, which is Stripe's, a call so ends within the 30 seconds for
+// which the schedule of fulfilment leaves an order to its taker, and SQS a message; the schedule tries again.
+const lastTryWithin = 8 * time.Second
+
 // A gateway counts as silent when it has answered nothing for silentAfter. What was said of it is stale when nobody has asked it for
 // staleAfter, which is longer than an order waits for its next try: another process has that now.
 const (
@@ -55,7 +59,7 @@ const (
 
 // Config says how patient to be. The zero Config is ready for use.
 type Config struct {
-	Timeout    time.Duration // of one try; 0: DefaultTimeout
+	Timeout    time.Duration // of one try, all its requests together; 0: DefaultTimeout
 	Attempts   int           // how often a call is tried; 0: DefaultAttempts
 	RetryFirst time.Duration // the first pause between tries, doubling from then on, with jitter; 0: DefaultRetryFirst
 	RetryMost  time.Duration // the longest; 0: DefaultRetryMost
@@ -100,6 +104,7 @@ func New(g Gateway, cfg Config) *Patient {
 	retry := retrypolicy.NewBuilder[string]().
 		HandleIf(func(_ string, err error) bool { return unanswered(err) }).
 		WithMaxAttempts(cfg.Attempts).
+		WithMaxDuration(lastTryWithin).
 		WithBackoff(cfg.RetryFirst, cfg.RetryMost).
 		WithJitterFactor(0.3).
 		ReturnLastFailure().

@@ -81,6 +81,18 @@ func TestTries(t *testing.T) {
 	}
 }
 
+// TestLongTries: a call of long tries is left to whoever makes it again.
+func TestLongTries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		g := &scripted{answer: func(ctx context.Context, _ int) error { <-ctx.Done(); return ctx.Err() }}
+		_, err := gateway.New(g, gateway.Config{Timeout: 20 * time.Second}).Authorise(t.Context(), payment.Charge{OrderID: "o"})
+		if took := time.Since(begin); !errors.Is(err, event.ErrUnavailable) || g.tries != 1 || took != 20*time.Second {
+			t.Errorf("%v after %d tries in %v", err, g.tries, took)
+		}
+	})
+}
+
 // TestBreaker: a gateway that does not answer is left alone, said to be, and asked again after a while.
 func TestBreaker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -13,6 +13,7 @@
 //   - A refund that Stripe answered 5xx, without effect, is tried in vain until Stripe has forgotten its key.
 //   - Where Stripe counts a currency in coarser units than ISO 4217 (see units), not every amount can be charged; and what is paid back
 //     for a return is rounded up to such a unit, all refunds of the payment together.
+//   - While Stripe takes longer than RequestTimeout over each request, no step is heard of: what is held is let go of only when it is faster.
 //   - A hold lapses after some days, seven for most cards. What is captured later cannot be taken.
 //   - A refund that Stripe takes, and that fails after its event was written, goes unnoticed.
 //   - The shop has no page for a customer's card. Config.PaymentMethod stands for it.
@@ -25,6 +26,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/stripe/stripe-go/v85"
 
@@ -35,15 +37,25 @@ import (
 // DefaultPaymentMethod is Stripe's test card that approves.
 const DefaultPaymentMethod = "pm_card_visa"
 
+// RequestTimeout bounds each request. Stripe's own libraries wait 80 seconds, longer than Stripe itself works on one, lest a charge is made that
+// nobody hears of. Here whoever asks again finds it, and one that waits keeps a worker of fulfilment from other orders. Of much longer ones 16
+// workers end too few for the circuit breaker to open when Stripe is silent.
+const RequestTimeout = 5 * time.Second
+
+// CallTimeout is enough for a call each of whose requests takes as long as it may: to create the intent and to see what has become of it, to
+// take the step, and to see what has become of that; to pay back, to see the intent and two pages of its refunds, and to make one. In less
+// a call may end at the same request each time, and never take a step, nor hear of one that was taken.
+const CallTimeout = 4 * RequestTimeout
+
 // Config says how to use Stripe. The zero Config is ready for use.
 type Config struct {
-	URL           string       // base of the API; "": Stripe's own
-	PaymentMethod string       // what is charged; "": DefaultPaymentMethod
-	Client        *http.Client // nil: one with a pool of its own
+	URL           string            // base of the API; "": Stripe's own
+	PaymentMethod string            // what is charged; "": DefaultPaymentMethod
+	Transport     http.RoundTripper // nil: one with a pool of its own
 }
 
-// Gateway is a client of one Stripe account. It is safe for concurrent use. It makes each call once and does not bound it: that
-// is its caller's part.
+// Gateway is a client of one Stripe account. It is safe for concurrent use. It makes each call once and bounds the
+// requests of it, but not their number: that is its caller's part, with CallTimeout.
 type Gateway struct {
 	api    *stripe.Client
 	method string
@@ -54,13 +66,13 @@ func New(key string, cfg Config) *Gateway {
 	if cfg.PaymentMethod == "" {
 		cfg.PaymentMethod = DefaultPaymentMethod
 	}
-	if cfg.Client == nil {
+	if cfg.Transport == nil {
 		transport := http.DefaultTransport.(*http.Transport).Clone()
 		transport.MaxIdleConnsPerHost = 64
-		cfg.Client = &http.Client{Transport: transport}
+		cfg.Transport = transport
 	}
 	backend := &stripe.BackendConfig{
-		HTTPClient:        cfg.Client,
+		HTTPClient:        &http.Client{Transport: cfg.Transport, Timeout: RequestTimeout},
 		LeveledLogger:     &stripe.LeveledLogger{Level: stripe.LevelNull}, // what matters comes back as an error
 		MaxNetworkRetries: stripe.Int64(0),
 		EnableTelemetry:   stripe.Bool(false),

@@ -5,8 +5,13 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"path"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"jangbu/domain/event"
 	"jangbu/domain/payment"
@@ -330,6 +335,114 @@ func TestManyRefunds(t *testing.T) {
 	if reference, err := g.Refund(t.Context(), c, 1, 1); err != nil || reference != "re_1" || lists != 2 {
 		t.Errorf("the first of 150 is %q, %v, after %d lists", reference, err, lists)
 	}
+}
+
+// slow is a Stripe that takes nearly as long as it may over each request, and longer, with its answer cut off, over the first of each kind
+// that changes anything. What was begun is carried out.
+type slow struct {
+	account *stripetest.Server
+	known   map[string]bool
+}
+
+func (s *slow) RoundTrip(r *http.Request) (*http.Response, error) {
+	pause := stripe.RequestTimeout - time.Millisecond
+	if kind := path.Base(r.URL.Path); r.Method == http.MethodPost && !s.known[kind] {
+		s.known[kind] = true
+		pause = stripe.RequestTimeout + time.Millisecond
+	}
+	forward := r.Clone(r.Context())
+	if forward.Body == nil {
+		forward.Body = http.NoBody
+	}
+	answer := httptest.NewRecorder()
+	s.account.ServeHTTP(answer, forward)
+	select {
+	case <-time.After(pause): // of the bubble's clock
+		return answer.Result(), nil
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
+	}
+}
+
+// TestSlow: each step is taken once and heard of, also of a payment of which nothing but the order is known, and no call lasts longer than
+// fulfilment keeps an order to itself.
+func TestSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		account := &stripetest.Server{}
+		s := &slow{account: account, known: map[string]bool{}}
+		g := gateway.New(stripe.New("sk_test_123", stripe.Config{Transport: s}), gateway.Config{Timeout: stripe.CallTimeout})
+		again := func(name string, step func() error) {
+			t.Helper()
+			var err error
+			for range 3 {
+				begin := time.Now()
+				err = step()
+				if took := time.Since(begin); took > 28*time.Second {
+					t.Errorf("%s: a call lasts %v", name, took)
+				}
+				if err == nil {
+					return
+				}
+				if !errors.Is(err, event.ErrUnavailable) {
+					break
+				}
+			}
+			t.Errorf("%s: %v", name, err)
+		}
+		taken, voided := gatewaytest.Charge(t, 1000), gatewaytest.Charge(t, 1000)
+		again("authorise", func() (err error) { taken.Reference, err = g.Authorise(t.Context(), taken); return err })
+		again("authorise another", func() error { _, err := g.Authorise(t.Context(), voided); return err })
+		again("authorise it again", func() error { _, err := g.Authorise(t.Context(), voided); return err })
+		again("void", func() error { return g.Void(t.Context(), voided) })
+		if err := g.Capture(t.Context(), voided); !errors.Is(err, payment.ErrRejected) {
+			t.Errorf("capture of a voided one: %v", err)
+		}
+		again("capture", func() error { return g.Capture(t.Context(), taken) })
+		for n := 1; n <= 2; n++ {
+			again("refund", func() error { _, err := g.Refund(t.Context(), taken, n, 300); return err })
+		}
+		if _, refunded := account.Money(taken.OrderID); refunded != 600 {
+			t.Errorf("%d are paid back", refunded)
+		}
+		for _, wrong := range account.Once() {
+			t.Error(wrong)
+		}
+	})
+}
+
+// TestSilent: a Stripe that answers nothing is left alone, although each try waits for as long as a request may take.
+func TestSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var leftAlone atomic.Bool
+		report := func(err error) {
+			if err != nil && strings.Contains(err.Error(), "left alone") {
+				leftAlone.Store(true)
+			}
+		}
+		g := gateway.New(stripe.New("sk_test_123", stripe.Config{Transport: silent{}}), gateway.Config{Timeout: stripe.CallTimeout, Report: report})
+		var workers sync.WaitGroup
+		for range 16 { // fulfilment.DefaultWorkers
+			c := gatewaytest.Charge(t, 1000)
+			workers.Go(func() {
+				for range 3 {
+					if _, err := g.Authorise(t.Context(), c); !errors.Is(err, event.ErrUnavailable) {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		if workers.Wait(); !leftAlone.Load() {
+			t.Error("it is asked on and on")
+		}
+	})
+}
+
+// silent never answers.
+type silent struct{}
+
+func (silent) RoundTrip(r *http.Request) (*http.Response, error) {
+	<-r.Context().Done()
+	return nil, r.Context().Err()
 }
 
 // TestLapsedHold: what is said is what happened, and short enough for the health page to show it whole.
