@@ -165,10 +165,10 @@ func (r *row) presume() (known, bool) {
 		}
 	}
 	if k, ok := r.s.cache.Get(r.stream); ok {
-		return k, !k.behind && r.s.cfg.Now().Sub(k.read) < r.s.cfg.Trust
+		return k, !k.behind && r.s.cfg.Now().Sub(k.asked) < r.s.cfg.Trust
 	}
 	empty := nothing(r.folder)
-	empty.read = r.s.cfg.Now()
+	empty.asked = r.s.cfg.Now()
 	return empty, len(r.turns) > 0 && r.turns[0].o.creates
 }
 

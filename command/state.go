@@ -49,7 +49,7 @@ type known struct {
 	revision int64     // event.NoStream: the stream has no events
 	last     uuid.UUID // the id of the event at that revision
 	snapshot int64     // the revision of the newest snapshot heard of or tried; event.NoStream: none
-	read     time.Time // when the log was last asked
+	asked    time.Time // when the log was last asked
 	behind   bool      // the stream has moved on: it must be read before this is of use
 }
 
@@ -63,7 +63,7 @@ func (k known) and(f folder, recorded event.Recorded) (known, error) {
 	if err != nil {
 		return k, fmt.Errorf("fold %s@%d: %w", recorded.Stream, recorded.Revision, err)
 	}
-	return known{state: state, revision: recorded.Revision, last: recorded.ID, snapshot: k.snapshot, read: k.read}, nil
+	return known{state: state, revision: recorded.Revision, last: recorded.ID, snapshot: k.snapshot, asked: k.asked}, nil
 }
 
 // fresh is what the stream adds up to at a moment after the call: what is known of it, and what is newer.
@@ -78,14 +78,14 @@ func (s *Service) fresh(ctx context.Context, stream string, f folder) (known, er
 			return known{}, err
 		}
 		if ok {
-			k.read, k.behind = asked, false
+			k.asked, k.behind = asked, false
 			s.remember(stream, f, k)
 			return k, nil
 		}
 		s.cache.Remove(stream)
 	}
 	k, err := s.load(ctx, stream, f)
-	k.read = asked
+	k.asked = asked
 	switch {
 	case k.revision == event.NoStream:
 	case err != nil:

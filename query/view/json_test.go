@@ -21,7 +21,7 @@ import (
 var shapes = []any{
 	order.Placed{}, order.Shipped{}, order.Returned{}, order.Cancelled{}, member.Registered{}, member.AddressSet{}, member.State{},
 	product.Created{}, product.SaleSet{}, product.State{}, stock.Reserved{}, stock.Counted{},
-	orderState{}, orderMember{}, orderDocument{}, listed{}, basket{}, productDocument{}, shelf{}, lowProduct{}, spend{}, memberDocument{},
+	orderState{}, orderMember{}, orderDocument{}, listed{}, basket{}, productDocument{}, onShelf{}, lowProduct{}, spend{}, memberDocument{},
 	emailOwner{}, sale{}, map[string][]Tallied{}, tallyItem{}, Ranked{}, "", map[string]int64{}, struct{}{},
 }
 

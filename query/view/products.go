@@ -20,7 +20,7 @@ var Products = &View{
 		Sharing(From(product.Category, product.Codec, product.Apply, productRows), func(_ string, s product.State) any {
 			return lowName{Name: s.Name, Gone: s.Discontinued}
 		}),
-		From(stock.Category, stock.Codec, shelf.apply, shelfRows),
+		From(stock.Category, stock.Codec, onShelf.apply, onShelfRows),
 		Resting(From(order.Category, order.Codec, basket.apply, basketRows), basket.rests),
 	},
 	Compose: func(d row.Document) ([]byte, error) {
@@ -61,14 +61,14 @@ func productRows(id string, s product.State) []row.Row {
 	return rows
 }
 
-// shelf is the stock of a product without the orders that it is set aside for, of which there may be very many.
-type shelf struct {
+// onShelf is the stock of a product without the orders that it is set aside for, of which there may be very many.
+type onShelf struct {
 	OnHand   int64 `json:"o,omitempty"`
 	Reserved int64 `json:"r,omitempty"`
 	LowWater int64 `json:"l,omitempty"`
 }
 
-func (s shelf) apply(e any) shelf {
+func (s onShelf) apply(e any) onShelf {
 	switch e := e.(type) {
 	case stock.Restocked:
 		s.OnHand += e.Quantity
@@ -89,8 +89,8 @@ func (s shelf) apply(e any) shelf {
 	return s
 }
 
-func shelfRows(id string, s shelf) []row.Row {
-	if s == (shelf{}) {
+func onShelfRows(id string, s onShelf) []row.Row {
+	if s == (onShelf{}) {
 		return nil
 	}
 	rows := []row.Row{{Doc: id, Part: row.PartOf(s)}}
@@ -169,7 +169,7 @@ func composeProduct(d row.Document) ([]byte, error) {
 		return nil, err
 	}
 	if part, ok := d.Parts[stock.Stream(d.Doc)]; ok {
-		s, err := row.Decode[shelf](part)
+		s, err := row.Decode[onShelf](part)
 		if err != nil {
 			return nil, err
 		}
@@ -199,7 +199,7 @@ func composeLow(d row.Document) ([]byte, error) {
 		if !ok {
 			continue
 		}
-		s, err := row.Decode[shelf](part)
+		s, err := row.Decode[onShelf](part)
 		if err != nil {
 			return nil, err
 		}

@@ -103,7 +103,7 @@ func (a *allScan) pass(c *chunk, position uint64) {
 	}
 }
 
-func (a *allScan) caughtUp() uint64 { return a.seen }
+func (a *allScan) reachEnd() uint64 { return a.seen }
 
 // streamScan walks one stream chunk by chunk.
 type streamScan struct {
@@ -181,7 +181,7 @@ func (t *streamScan) start(h *head, floor uint64) {
 	}
 }
 
-func (t *streamScan) caughtUp() uint64 {
+func (t *streamScan) reachEnd() uint64 {
 	t.live = true
 	return 0
 }

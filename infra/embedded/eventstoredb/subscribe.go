@@ -34,7 +34,7 @@ func (s *service) subscribe(q *query, call streams.Streams_ReadServer) error {
 		if !more {
 			if !caughtUp {
 				caughtUp = true
-				if err := catchUp(call, q, scan.caughtUp()); err != nil {
+				if err := catchUp(call, q, scan.reachEnd()); err != nil {
 					return err
 				}
 			}
@@ -51,11 +51,11 @@ func (s *service) subscribe(q *query, call streams.Streams_ReadServer) error {
 	}
 }
 
-// scan is the walk of a subscription. caughtUp is called once, when it has first come to the end, and says how far
+// scan is the walk of a subscription. reachEnd is called once, when it has first come to the end, and says how far
 // $all has been searched.
 type scan interface {
 	chunk(*store, *chunk) (more bool, err error)
-	caughtUp() (searched uint64)
+	reachEnd() (searched uint64)
 }
 
 func (s *service) scanOf(q *query) scan {
