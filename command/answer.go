@@ -76,11 +76,11 @@ func creating[S, C any, B interface{ clientID() string }](s *Service, a aggregat
 		if err := web.Decode(c, &body); err != nil {
 			return err
 		}
-		r, err := s.readRequest(c, body)
+		r, err := readRequest(c, body)
 		if err != nil {
 			return err
 		}
-		id := s.idOf(body, r)
+		id := idOf(body, r)
 		o := a.operation(r, id, command(id, body))
 		o.creates = true
 		o.check = func() error {
@@ -91,11 +91,11 @@ func creating[S, C any, B interface{ clientID() string }](s *Service, a aggregat
 	}
 }
 
-func (s *Service) idOf(body interface{ clientID() string }, r request) string {
+func idOf(body interface{ clientID() string }, r request) string {
 	if id := body.clientID(); id != "" {
 		return id
 	}
-	return s.newThingID(r)
+	return newThingID(r)
 }
 
 // changing handles the POST that changes the thing whose id is in the path; decode is web.Decode or web.DecodeOptional.
@@ -114,7 +114,7 @@ func readChange[B any](s *Service, c echo.Context, category string, decode func(
 	if err = decode(c, &body); err != nil {
 		return "", body, r, err
 	}
-	if r, err = s.readRequest(c, body); err != nil {
+	if r, err = readRequest(c, body); err != nil {
 		return "", body, r, err
 	}
 	if id = web.PathID(c); !domain.ValidID(id) {

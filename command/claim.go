@@ -152,7 +152,7 @@ func (s *Service) recordAnswer(ctx context.Context, o *operation, c claim, revis
 func (s *Service) appendClaim(ctx context.Context, o *operation, c claim, events ...any) error {
 	// Fresh event ids: two attempts of one request must not pass for one another, since exactly one may win here.
 	fresh := o.request
-	fresh.commandID = s.cfg.NewID()
+	fresh.commandID = newID()
 	proposed, err := fresh.propose(claimCodec, events)
 	if err != nil {
 		return err

@@ -116,7 +116,7 @@
 //     repeat, and are repeated a few times when the log does not answer.
 //   - Claims are kept for ever. Deleting them (say, by $maxAge) ends the memory of what went under those keys.
 //   - An event store takes an append after the last event of a stream that was deleted, though that event is gone. So a process that
-//     knows a stream goes on from what it knows for as long as Config.Trust after the stream was deleted.
+//     knows a stream goes on from what it knows for as long as Trust after the stream was deleted.
 //   - Reservations of releases that wrote no events into them bind as before: an attempt that one of them holds up can have its effect after a
 //     retry was refused on account of other streams or the clock.
 //   - A deleted stream that is written again continues its numbering in the log; the revision answered for the first

@@ -230,7 +230,7 @@ func readState[S, C any](ctx context.Context, s *Service, a aggregate[S, C], id 
 // appendBeside appends events of another stream than the command's own, under ids of their own: each attempt of a
 // command does this anew.
 func (s *Service) appendBeside(ctx context.Context, r request, stream string, revision int64, codec *event.Codec, events []any) error {
-	r.commandID, r.hash = s.cfg.NewID(), ""
+	r.commandID, r.hash = newID(), ""
 	proposed, err := r.propose(codec, events)
 	if err != nil {
 		return err

@@ -37,11 +37,11 @@ func (s *Service) registerMember(c echo.Context) error {
 	if err := web.Decode(c, &body); err != nil {
 		return err
 	}
-	r, err := s.readRequest(c, body)
+	r, err := readRequest(c, body)
 	if err != nil {
 		return err
 	}
-	register := member.Register{ID: s.idOf(body, r), Name: body.Name, Email: body.Email, Contact: body.Contact,
+	register := member.Register{ID: idOf(body, r), Name: body.Name, Email: body.Email, Contact: body.Contact,
 		City: body.City, Country: composed(body.Country), Phone: body.Phone}
 	o := s.withEmail(r, register.ID, register)
 	o.creates, o.check = true, register.Check

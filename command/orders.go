@@ -70,11 +70,11 @@ func (s *Service) placeOrder(c echo.Context) error {
 	if err := web.Decode(c, &body); err != nil {
 		return err
 	}
-	r, err := s.readRequest(c, body)
+	r, err := readRequest(c, body)
 	if err != nil {
 		return err
 	}
-	place := body.command(s.idOf(body, r))
+	place := body.command(idOf(body, r))
 	o := s.orders().deciding(r, place.ID, func(state order.State) ([]any, error) { return order.Decide(state, place, s.cfg.Now()) })
 	o.creates, o.check = true, place.Check
 	o.prepare = func(ctx context.Context) (err error) {
@@ -84,11 +84,13 @@ func (s *Service) placeOrder(c echo.Context) error {
 	return s.run(c, o)
 }
 
+const orderReads = 16 // streams that one order reads at a time
+
 // references reads the member and each product of an order, several at a time. One that does not exist is absent or
 // zero.
 func (s *Service) references(ctx context.Context, place order.Place) (buyer member.State, sold map[string]product.State, err error) {
 	reads, ctx := errgroup.WithContext(ctx)
-	reads.SetLimit(s.cfg.Parallel)
+	reads.SetLimit(orderReads)
 	reads.Go(func() error {
 		state, err := current(ctx, s, members, place.MemberID)
 		buyer = state

@@ -46,7 +46,7 @@ type request struct {
 }
 
 // readRequest reads the headers; body is the decoded body, before any defaults.
-func (s *Service) readRequest(c echo.Context, body any) (request, error) {
+func readRequest(c echo.Context, body any) (request, error) {
 	h := c.Request().Header
 	r := request{traceparent: traceparent(h)}
 	var err error
@@ -67,7 +67,7 @@ func (s *Service) readRequest(c echo.Context, body any) (request, error) {
 			return request{}, err
 		}
 	} else {
-		r.fresh, r.commandID = true, s.cfg.NewID()
+		r.fresh, r.commandID = true, newID()
 	}
 	if r.correlation, err = label(h, HeaderCorrelationID, r.commandID.String()); err != nil {
 		return request{}, err
@@ -113,12 +113,15 @@ func hashRequest(r *http.Request, body any) (string, error) {
 	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
+// newID is a fresh id of a thing or a command: a UUIDv7, so that they sort by time.
+func newID() uuid.UUID { return uuid.Must(uuid.NewV7()) }
+
 // newThingID is the id of a thing whose client gave it none. With a key it is the same each time.
-func (s *Service) newThingID(r request) string {
+func newThingID(r request) string {
 	if r.keyed {
 		return uuid.NewSHA1(r.commandID, []byte("id")).String()
 	}
-	return s.cfg.NewID().String()
+	return newID().String()
 }
 
 // eventID is the id of the command's event of that index: the same each time the command is decided.

@@ -165,7 +165,7 @@ func (r *row) presume() (known, bool) {
 		}
 	}
 	if k, ok := r.s.cache.Get(r.stream); ok {
-		return k, !k.behind && r.s.cfg.Now().Sub(k.asked) < r.s.cfg.Trust
+		return k, !k.behind && r.s.cfg.Now().Sub(k.asked) < Trust
 	}
 	empty := nothing(r.folder)
 	empty.asked = r.s.cfg.Now()

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/google/uuid"
 	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/labstack/echo/v4"
 
@@ -37,30 +36,28 @@ type Store interface {
 // The defaults of a Config.
 const (
 	DefaultCache         = 10_000
-	DefaultTrust         = 10 * time.Second
 	DefaultSnapshotEvery = 250
 	DefaultMaxAttempts   = 20
 	DefaultTimeout       = 10 * time.Second
 	DefaultBatchTimeout  = time.Minute
-	DefaultParallel      = 16
 )
+
+// Trust is how long a state in memory is taken for that of a stream which may be deleted.
+const Trust = 10 * time.Second
 
 // Config says how commands are run. The zero Config is ready for use.
 type Config struct {
 	Now         func() time.Time // the clock of rules that speak of today, and of Trust; nil: time.Now
-	NewID       func() uuid.UUID // fresh ids of things and commands, UUIDv7 so that they sort by time; nil: uuid.NewV7
 	MaxAttempts int              // how often a command is decided before 409 concurrent-change; 0: DefaultMaxAttempts
 	Timeout     time.Duration    // of one command, before 503; 0: DefaultTimeout
-	Parallel    int              // how many streams one order reads at a time; 0: DefaultParallel
 
 	// BatchTimeout is how long the commands of a batch have, before 503 for those that are left. It must end before the server gives up the
 	// answer (web.DefaultAnswerTimeout), or what was done is never told. 0: DefaultBatchTimeout.
 	BatchTimeout time.Duration
 
-	Cache         int           // of how many streams the state is kept in memory; 0: DefaultCache
-	Trust         time.Duration // how long a state in memory is taken for that of a stream which may be deleted; 0: DefaultTrust
-	MaxRow        int           // how many commands of one stream are decided in a row and appended together; 0: as many as can be
-	SnapshotEvery int           // after how many events of a stream its state is written to the log; 0: DefaultSnapshotEvery
+	Cache         int // of how many streams the state is kept in memory; 0: DefaultCache
+	MaxRow        int // how many commands of one stream are decided in a row and appended together; 0: as many as can be
+	SnapshotEvery int // after how many events of a stream its state is written to the log; 0: DefaultSnapshotEvery
 
 	// OrderChanged hears of each order that a client's command was about, after it succeeded. It must not block. It is a hint
 	// for fulfilment in the same process; nil: nobody listens.
@@ -73,15 +70,10 @@ func (c Config) withDefaults() Config {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	if c.NewID == nil {
-		c.NewID = func() uuid.UUID { return uuid.Must(uuid.NewV7()) }
-	}
 	c.MaxAttempts = cmp.Or(c.MaxAttempts, DefaultMaxAttempts)
 	c.Timeout = cmp.Or(c.Timeout, DefaultTimeout)
-	c.Parallel = cmp.Or(c.Parallel, DefaultParallel)
 	c.BatchTimeout = cmp.Or(c.BatchTimeout, DefaultBatchTimeout)
-	c.Cache = cmp.Or(max(c.Cache, 0), DefaultCache) // of these four anything below 1, too, is the default
-	c.Trust = cmp.Or(max(c.Trust, 0), DefaultTrust)
+	c.Cache = cmp.Or(max(c.Cache, 0), DefaultCache) // of these three anything below 1, too, is the default
 	c.MaxRow = min(cmp.Or(max(c.MaxRow, 0), maxRow), maxRow)
 	c.SnapshotEvery = cmp.Or(max(c.SnapshotEvery, 0), DefaultSnapshotEvery)
 	c.Logger = cmp.Or(c.Logger, slog.Default())

@@ -110,7 +110,7 @@ func (s *Service) writeSnapshot(ctx context.Context, stream string, f folder, k 
 	if err := s.store.SetMaxCount(ctx, snapshotStream(stream), 1); err != nil {
 		return err
 	}
-	_, err = s.store.Append(ctx, snapshotStream(stream), event.Any, []event.Proposed{{ID: s.cfg.NewID(), Type: name, Data: data}})
+	_, err = s.store.Append(ctx, snapshotStream(stream), event.Any, []event.Proposed{{ID: newID(), Type: name, Data: data}})
 	return err
 }
 

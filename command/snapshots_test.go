@@ -143,8 +143,8 @@ func TestSnapshotsOfNoUse(t *testing.T) {
 // written again.
 func TestStreamsCutShort(t *testing.T) {
 	store, _ := embeddedStore(t)
-	var trusts atomic.Int64 // how many times Config.Trust have gone by
-	now := func() time.Time { return commandtest.Now.Add(time.Duration(trusts.Load()) * command.DefaultTrust) }
+	var trusts atomic.Int64 // how many times Trust have gone by
+	now := func() time.Time { return commandtest.Now.Add(time.Duration(trusts.Load()) * command.Trust) }
 	remove := func() {
 		t.Helper()
 		trusts.Add(1)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -16,7 +17,7 @@ const electionTerm = 5 * time.Second
 // elected reports of the loop too. What the loop reports of its parts holds while it runs: when a term ends, an error there is
 // no longer this process's, which might never run the loop again to take it back.
 func (s *Service) elected(ctx context.Context, loop, lease string, run func(context.Context) error, parts ...string) error {
-	token := s.cfg.NewID().String()
+	token := uuid.NewString()
 	for ctx.Err() == nil {
 		if !s.await(ctx, loop, lease, token) {
 			return nil

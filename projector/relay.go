@@ -24,7 +24,6 @@ type Relay struct {
 	stream   string // of the checkpoint
 	prefixes []string
 	report   Report
-	newID    func() uuid.UUID
 	missing  func()       // called when the topic does not exist
 	refused  atomic.Int64 // batches that are being sent again
 }
@@ -42,12 +41,12 @@ const (
 )
 
 // NewRelay returns a relay for the categories, named by what it publishes to.
-func NewRelay(feed Feed, pub Publisher, topic string, categories []string, report Report, newID func() uuid.UUID) *Relay {
+func NewRelay(feed Feed, pub Publisher, topic string, categories []string, report Report) *Relay {
 	prefixes := make([]string, len(categories))
 	for i, c := range categories {
 		prefixes[i] = c + "-"
 	}
-	return &Relay{feed: feed, pub: pub, stream: "relay-" + topic, prefixes: prefixes, report: report, newID: newID, missing: func() {}}
+	return &Relay{feed: feed, pub: pub, stream: "relay-" + topic, prefixes: prefixes, report: report, missing: func() {}}
 }
 
 type relayCheckpoint struct {
@@ -131,7 +130,7 @@ func (r *Relay) firstCheckpoint(ctx context.Context) error {
 func (r *Relay) keep(ctx context.Context, at event.Position) error {
 	data, err := json.Marshal(relayCheckpoint{Position: at.String()})
 	if err == nil {
-		_, err = r.feed.Append(ctx, r.stream, event.Any, []event.Proposed{{ID: r.newID(), Type: "relay.checkpoint.v1", Data: data}})
+		_, err = r.feed.Append(ctx, r.stream, event.Any, []event.Proposed{{ID: uuid.New(), Type: "relay.checkpoint.v1", Data: data}})
 	}
 	return err
 }

@@ -10,8 +10,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/uuid"
-
 	"jangbu/domain/event"
 	"jangbu/query/view"
 	"jangbu/test/history"
@@ -46,7 +44,7 @@ func ofTheShop(e event.Recorded) bool { return event.Category(e.Stream) != "else
 // run starts a relay; stop ends it and waits until it has.
 func (b *bench) run() (stop func()) {
 	ctx, cancel := context.WithCancel(b.Context())
-	relay := NewRelay(b.feed, b.pub, "test", view.Categories(view.All()), b.report, uuid.New)
+	relay := NewRelay(b.feed, b.pub, "test", view.Categories(view.All()), b.report)
 	relay.missing = func() { b.mu.Lock(); defer b.mu.Unlock(); b.missed++ }
 	done := make(chan struct{})
 	go func() {

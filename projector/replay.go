@@ -72,7 +72,6 @@ type ReplayConfig struct {
 	AllowDrift bool                    // switch whatever the verification finds
 	Restart    bool                    // discard what an interrupted replay left, and build from the start
 	Progress   func(Progress)          // called from several goroutines; must not block; default: nothing
-	NewID      func() uuid.UUID        // default uuid.New
 }
 
 func (c ReplayConfig) withDefaults() ReplayConfig {
@@ -80,9 +79,6 @@ func (c ReplayConfig) withDefaults() ReplayConfig {
 	c.Workers = cmp.Or(c.Workers, runtime.NumCPU())
 	if c.Progress == nil {
 		c.Progress = func(Progress) {}
-	}
-	if c.NewID == nil {
-		c.NewID = uuid.New
 	}
 	return c
 }
@@ -137,7 +133,7 @@ const (
 func NewReplay(model Model, log Log, cfg ReplayConfig) *Replay {
 	cfg = cfg.withDefaults()
 	r := &Replay{
-		model: model, log: log, cfg: cfg, token: cfg.NewID().String(), slots: make(chan struct{}, cfg.Workers),
+		model: model, log: log, cfg: cfg, token: uuid.NewString(), slots: make(chan struct{}, cfg.Workers),
 		chunkEvents: chunkEvents, cacheStates: cacheStates, grace: grace,
 		room:       room{hold: 2048, remember: 32768, bulk: 500, putDocs: 1000, putRows: 4096},
 		renewEvery: renewLease, settleFor: settleFor, maxSuspects: maxSuspects,

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
 	"jangbu/infra/backoff"
@@ -33,7 +32,6 @@ type Config struct {
 	AutoReplay bool                            // rebuild a view whose live generation an older version of its code built
 	Report     Report                          // default: nothing
 	Logger     *slog.Logger                    // default slog.Default()
-	NewID      func() uuid.UUID                // default uuid.New
 }
 
 func (c Config) withDefaults() Config {
@@ -47,9 +45,6 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
-	}
-	if c.NewID == nil {
-		c.NewID = uuid.New
 	}
 	return c
 }
@@ -79,7 +74,7 @@ func (s *Service) Run(ctx context.Context) error {
 	if s.cfg.Provision != nil {
 		g.Go(func() error { return s.provision(ctx) })
 	}
-	relay := NewRelay(s.store, s.pub, s.cfg.Topic, view.Categories(s.cfg.Views), s.cfg.Report, s.cfg.NewID)
+	relay := NewRelay(s.store, s.pub, s.cfg.Topic, view.Categories(s.cfg.Views), s.cfg.Report)
 	relay.missing = s.reprovision
 	g.Go(func() error {
 		return s.elected(ctx, "relay", "relay", func(ctx context.Context) error {

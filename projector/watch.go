@@ -134,7 +134,7 @@ func (w *watch) pick(wanted []*view.View) (begin []*view.View, idle bool) {
 // take takes views as being built by the replay that it returns, until note; one that another process builds, not even so long.
 func (w *watch) take(views []*view.View) *Replay {
 	var r *Replay
-	r = NewReplay(w.model, w.store, ReplayConfig{Builder: w.cfg.Builder, NewID: w.cfg.NewID, AllowDrift: true, Progress: func(p Progress) {
+	r = NewReplay(w.model, w.store, ReplayConfig{Builder: w.cfg.Builder, AllowDrift: true, Progress: func(p Progress) {
 		if errors.Is(p.Note, row.ErrBusy) {
 			w.release(r, p.View)
 		}

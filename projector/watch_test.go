@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
-	"github.com/google/uuid"
 
 	"jangbu/domain/event"
 	"jangbu/infra/readmodel"
@@ -323,7 +322,7 @@ func newKeeper(t *testing.T) *keeper {
 	k.store = openModel(t, "redis://"+k.redis.Addr())
 	k.watch = &watch{
 		model: k.store, store: fakeStore{History: k.log}, now: time.Now, standing: map[string]standing{}, building: map[string]*Replay{},
-		cfg: Config{Views: view.All(), NewID: uuid.New, Report: func(string, error) {}, Builder: func(b row.Build) Builder { return k.store.NewBuilder(b) }},
+		cfg: Config{Views: view.All(), Report: func(string, error) {}, Builder: func(b row.Build) Builder { return k.store.NewBuilder(b) }},
 	}
 	return k
 }

@@ -35,18 +35,17 @@ var errTooLarge = errors.New("fewer at once may fit")
 type client struct {
 	http     *http.Client
 	base     string
-	timeout  time.Duration
 	patience time.Duration
 	backoff  time.Duration
 	began    time.Time
 	progress atomic.Int64 // when the server last gave an answer for good, as nanoseconds since began
 }
 
-// Limits of the pause between two tries of one request.
 const (
-	maxBackoff    = 2 * time.Second
-	maxRetryAfter = 10 * time.Second
-	maxFaults     = 4 // tries of a command that the server answers with 500
+	tryTimeout    = 30 * time.Second // of one try of one batch
+	maxBackoff    = 2 * time.Second  // of the pause between two tries of one request
+	maxRetryAfter = 10 * time.Second // of one that the server asks for
+	maxFaults     = 4                // tries of a command that the server answers with 500
 	maxAnswer     = 16 << 20
 )
 
@@ -72,7 +71,7 @@ func newClient(cfg Config) (*client, error) {
 	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
 		return nil, fmt.Errorf("%q %w", cfg.URL, ErrNoURL)
 	}
-	c := &client{http: cfg.HTTP, base: strings.TrimRight(cfg.URL, "/"), timeout: cfg.Timeout, patience: cfg.Patience,
+	c := &client{http: cfg.HTTP, base: strings.TrimRight(cfg.URL, "/"), patience: cfg.Patience,
 		backoff: cfg.Backoff, began: time.Now()}
 	if c.http == nil {
 		transport := http.DefaultTransport.(*http.Transport).Clone()
@@ -202,7 +201,7 @@ type commandAnswer struct {
 // send posts a batch. An error other than ErrNoAPI and errTooLarge means that the answer may be another next time; pause is then the least
 // the server asks for.
 func (c *client) send(ctx context.Context, batch []command) (answers []answer, pause time.Duration, err error) {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
 	defer cancel()
 	body, err := json.Marshal(batch)
 	if err != nil {

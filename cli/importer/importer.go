@@ -12,7 +12,6 @@ const (
 	DefaultWorkers  = 8
 	DefaultPatience = 30 * time.Second
 	DefaultConfirm  = 30 * time.Second
-	DefaultTimeout  = 30 * time.Second
 	DefaultBackoff  = 50 * time.Millisecond
 )
 
@@ -22,7 +21,6 @@ type Config struct {
 	Workers  int           // batches in flight
 	Patience time.Duration // how long the server may stay without answering anything before the run stops
 	Confirm  time.Duration // how long an order may stay unconfirmed, with nothing else answered, before the run stops; at least Patience
-	Timeout  time.Duration // of one try of one batch
 	Backoff  time.Duration // pause after the first failed try; it doubles up to 2 s
 	HTTP     *http.Client  // default: keep-alive, as many idle connections as workers
 
@@ -68,7 +66,6 @@ func Run(ctx context.Context, dir string, cfg Config) (Report, error) {
 	cfg.Workers = cmp.Or(cfg.Workers, DefaultWorkers)
 	cfg.Patience = cmp.Or(cfg.Patience, DefaultPatience)
 	cfg.Confirm = cmp.Or(cfg.Confirm, DefaultConfirm)
-	cfg.Timeout = cmp.Or(cfg.Timeout, DefaultTimeout)
 	cfg.Backoff = cmp.Or(cfg.Backoff, DefaultBackoff)
 	began := time.Now()
 	c, err := newClient(cfg)

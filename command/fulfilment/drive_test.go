@@ -362,7 +362,7 @@ func TestRetries(t *testing.T) {
 		}
 		due := w.schedule.noted()["o"]
 		pause := due.Sub(w.clock())
-		if due.After(deadline) || pause < before/2 && due.Before(deadline) || pause > DefaultRetryMost {
+		if due.After(deadline) || pause < before/2 && due.Before(deadline) || pause > retryMost {
 			t.Fatalf("try %d: again after %v, before that %v", tries, pause, before)
 		}
 		before = pause

@@ -18,20 +18,21 @@ import (
 
 // The defaults of a Config.
 const (
-	DefaultPayWithin  = 15 * time.Minute
-	DefaultWorkers    = 16
-	DefaultMargin     = 5 * time.Second
-	DefaultRetryFirst = time.Second
-	DefaultRetryMost  = 5 * time.Minute
+	DefaultPayWithin = 15 * time.Minute
+	DefaultWorkers   = 16
+	DefaultMargin    = 5 * time.Second
+)
+
+const (
+	retryFirst = time.Second     // the first pause after a step that failed, doubling from then on
+	retryMost  = 5 * time.Minute // the longest
 )
 
 // Config says how orders are fulfilled. The zero Config is ready for use.
 type Config struct {
-	PayWithin  time.Duration // how long after it was placed an order by card may wait to be confirmed; 0: DefaultPayWithin
-	Workers    int           // how many orders are driven at a time; 0: DefaultWorkers
-	Margin     time.Duration // how long the sweep leaves an order to the others; 0: DefaultMargin
-	RetryFirst time.Duration // the first pause after a step that failed, doubling from then on; 0: DefaultRetryFirst
-	RetryMost  time.Duration // the longest; 0: DefaultRetryMost
+	PayWithin time.Duration // how long after it was placed an order by card may wait to be confirmed; 0: DefaultPayWithin
+	Workers   int           // how many orders are driven at a time; 0: DefaultWorkers
+	Margin    time.Duration // how long the sweep leaves an order to the others; 0: DefaultMargin
 
 	Now       func() time.Time             // nil: time.Now
 	Provision func(context.Context) error  // creates the queue where it is missing; nil: somebody else does
@@ -43,8 +44,6 @@ func (c Config) withDefaults() Config {
 	c.PayWithin = cmp.Or(c.PayWithin, DefaultPayWithin)
 	c.Workers = cmp.Or(c.Workers, DefaultWorkers)
 	c.Margin = cmp.Or(c.Margin, DefaultMargin)
-	c.RetryFirst = cmp.Or(c.RetryFirst, DefaultRetryFirst)
-	c.RetryMost = cmp.Or(c.RetryMost, DefaultRetryMost)
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -100,7 +99,7 @@ func New(shop Shop, gateway Gateway, schedule Schedule, cfg Config) *Manager {
 	return &Manager{
 		shop: shop, gateway: gateway, schedule: schedule, cfg: cfg, failures: failures,
 		slots: make(chan struct{}, cfg.Workers), hints: make(chan string, hintsMax), flights: map[string]*flight{},
-		stuck: stuck{report: func(err error) { cfg.Report(LoopOrders, err) }, within: cfg.RetryMost, orders: map[string]*stuckOrder{}},
+		stuck: stuck{report: func(err error) { cfg.Report(LoopOrders, err) }, orders: map[string]*stuckOrder{}},
 	}
 }
 
@@ -222,7 +221,7 @@ func (m *Manager) attempt(ctx context.Context, id string) (outcome, job) {
 func (m *Manager) retryAt(id string, err error) time.Time {
 	n, _ := m.failures.Get(id)
 	m.failures.Add(id, n+1)
-	pause := min(m.cfg.RetryFirst<<min(n, 20), m.cfg.RetryMost)
+	pause := min(retryFirst<<min(n, 20), retryMost)
 	due := m.cfg.Now().Add(backoff.Jittered(pause))
 	var failed *stepError
 	if errors.As(err, &failed) && !failed.until.IsZero() && failed.until.Before(due) {

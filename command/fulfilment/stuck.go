@@ -20,7 +20,6 @@ import (
 // other code; until one succeeds, the health page names them. It is safe for concurrent use.
 type stuck struct {
 	report func(error)
-	within time.Duration // how long it may take until one is tried again
 
 	mu     sync.Mutex
 	orders map[string]*stuckOrder
@@ -107,7 +106,7 @@ func (s *stuck) tell() {
 	slices.SortFunc(all, func(a, b *stuckOrder) int { return cmp.Or(a.since.Compare(b.since), cmp.Compare(a.id, b.id)) })
 	first := all[0]
 	text := fmt.Sprintf("order %s has been stuck since %s: %s. See jangbu trace %s, and mend what it says, or run a release of jangbu that can deal with it; the order is tried again by itself, within %s.",
-		first.id, first.since.UTC().Format(time.RFC3339), brief(first.err), order.Stream(first.id), s.within)
+		first.id, first.since.UTC().Format(time.RFC3339), brief(first.err), order.Stream(first.id), retryMost)
 	if rest := all[1:]; len(rest) > 0 {
 		var others []string
 		for _, o := range rest[:min(len(rest), stuckShown-1)] {

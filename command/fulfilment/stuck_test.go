@@ -118,7 +118,7 @@ func TestStuckNoMore(t *testing.T) {
 				settle(10 * time.Minute)
 				r.wantStuck(t, "panic: what a release. See")
 				defer mend(r)()
-				settle(DefaultRetryMost + scheduleHold + time.Second)
+				settle(retryMost + scheduleHold + time.Second)
 				r.wantStuck(t)
 				r.wantGreen(t, Loops()...)
 				if len(w.schedule.noted()) != 0 {

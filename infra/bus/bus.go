@@ -35,8 +35,6 @@ type Config struct {
 	MaxReceives int
 	// Visibility is how long a received message stays hidden, in whole seconds. Default 30 s.
 	Visibility time.Duration
-	// CallTimeout bounds each request, beyond what a long poll waits. Default 10 s.
-	CallTimeout time.Duration
 	// Dial makes a connection. Default: by TCP, within 2 s.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 }
@@ -51,9 +49,6 @@ func (c Config) withDefaults() Config {
 	if c.Visibility == 0 {
 		c.Visibility = 30 * time.Second
 	}
-	if c.CallTimeout == 0 {
-		c.CallTimeout = 10 * time.Second
-	}
 	if c.Dial == nil {
 		c.Dial = (&net.Dialer{Timeout: 2 * time.Second, KeepAlive: 30 * time.Second}).DialContext
 	}
@@ -61,7 +56,8 @@ func (c Config) withDefaults() Config {
 }
 
 const (
-	callAttempts  = 2 // the callers retry for as long as it takes; this only bridges a connection that had gone stale
+	callTimeout   = 10 * time.Second // of each request, beyond what a long poll waits
+	callAttempts  = 2                // the callers retry for as long as it takes; this only bridges a connection that had gone stale
 	maxRetryDelay = 50 * time.Millisecond
 )
 
@@ -170,7 +166,7 @@ func (b *Bus) Ping(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("ping bus: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, b.cfg.CallTimeout)
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	if _, err := b.sns.GetTopicAttributes(ctx, &sns.GetTopicAttributesInput{TopicArn: &arn}); err != nil {
 		b.distrust(arn, err)
@@ -185,7 +181,7 @@ func (b *Bus) topic(ctx context.Context) (string, error) {
 	if arn := b.topicARN.Load(); arn != nil {
 		return *arn, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, b.cfg.CallTimeout)
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	pages := sns.NewListTopicsPaginator(b.sns, &sns.ListTopicsInput{})
 	for pages.HasMorePages() {

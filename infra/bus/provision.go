@@ -92,7 +92,7 @@ func (b *Bus) provisionTopic(ctx context.Context, report *Report) (string, error
 	if !errors.Is(err, event.ErrNotProvisioned) {
 		return "", fmt.Errorf("provision topic: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, b.cfg.CallTimeout)
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	out, err := b.sns.CreateTopic(ctx, &sns.CreateTopicInput{Name: aws.String(b.topicName())})
 	if err != nil {
@@ -160,7 +160,7 @@ func (b *Bus) provisionQueue(ctx context.Context, kind string, q *Queue, report 
 	if err != nil {
 		return "", err
 	}
-	call, cancel := context.WithTimeout(ctx, b.cfg.CallTimeout)
+	call, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	out, err := b.sqs.GetQueueAttributes(call, &sqs.GetQueueAttributesInput{QueueUrl: &url, AttributeNames: []sqstypes.QueueAttributeName{sqstypes.QueueAttributeNameAll}})
 	if err != nil {
@@ -193,7 +193,7 @@ func (b *Bus) provisionQueue(ctx context.Context, kind string, q *Queue, report 
 }
 
 func (b *Bus) createQueue(ctx context.Context, q *Queue, attrs map[string]string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, b.cfg.CallTimeout)
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	out, err := b.sqs.CreateQueue(ctx, &sqs.CreateQueueInput{QueueName: &q.name, Attributes: maps.Clone(attrs)})
 	if err != nil {
@@ -223,7 +223,7 @@ func (b *Bus) provisionSubscription(ctx context.Context, topic, queueARN string,
 		}
 		wanted["FilterPolicy"] = string(filter)
 	}
-	ctx, cancel := context.WithTimeout(ctx, b.cfg.CallTimeout)
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	arn, err := b.findSubscription(ctx, topic, queueARN)
 	if err != nil {

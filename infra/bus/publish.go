@@ -115,7 +115,7 @@ func (b *Bus) publishBatch(ctx context.Context, topic string, batch []outgoing, 
 	for i := range batch {
 		entries[i] = snstypes.PublishBatchRequestEntry{Id: aws.String(strconv.Itoa(i)), Message: &batch[i].body, MessageAttributes: batch[i].attributes()}
 	}
-	ctx, cancel := context.WithTimeout(ctx, b.cfg.CallTimeout)
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	out, err := b.sns.PublishBatch(ctx, &sns.PublishBatchInput{TopicArn: &topic, PublishBatchRequestEntries: entries})
 	if err != nil {

@@ -58,7 +58,7 @@ func (q *Queue) receive(ctx context.Context, wait time.Duration, in *sqs.Receive
 		return nil, err
 	}
 	in.QueueUrl, in.WaitTimeSeconds = &url, wholeSeconds(wait)
-	ctx, cancel := context.WithTimeout(ctx, wait+q.bus.cfg.CallTimeout)
+	ctx, cancel := context.WithTimeout(ctx, wait+callTimeout)
 	defer cancel()
 	out, err := q.bus.sqs.ReceiveMessage(ctx, in)
 	if err != nil {
@@ -86,7 +86,7 @@ func (q *Queue) resolve(ctx context.Context) (string, error) {
 	if url := q.url.Load(); url != nil {
 		return *url, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, q.bus.cfg.CallTimeout)
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	out, err := q.bus.sqs.GetQueueUrl(ctx, &sqs.GetQueueUrlInput{QueueName: &q.name})
 	if err != nil {
@@ -170,7 +170,7 @@ func (q *Queue) untilDone(ctx context.Context, step, url string, part []event.De
 	var lost int
 	var final error // of entries that will never succeed
 	for attempt := 1; ; attempt++ {
-		call, cancel := context.WithTimeout(ctx, q.bus.cfg.CallTimeout)
+		call, cancel := context.WithTimeout(ctx, callTimeout)
 		failed, err := do(call, url, part)
 		cancel()
 		if err != nil {
@@ -235,7 +235,7 @@ func (q *Queue) count(ctx context.Context) (Depth, error) {
 	if err != nil {
 		return Depth{}, err
 	}
-	call, cancel := context.WithTimeout(ctx, q.bus.cfg.CallTimeout)
+	call, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	out, err := q.bus.sqs.GetQueueAttributes(call, &sqs.GetQueueAttributesInput{QueueUrl: &url, AttributeNames: []sqstypes.QueueAttributeName{
 		sqstypes.QueueAttributeNameApproximateNumberOfMessages,

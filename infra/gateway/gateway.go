@@ -30,13 +30,13 @@ type Gateway interface {
 	Refund(ctx context.Context, c payment.Charge, n int, amount int64) (reference string, err error)
 }
 
-// The defaults of a Config.
+// Rest is how long a gateway is left alone that does not answer.
+const Rest = 10 * time.Second
+
 const (
-	DefaultTimeout    = 3 * time.Second
-	DefaultAttempts   = 3
-	DefaultRetryFirst = 100 * time.Millisecond
-	DefaultRetryMost  = time.Second
-	DefaultRest       = 10 * time.Second
+	attempts   = 3                      // how often a call is tried
+	retryFirst = 100 * time.Millisecond // the first pause between tries, doubling from then on, with jitter
+	retryMost  = time.Second            // the longest
 )
 
 // The breaker opens when, of at least breakerLeast tries in breakerPeriod, this share got no answer.
@@ -57,29 +57,13 @@ const (
 	staleAfter  = 10 * time.Minute
 )
 
-// Config says how patient to be. The zero Config is ready for use.
+// Config says how patient to be, and who hears of it. The zero Config is ready for use.
 type Config struct {
-	Timeout    time.Duration // of one try, all its requests together; 0: DefaultTimeout
-	Attempts   int           // how often a call is tried; 0: DefaultAttempts
-	RetryFirst time.Duration // the first pause between tries, doubling from then on, with jitter; 0: DefaultRetryFirst
-	RetryMost  time.Duration // the longest; 0: DefaultRetryMost
-	Rest       time.Duration // how long a gateway is left alone that does not answer; 0: DefaultRest
+	Timeout time.Duration // of one try, all its requests together; 0: 3 seconds
 
 	// Report hears how the gateway is: nil when it answers, or has not been asked for ten minutes; an error when it has not answered for
 	// one, or is left alone. It must be cheap and safe for concurrent use.
 	Report func(err error)
-}
-
-func (c Config) withDefaults() Config {
-	c.Timeout = cmp.Or(c.Timeout, DefaultTimeout)
-	c.Attempts = cmp.Or(c.Attempts, DefaultAttempts)
-	c.RetryFirst = cmp.Or(c.RetryFirst, DefaultRetryFirst)
-	c.RetryMost = cmp.Or(c.RetryMost, DefaultRetryMost)
-	c.Rest = cmp.Or(c.Rest, DefaultRest)
-	if c.Report == nil {
-		c.Report = func(error) {}
-	}
-	return c
 }
 
 // Patient is a gateway made reliable. It is safe for concurrent use.
@@ -95,17 +79,20 @@ type Patient struct {
 
 // New makes a gateway reliable.
 func New(g Gateway, cfg Config) *Patient {
-	cfg = cfg.withDefaults()
+	cfg.Timeout = cmp.Or(cfg.Timeout, 3*time.Second)
+	if cfg.Report == nil {
+		cfg.Report = func(error) {}
+	}
 	breaker := circuitbreaker.NewBuilder[string]().
 		HandleIf(func(_ string, err error) bool { return unanswered(err) }).
 		WithFailureRateThreshold(breakerRate, breakerLeast, breakerPeriod).
-		WithDelay(cfg.Rest).
+		WithDelay(Rest).
 		Build()
 	retry := retrypolicy.NewBuilder[string]().
 		HandleIf(func(_ string, err error) bool { return unanswered(err) }).
-		WithMaxAttempts(cfg.Attempts).
+		WithMaxAttempts(attempts).
 		WithMaxDuration(lastTryWithin).
-		WithBackoff(cfg.RetryFirst, cfg.RetryMost).
+		WithBackoff(retryFirst, retryMost).
 		WithJitterFactor(0.3).
 		ReturnLastFailure().
 		Build()

@@ -115,7 +115,7 @@ func TestBreaker(t *testing.T) {
 			t.Errorf("%d tries, reported %v", g.tries, reported)
 		}
 		away = false
-		time.Sleep(gateway.DefaultRest) // of the bubble's clock
+		time.Sleep(gateway.Rest) // of the bubble's clock
 		if err := ask(); err != nil || reported != nil {
 			t.Errorf("%v, reported %v", err, reported)
 		}

@@ -41,20 +41,17 @@ var (
 	forgetScript = redis.NewScript(forgetLua)
 )
 
-// DefaultTimeout bounds every call.
-const DefaultTimeout = 5 * time.Second
+const timeout = 5 * time.Second // of one call
 
 // Config says how to use a Redis. The zero Config is good.
 type Config struct {
-	Namespace string        // prefix of both keys; default "jangbu"
-	Timeout   time.Duration // of one call; default DefaultTimeout
+	Namespace string // prefix of both keys; default "jangbu"
 }
 
 // Schedule is a client of one Redis or one Redis Cluster.
 type Schedule struct {
 	client          redis.UniversalClient
 	due, checkpoint string
-	timeout         time.Duration
 	fences          *redisdb.Fences
 }
 
@@ -68,11 +65,8 @@ func Open(rawURL string, cfg Config) (*Schedule, error) {
 	if cfg.Namespace == "" {
 		cfg.Namespace = "jangbu"
 	}
-	if cfg.Timeout <= 0 {
-		cfg.Timeout = DefaultTimeout
-	}
 	slot := cfg.Namespace + ":{fulfilment}:"
-	return &Schedule{client: client, due: slot + "due", checkpoint: slot + "checkpoint", timeout: cfg.Timeout,
+	return &Schedule{client: client, due: slot + "due", checkpoint: slot + "checkpoint",
 		fences: redisdb.NewFences(client, advanceLua)}, nil
 }
 
@@ -172,7 +166,7 @@ func (s *Schedule) Forget(ctx context.Context, at event.Position) error {
 func fixed(p event.Position) string { return fmt.Sprintf("%020d/%020d", p.Commit, p.Prepare) }
 
 func (s *Schedule) do(ctx context.Context, step string, call func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	if err := call(ctx); err != nil {
 		return fmt.Errorf("schedule: %s: %w", step, redisdb.Classify(err))

@@ -16,12 +16,10 @@ import (
 
 // The defaults of a Config.
 const (
-	DefaultBodyLimit         = 1 << 20
-	DefaultReadHeaderTimeout = 5 * time.Second
-	DefaultReadTimeout       = 2 * time.Minute
-	DefaultAnswerTimeout     = 90 * time.Second // what is left for the answer to a request whose body took all of DefaultReadTimeout
-	DefaultWriteTimeout      = DefaultReadTimeout + DefaultAnswerTimeout
-	DefaultIdleTimeout       = 2 * time.Minute
+	DefaultBodyLimit     = 1 << 20
+	DefaultReadTimeout   = 2 * time.Minute
+	DefaultAnswerTimeout = 90 * time.Second // what is left for the answer to a request whose body took all of DefaultReadTimeout
+	DefaultWriteTimeout  = DefaultReadTimeout + DefaultAnswerTimeout
 )
 
 // Config says how the server behaves. The zero Config is ready for use.
@@ -29,11 +27,9 @@ type Config struct {
 	Log    *slog.Logger // where internal errors and, at debug level, requests go; nil: slog.Default()
 	Health *Health      // what /readyz reports; nil: a registry without checks, always ready
 
-	BodyLimit         int64         // bytes of a request's body; 0: DefaultBodyLimit
-	ReadHeaderTimeout time.Duration // 0: DefaultReadHeaderTimeout
-	ReadTimeout       time.Duration // of the whole request with its body; 0: DefaultReadTimeout
-	WriteTimeout      time.Duration // from the end of the headers, so of the body too, to the end of the answer; 0: DefaultWriteTimeout
-	IdleTimeout       time.Duration // of a kept-alive connection; 0: DefaultIdleTimeout
+	BodyLimit    int64         // bytes of a request's body; 0: DefaultBodyLimit
+	ReadTimeout  time.Duration // of the whole request with its body; 0: DefaultReadTimeout
+	WriteTimeout time.Duration // from the end of the headers, so of the body too, to the end of the answer; 0: DefaultWriteTimeout
 }
 
 func (c Config) withDefaults() Config {
@@ -44,10 +40,8 @@ func (c Config) withDefaults() Config {
 		c.Health = NewHealth(time.Now, c.Log)
 	}
 	c.BodyLimit = cmp.Or(c.BodyLimit, DefaultBodyLimit)
-	c.ReadHeaderTimeout = cmp.Or(c.ReadHeaderTimeout, DefaultReadHeaderTimeout)
 	c.ReadTimeout = cmp.Or(c.ReadTimeout, DefaultReadTimeout)
 	c.WriteTimeout = cmp.Or(c.WriteTimeout, DefaultWriteTimeout)
-	c.IdleTimeout = cmp.Or(c.IdleTimeout, DefaultIdleTimeout)
 	return c
 }
 
@@ -60,11 +54,11 @@ func New(cfg Config) *echo.Echo {
 	// echo's own logger would write past slog; every error it could report reaches the error handler as well.
 	e.Logger.SetOutput(io.Discard)
 	e.HTTPErrorHandler = errorHandler(cfg.Log)
-	e.Server.ReadHeaderTimeout = cfg.ReadHeaderTimeout
+	e.Server.ReadHeaderTimeout = 5 * time.Second
 	e.Server.ReadTimeout = cfg.ReadTimeout
 	e.Server.WriteTimeout = cfg.WriteTimeout
-	e.Server.IdleTimeout = cfg.IdleTimeout
-	e.Server.MaxHeaderBytes = 128 << 10 // the tokens of the largest batch are 85 KB
+	e.Server.IdleTimeout = 2 * time.Minute // of a kept-alive connection
+	e.Server.MaxHeaderBytes = 128 << 10    // the tokens of the largest batch are 85 KB
 	e.Server.ErrorLog = slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug)
 	e.Pre(routeHead)
 	e.Use(unrouteHead, requestID, accessLog(cfg.Log), recoverPanic(cfg.Log), limitBody(cfg.BodyLimit))

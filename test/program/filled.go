@@ -8,8 +8,6 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/google/uuid"
-
 	"jangbu/domain/event"
 	"jangbu/infra/embedded/eventstoredb"
 	"jangbu/infra/eventstore"
@@ -58,7 +56,7 @@ func relay(ctx context.Context, store *eventstore.Store, events int) error {
 	defer stop()
 	nowhere := &counter{want: int64(events), reached: stop}
 	ignore := func(string, error) {}
-	return projector.NewRelay(store, nowhere, "jangbu", view.Categories(view.All()), ignore, uuid.New).Run(ctx)
+	return projector.NewRelay(store, nowhere, "jangbu", view.Categories(view.All()), ignore).Run(ctx)
 }
 
 // counter is a bus that takes all and delivers nothing.

@@ -54,7 +54,7 @@ func (s *service) receive(call streams.Streams_AppendServer) (*request, error) {
 		}
 		drained += m.proposal.size
 		if refused == nil {
-			refused = r.add(m.proposal, m.err, s.maxAppend)
+			refused = r.add(m.proposal, m.err)
 		}
 		if refused != nil {
 			r.proposals = nil
@@ -66,13 +66,13 @@ func (s *service) receive(call streams.Streams_AppendServer) (*request, error) {
 }
 
 // add takes an event into the request, within the limit.
-func (r *request) add(p *proposal, flaw error, limit int) error {
+func (r *request) add(p *proposal, flaw error) error {
 	if flaw != nil {
 		return flaw
 	}
 	r.proposals = append(r.proposals, p)
-	if r.size += p.size; r.size > limit {
-		return appendTooLarge(limit)
+	if r.size += p.size; r.size > maxAppend {
+		return appendTooLarge()
 	}
 	return nil
 }

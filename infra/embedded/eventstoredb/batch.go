@@ -138,7 +138,7 @@ func (b *batchCall) propose(part *batch, m *streams.BatchAppendReq_ProposedMessa
 		return err
 	}
 	p.encode(part.stream, m.GetCustomMetadata())
-	return part.add(p, nil, b.maxAppend)
+	return part.add(p, nil)
 }
 
 // finish hands a whole batch to the writer and has it answered.
@@ -219,7 +219,7 @@ func (b *batchCall) failure(part *batch, o outcome) *rpcstatus.Status {
 		return nil
 	case errors.Is(o.err, errTooLarge):
 		return detailed(codes.InvalidArgument, o.err.Error(), &shared.MaximumAppendSizeExceeded{
-			MaxAppendSize: uint32(b.maxAppend),
+			MaxAppendSize: maxAppend,
 		})
 	}
 	switch status.Code(o.err) {

@@ -135,7 +135,7 @@ func TestBatchAnswersThatNobodyReadsAreBounded(t *testing.T) {
 	call := &unread{ctx: ctx}
 	ended := make(chan error, 1)
 	go func() {
-		ended <- (&service{store: s.store, writer: s.writer, maxAppend: 1 << 20}).BatchAppend(call)
+		ended <- (&service{store: s.store, writer: s.writer}).BatchAppend(call)
 	}()
 	c := dial(t, s.URL())
 	for last := uint64(maxInFlight); ; { // the revision of the first batch that has to wait for an answer to be read
@@ -199,7 +199,7 @@ func TestBatchRefusals(t *testing.T) {
 	}{
 		{"a conflict", batchOf("s", batchNoStream, 5), codes.FailedPrecondition, "WrongExpectedVersion"},
 		{"a tombstone", batchOf("dead", batchAny, 5), codes.FailedPrecondition, "StreamDeleted"},
-		{"too large", batchOf("s", batchAny, DefaultMaxAppend, 1), codes.InvalidArgument, "MaximumAppendSizeExceeded"},
+		{"too large", batchOf("s", batchAny, maxAppend, 1), codes.InvalidArgument, "MaximumAppendSizeExceeded"},
 		{"past its deadline", late, codes.Aborted, "Timeout"},
 		{"no event type", bad, codes.InvalidArgument, "BadRequest"},
 		{"no stream", batchOf("", batchAny, 5), codes.InvalidArgument, "BadRequest"},

@@ -59,13 +59,13 @@ func streamDeleted(stream string) error {
 	}
 }
 
-func appendTooLarge(limit int) error {
+func appendTooLarge() error {
 	return &refusal{
 		code:    codes.InvalidArgument,
-		message: "Maximum Append Size of " + strconv.Itoa(limit) + " Exceeded.",
+		message: "Maximum Append Size of " + strconv.Itoa(maxAppend) + " Exceeded.",
 		trailers: []string{
 			"exception", "maximum-append-size-exceeded",
-			"maximum-append-size", strconv.Itoa(limit),
+			"maximum-append-size", strconv.Itoa(maxAppend),
 		},
 		cause: errTooLarge,
 	}

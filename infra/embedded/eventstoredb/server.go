@@ -22,8 +22,8 @@ import (
 const Version = "24.10.0"
 
 const (
-	// DefaultMaxAppend is EventStoreDB's own limit up to 24.10.
-	DefaultMaxAppend = 1 << 20
+	// maxAppend is EventStoreDB's own limit up to 24.10 of one append in bytes: data, metadata and types together.
+	maxAppend = 1 << 20
 
 	// Messages above the append limit must come in for the refusal to be a proper one.
 	maxMessage    = 32 << 20
@@ -43,8 +43,6 @@ type Config struct {
 	Now func() time.Time
 	// Logger hears what no caller is told, such as a disk that refuses writes. Default: silence.
 	Logger *slog.Logger
-	// MaxAppend is the limit of one append in bytes, data, metadata and types together; default DefaultMaxAppend.
-	MaxAppend int
 	// NoSync acknowledges appends before they are on disk: faster, and a power cut may lose or damage the file.
 	NoSync bool
 }
@@ -66,11 +64,10 @@ type service struct {
 	streams.UnimplementedStreamsServer
 	serverfeatures.UnimplementedServerFeaturesServer
 
-	store     *store
-	writer    *writer
-	hub       *hub
-	now       func() time.Time
-	maxAppend int
+	store  *store
+	writer *writer
+	hub    *hub
+	now    func() time.Time
 }
 
 // Start opens the store and serves it; when it returns, clients can connect. Errors are ErrLocked, ErrDamaged,
@@ -85,9 +82,6 @@ func Start(cfg Config) (*Server, error) {
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
-	}
-	if cfg.MaxAppend <= 0 {
-		cfg.MaxAppend = DefaultMaxAppend
 	}
 	listener, err := net.Listen("tcp", cfg.Addr)
 	if err != nil {
@@ -114,7 +108,7 @@ func start(cfg Config, listener net.Listener) (*Server, error) {
 		return nil, errors.Join(fmt.Errorf("open event store %s: %w", store.path, err), store.close())
 	}
 	s := &Server{store: store, writer: writer, listener: listener}
-	svc := &service{store: store, writer: writer, hub: hub, now: cfg.Now, maxAppend: cfg.MaxAppend}
+	svc := &service{store: store, writer: writer, hub: hub, now: cfg.Now}
 	node := &node{instance: eventID(uuid.New()), now: cfg.Now, listen: listener.Addr()}
 	s.grpc = newGRPC()
 	streams.RegisterStreamsServer(s.grpc, svc)

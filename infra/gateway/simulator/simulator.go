@@ -11,7 +11,7 @@
 //	09  authorised; the first answer of the void is lost
 //
 // It keeps what an acquirer keeps: by payment what is held, taken, paid back and let go of, and by key what it has answered.
-// A step with a key it knows is not taken twice. It keeps that in memory, for the last Remember payments; of a payment it does
+// A step with a key it knows is not taken twice. It keeps that in memory, for the last 100,000 payments; of a payment it does
 // not know, say after a restart, it believes what it is told. With Strict it does not, and so proves that nothing was asked
 // of it that had no right to be.
 package simulator
@@ -28,13 +28,11 @@ import (
 	"jangbu/domain/payment"
 )
 
-// DefaultRemember is how many payments a simulator remembers.
-const DefaultRemember = 100_000
+const remembered = 100_000 // payments
 
 // Config says how a simulator behaves. The zero Config is good for a shop in development.
 type Config struct {
-	Remember int  // how many payments; 0: DefaultRemember
-	Strict   bool // reject what cannot follow from what was asked before
+	Strict bool // reject what cannot follow from what was asked before
 }
 
 // Balance is what the gateway holds of one payment, in minor units.
@@ -70,14 +68,11 @@ type Simulator struct {
 
 // New returns a simulator that knows no payment.
 func New(cfg Config) *Simulator {
-	if cfg.Remember == 0 {
-		cfg.Remember = DefaultRemember
-	}
-	payments, err := lru.New[string, *Balance](cfg.Remember)
+	payments, err := lru.New[string, *Balance](remembered)
 	if err != nil {
 		panic(err) // only of a size below one
 	}
-	tried, err := lru.New[string, bool](cfg.Remember)
+	tried, err := lru.New[string, bool](remembered)
 	if err != nil {
 		panic(err)
 	}
