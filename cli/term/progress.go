@@ -24,7 +24,7 @@ type Options struct {
 }
 
 // Progress shows bars, one below the other, in the order in which they were added. Its methods and those of its bars
-// are safe for concurrent use. Nothing else may write to the terminal between Run's start and end, except through Println.
+// are safe for concurrent use. Nothing else may write to the terminal between Run's start and end.
 type Progress struct {
 	w    io.Writer
 	opts Options
@@ -124,34 +124,22 @@ func (p *Progress) Run(ctx context.Context) error {
 // Draw draws one frame now.
 func (p *Progress) Draw() error { return p.draw(false) }
 
-// Println writes a line above the bars.
-func (p *Progress) Println(line string) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !p.opts.Terminal {
-		_, err := io.WriteString(p.w, line+"\n")
-		return err
-	}
-	return p.frame(line + "\x1b[K\n")
-}
-
 func (p *Progress) draw(last bool) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.opts.Terminal {
-		return p.frame("")
+		return p.frame()
 	}
 	return p.plain(last)
 }
 
 // frame moves up over the last frame and writes over it. Wrapping is off meanwhile, because a line that wraps would
 // make the way up longer.
-func (p *Progress) frame(above string) error {
+func (p *Progress) frame() error {
 	var out strings.Builder
 	if p.drawn > 0 {
 		fmt.Fprintf(&out, "\x1b[%dA\r", p.drawn)
 	}
-	out.WriteString(above)
 	if len(p.bars) > 0 {
 		out.WriteString("\x1b[?7l")
 		for _, line := range p.lines(p.bars, true) {

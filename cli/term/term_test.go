@@ -60,10 +60,8 @@ func TestBarsRedrawInPlace(t *testing.T) {
 	orders.Phase("done")
 	members.Total(20_000)
 	c.pass(time.Minute) // the time an ended bar took stands still
-	if err := p.Println("a note"); err != nil {
-		t.Fatal(err)
-	}
-	wantText(t, out.String(), "\x1b[2A\ra note\x1b[K\n\x1b[?7l"+
+	draw(t, p)
+	wantText(t, out.String(), "\x1b[2A\r\x1b[?7l"+
 		"orders  done  ████████████████████████   1,200/1,200  100%      400/s  in 3.0s\x1b[K\n"+
 		"회원          ██████░░░░░░░░░░░░░░░░░░  5,000/20,000   25%        0/s\x1b[K\n\x1b[?7h")
 }

@@ -35,10 +35,3 @@ func Valid(code string) bool {
 	_, ok := digitsOf[code]
 	return ok
 }
-
-// Digits is the number of decimal digits of the currency's minor unit (2 for EUR, 0 for JPY); ok is false for a code
-// that is not Valid.
-func Digits(code string) (digits int, ok bool) {
-	digits, ok = digitsOf[code]
-	return digits, ok
-}

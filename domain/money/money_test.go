@@ -94,8 +94,8 @@ func TestSum(t *testing.T) {
 
 func TestCurrencies(t *testing.T) {
 	for code, digits := range map[string]int{"EUR": 2, "USD": 2, "KRW": 0, "JPY": 0, "KWD": 3, "CLF": 4, "XCG": 2} {
-		if got, ok := Digits(code); !ok || got != digits {
-			t.Errorf("Digits(%s) = %d, %v; want %d", code, got, ok, digits)
+		if got, ok := digitsOf[code]; !ok || got != digits {
+			t.Errorf("digits of %s: %d, %v; want %d", code, got, ok, digits)
 		}
 	}
 	for _, code := range []string{"", "eur", "EU", "EURO", "XXX", "XTS", "XAU", "DEM", "HRK", "ANG", "ZWL", "SLL"} {

@@ -160,21 +160,6 @@ func (b *Bus) queueNamed(name, deadLetters string) *Queue {
 	return q
 }
 
-// Ping reports whether the endpoint answers and the topic is there.
-func (b *Bus) Ping(ctx context.Context) error {
-	arn, err := b.topic(ctx)
-	if err != nil {
-		return fmt.Errorf("ping bus: %w", err)
-	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	if _, err := b.sns.GetTopicAttributes(ctx, &sns.GetTopicAttributesInput{TopicArn: &arn}); err != nil {
-		b.distrust(arn, err)
-		return fmt.Errorf("ping bus: %w", classify(err))
-	}
-	return nil
-}
-
 // topic returns the ARN of the topic, looking for it among the account's topics when it is not known. It never creates
 // one: a topic without subscriptions would swallow events.
 func (b *Bus) topic(ctx context.Context) (string, error) {

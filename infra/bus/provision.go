@@ -49,11 +49,6 @@ type Report struct {
 	Resources []Resource
 }
 
-// Changed reports whether anything was created or updated.
-func (r Report) Changed() bool {
-	return slices.ContainsFunc(r.Resources, func(x Resource) bool { return x.Outcome != Unchanged })
-}
-
 func (r *Report) add(kind, name string, outcome Outcome) {
 	r.Resources = append(r.Resources, Resource{kind, name, outcome})
 }

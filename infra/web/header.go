@@ -164,9 +164,8 @@ func Printable(s string) bool {
 // is not a whole number of seconds included, counts as not asked for.
 type Preferences struct {
 	Wait    time.Duration // wait=N
-	HasWait bool
-	Lenient bool   // handling=lenient
-	Return  string // return=minimal or return=representation
+	Lenient bool          // handling=lenient
+	Return  string        // return=minimal or return=representation
 }
 
 const maxWaitSeconds = 1 << 30 // keeps Wait from overflowing; a server caps it far below
@@ -186,7 +185,7 @@ func ParsePrefer(h http.Header) Preferences {
 		switch {
 		case name == "wait":
 			if n, err := strconv.ParseUint(value, 10, 64); err == nil {
-				p.Wait, p.HasWait = time.Duration(min(n, maxWaitSeconds))*time.Second, true
+				p.Wait = time.Duration(min(n, maxWaitSeconds)) * time.Second
 			}
 		case name == "handling":
 			p.Lenient = value == "lenient"

@@ -90,18 +90,18 @@ func TestParsePrefer(t *testing.T) {
 		want   Preferences
 	}{
 		{nil, Preferences{}},
-		{[]string{"wait=5"}, Preferences{Wait: 5 * time.Second, HasWait: true}},
-		{[]string{"wait=0"}, Preferences{HasWait: true}},
-		{[]string{`handling=lenient, Wait = "10"; strict`}, Preferences{Wait: 10 * time.Second, HasWait: true, Lenient: true}},
-		{[]string{"return=minimal", "wait=1"}, Preferences{Wait: time.Second, HasWait: true, Return: "minimal"}},
+		{[]string{"wait=5"}, Preferences{Wait: 5 * time.Second}},
+		{[]string{"wait=0"}, Preferences{}},
+		{[]string{`handling=lenient, Wait = "10"; strict`}, Preferences{Wait: 10 * time.Second, Lenient: true}},
+		{[]string{"return=minimal", "wait=1"}, Preferences{Wait: time.Second, Return: "minimal"}},
 		{[]string{"return=representation, return=minimal"}, Preferences{Return: "representation"}},
 		{[]string{"return=all, handling=strict, respond-async"}, Preferences{}},
-		{[]string{`foo="a, wait=3; \", wait=4", wait=5`}, Preferences{Wait: 5 * time.Second, HasWait: true}},
+		{[]string{`foo="a, wait=3; \", wait=4", wait=5`}, Preferences{Wait: 5 * time.Second}},
 		{[]string{"wait=x"}, Preferences{}},
 		{[]string{"wait=-1"}, Preferences{}},
 		{[]string{"wait=1.5"}, Preferences{}},
 		{[]string{"wait"}, Preferences{}},
-		{[]string{"wait=18446744073709551615"}, Preferences{Wait: maxWaitSeconds * time.Second, HasWait: true}},
+		{[]string{"wait=18446744073709551615"}, Preferences{Wait: maxWaitSeconds * time.Second}},
 		{[]string{`",;=\`}, Preferences{}},
 	} {
 		if got := ParsePrefer(header(HeaderPrefer, c.values...)); got != c.want {
