@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/google/uuid"
 )
 
 // maxRequest is above anything within the limits of the services, however it is escaped.
@@ -28,7 +30,7 @@ const (
 
 // ServeHTTP answers one request of either service. It lets a Server stand behind another listener, too.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	id := newID()
+	id := uuid.NewString()
 	w.Header().Set(headerRequest, id)
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
 		s.serveHealth(w, r)
@@ -56,7 +58,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.serveSQSQuery(w, r, id, form, unavailable)
 		return
 	}
-	s.serveSNS(w, r, id, form, unavailable)
+	s.serveSNS(w, id, form, unavailable)
 }
 
 // readBody reads a request at once into as much memory as it says it needs.
@@ -119,7 +121,7 @@ func (s *Server) callSQS(op string, c call, unavailable bool) (any, *apiError) {
 	if unavailable {
 		return nil, errServiceUnavailable()
 	}
-	operation, ok := sqsOperation(op)
+	operation, ok := sqsOperations[op]
 	if !ok {
 		return nil, refuseSQS("UnsupportedOperation", "The operation %s is not served here.", op)
 	}
@@ -139,38 +141,20 @@ func typed[In any](run func(*Server, call, In) (any, *apiError)) operation {
 	}
 }
 
-func sqsOperation(name string) (operation, bool) {
-	switch name {
-	case "CreateQueue":
-		return typed((*Server).createQueue), true
-	case "GetQueueUrl":
-		return typed((*Server).getQueueURL), true
-	case "GetQueueAttributes":
-		return typed((*Server).getQueueAttributes), true
-	case "SetQueueAttributes":
-		return typed((*Server).setQueueAttributes), true
-	case "ListQueues":
-		return typed((*Server).listQueues), true
-	case "ListDeadLetterSourceQueues":
-		return typed((*Server).listDeadLetterSources), true
-	case "DeleteQueue":
-		return typed((*Server).deleteQueue), true
-	case "PurgeQueue":
-		return typed((*Server).purgeQueue), true
-	case "SendMessage":
-		return typed((*Server).sendMessage), true
-	case "SendMessageBatch":
-		return typed((*Server).sendMessageBatch), true
-	case "ReceiveMessage":
-		return typed((*Server).receiveMessage), true
-	case "DeleteMessage":
-		return typed((*Server).deleteMessage), true
-	case "DeleteMessageBatch":
-		return typed((*Server).deleteMessageBatch), true
-	case "ChangeMessageVisibility":
-		return typed((*Server).changeVisibility), true
-	case "ChangeMessageVisibilityBatch":
-		return typed((*Server).changeVisibilityBatch), true
-	}
-	return nil, false
+var sqsOperations = map[string]operation{
+	"CreateQueue":                  typed((*Server).createQueue),
+	"GetQueueUrl":                  typed((*Server).getQueueURL),
+	"GetQueueAttributes":           typed((*Server).getQueueAttributes),
+	"SetQueueAttributes":           typed((*Server).setQueueAttributes),
+	"ListQueues":                   typed((*Server).listQueues),
+	"ListDeadLetterSourceQueues":   typed((*Server).listDeadLetterSources),
+	"DeleteQueue":                  typed((*Server).deleteQueue),
+	"PurgeQueue":                   typed((*Server).purgeQueue),
+	"SendMessage":                  typed((*Server).sendMessage),
+	"SendMessageBatch":             typed((*Server).sendMessageBatch),
+	"ReceiveMessage":               typed((*Server).receiveMessage),
+	"DeleteMessage":                typed((*Server).deleteMessage),
+	"DeleteMessageBatch":           typed((*Server).deleteMessageBatch),
+	"ChangeMessageVisibility":      typed((*Server).changeVisibility),
+	"ChangeMessageVisibilityBatch": typed((*Server).changeVisibilityBatch),
 }

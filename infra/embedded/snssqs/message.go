@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
@@ -132,23 +131,4 @@ func validText(s string) bool {
 		i += n
 	}
 	return true
-}
-
-func randomWord() uint64 { return rand.Uint64() }
-
-// newID returns a random UUID, as the ids of messages and requests look.
-func newID() string {
-	var raw [16]byte
-	binary.BigEndian.PutUint64(raw[:8], randomWord())
-	binary.BigEndian.PutUint64(raw[8:], randomWord())
-	raw[6] = raw[6]&0x0f | 0x40
-	raw[8] = raw[8]&0x3f | 0x80
-	var out [36]byte
-	hex.Encode(out[0:8], raw[0:4])
-	hex.Encode(out[9:13], raw[4:6])
-	hex.Encode(out[14:18], raw[6:8])
-	hex.Encode(out[19:23], raw[8:10])
-	hex.Encode(out[24:36], raw[10:16])
-	out[8], out[13], out[18], out[23] = '-', '-', '-', '-'
-	return string(out[:])
 }

@@ -3,9 +3,12 @@ package snssqs
 import (
 	"container/heap"
 	"context"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // maxInFlight is AWS's limit for a standard queue.
@@ -36,19 +39,18 @@ type queue struct {
 }
 
 func newQueue(s *Server, name string, set settings) *queue {
-	return &queue{name: name, arn: s.queueARN(name), created: s.cfg.Now(), now: s.cfg.Now, dice: &s.dice, tag: uint32(randomWord()),
+	return &queue{name: name, arn: s.queueARN(name), created: s.cfg.Now(), now: s.cfg.Now, dice: &s.dice, tag: rand.Uint32(),
 		settings: set, bySeq: map[uint64]*message{}}
 }
 
-// arrival is a message on its way into a queue.
+// arrival is a message on its way into a queue, sent now where sent is zero: one moved to a dead-letter queue keeps its time.
 type arrival struct {
-	*content
-	id       string
-	delay    time.Duration // -1: the queue's own
-	sent     time.Time     // zero: now. A message moved to a dead-letter queue keeps its time, its count and its source
-	first    time.Time
-	receives int
-	deadFrom string
+	delivery
+	delay time.Duration // -1: the queue's own
+}
+
+func newArrival(c *content) arrival {
+	return arrival{delivery{content: c, id: uuid.NewString()}, -1}
 }
 
 // enqueue takes messages in, all at once, with whatever faults are switched on. Messages that come from another queue
@@ -82,7 +84,7 @@ func (q *queue) enqueue(arrivals ...arrival) {
 
 func (q *queue) insert(a arrival, now time.Time, faults *Faults) {
 	q.lastSeq++
-	m := &message{content: a.content, seq: q.lastSeq, id: a.id, sent: a.sent, first: a.first, receives: a.receives, deadFrom: a.deadFrom}
+	m := &message{delivery: a.delivery, seq: q.lastSeq}
 	if m.sent.IsZero() {
 		m.sent = now
 	}
@@ -102,19 +104,14 @@ func (q *queue) insert(a arrival, now time.Time, faults *Faults) {
 	}
 	q.ready.push(m)
 	if faults != nil && q.dice.hit(faults.Reorder) {
-		q.ready.swapLast(q.dice.below(int64(q.ready.len())))
+		q.ready.swapLast(q.dice.below(int64(q.ready.live)))
 	}
 }
 
 // received is a message as it is handed out once.
 type received struct {
-	*content
-	id       string
-	receipt  string
-	sent     time.Time
-	first    time.Time
-	receives int
-	deadFrom string
+	delivery
+	receipt string
 }
 
 // take hands out up to n messages and hides them. Those received too often already leave the queue and come back as
@@ -149,15 +146,15 @@ func (q *queue) take(n int, visibility time.Duration, deadLetters *queue) (out [
 			continue
 		case redrive != nil && m.receives >= redrive.max:
 			delete(q.bySeq, m.seq)
-			dead = append(dead, arrival{content: m.content, id: m.id, sent: m.sent, first: m.first, receives: m.receives, deadFrom: q.arn})
+			m.deadFrom = q.arn
+			dead = append(dead, arrival{delivery: m.delivery})
 			continue
 		}
 		m.receives++
 		if m.first.IsZero() {
 			m.first = now
 		}
-		out = append(out, received{content: m.content, id: m.id, receipt: makeReceipt(q.tag, m.seq, m.receives), sent: m.sent,
-			first: m.first, receives: m.receives, deadFrom: m.deadFrom})
+		out = append(out, received{m.delivery, makeReceipt(q.tag, m.seq, m.receives)})
 		if visibility == 0 {
 			again = append(again, m)
 			continue
@@ -201,7 +198,7 @@ func (q *queue) expire(now time.Time) {
 // wait blocks until there may be a message to take, and reports false when ctx ended, timeout fired or closing closed.
 func (q *queue) wait(ctx context.Context, timeout <-chan time.Time, closing <-chan struct{}) bool {
 	q.mu.Lock()
-	if q.closed || q.ready.len() > 0 {
+	if q.closed || q.ready.live > 0 {
 		q.mu.Unlock()
 		return true
 	}
@@ -230,7 +227,7 @@ func (q *queue) wait(ctx context.Context, timeout <-chan time.Time, closing <-ch
 // signal wakes one waiter if there is something to take. Whoever takes signals again, so a burst wakes only as many
 // waiters as it can feed.
 func (q *queue) signal() {
-	if len(q.waiters) > 0 && q.ready.len() > 0 {
+	if len(q.waiters) > 0 && q.ready.live > 0 {
 		close(q.waiters[0])
 		q.waiters = slices.Delete(q.waiters, 0, 1)
 	}
@@ -382,5 +379,5 @@ func (q *queue) depth(now time.Time) Depth {
 	q.release(now)
 	q.signal()
 	q.expire(now)
-	return Depth{Visible: q.ready.len(), InFlight: len(q.timed) - q.delayed, Delayed: q.delayed}
+	return Depth{Visible: q.ready.live, InFlight: len(q.timed) - q.delayed, Delayed: q.delayed}
 }

@@ -15,15 +15,20 @@ const (
 	gone
 )
 
+// delivery is a message wherever it is.
+type delivery struct {
+	*content
+	id       string
+	sent     time.Time
+	first    time.Time // when it was first received
+	receives int
+	deadFrom string // ARN of the queue it was moved from
+}
+
 // message is one message in one queue.
 type message struct {
-	*content
+	delivery
 	seq       uint64 // its name inside the queue; a duplicate has another
-	id        string
-	sent      time.Time
-	first     time.Time // when it was first received
-	receives  int
-	deadFrom  string // ARN of the queue it was moved from
 	state     state
 	due       time.Time // while timed
 	heapIndex int       // while timed
@@ -35,8 +40,6 @@ type readyList struct {
 	head  int
 	live  int // items not gone
 }
-
-func (l *readyList) len() int { return l.live }
 
 func (l *readyList) push(m *message) {
 	m.state = ready

@@ -64,7 +64,7 @@ func want(t *testing.T, result <-chan bool, woken bool) {
 func arrivals(n int) []arrival {
 	var out []arrival
 	for range n {
-		out = append(out, arrival{content: newContent("x", nil), id: newID(), delay: -1})
+		out = append(out, newArrival(newContent("x", nil)))
 	}
 	return out
 }
@@ -130,7 +130,7 @@ func TestUnreadQueueIsBounded(t *testing.T) {
 		q.enqueue(arrivals(100)...)
 		now = now.Add(q.settings.retention / 2)
 	}
-	if kept := len(q.bySeq); kept != 200 || q.ready.len() != kept || len(q.ready.items)-q.ready.head > kept {
-		t.Errorf("%d messages, %d ready in %d places, want the last 200", kept, q.ready.len(), len(q.ready.items)-q.ready.head)
+	if kept := len(q.bySeq); kept != 200 || q.ready.live != kept || len(q.ready.items)-q.ready.head > kept {
+		t.Errorf("%d messages, %d ready in %d places, want the last 200", kept, q.ready.live, len(q.ready.items)-q.ready.head)
 	}
 }

@@ -31,19 +31,17 @@ type redrivePolicy struct {
 // numericSetting is the range and the default of an attribute that is a whole number.
 type numericSetting struct{ low, high, initial int }
 
-func numericSettings() map[string]numericSetting {
-	return map[string]numericSetting{
-		"VisibilityTimeout":             {0, 43200, 30},
-		"MessageRetentionPeriod":        {60, 1209600, 345600},
-		"DelaySeconds":                  {0, 900, 0},
-		"ReceiveMessageWaitTimeSeconds": {0, 20, 0},
-		"MaximumMessageSize":            {1024, maxQueueMessage, maxQueueMessage},
-	}
+var numericSettings = map[string]numericSetting{
+	"VisibilityTimeout":             {0, 43200, 30},
+	"MessageRetentionPeriod":        {60, 1209600, 345600},
+	"DelaySeconds":                  {0, 900, 0},
+	"ReceiveMessageWaitTimeSeconds": {0, 20, 0},
+	"MaximumMessageSize":            {1024, maxQueueMessage, maxQueueMessage},
 }
 
 func defaultSettings(now time.Time) settings {
 	raw := map[string]string{}
-	for name, n := range numericSettings() {
+	for name, n := range numericSettings {
 		raw[name] = strconv.Itoa(n.initial)
 	}
 	raw["SqsManagedSseEnabled"] = "true"
@@ -80,7 +78,7 @@ func checkSetting(name, value string, exists func(arn string) bool) *apiError {
 	invalid := func(reason string) *apiError {
 		return refuse("InvalidAttributeValue", "Value %s for parameter %s is invalid. Reason: %s", value, name, reason)
 	}
-	if n, ok := numericSettings()[name]; ok {
+	if n, ok := numericSettings[name]; ok {
 		if v, err := strconv.Atoi(value); err != nil || v < n.low || v > n.high {
 			return invalid(fmt.Sprintf("Must be an integer from %d to %d.", n.low, n.high))
 		}
@@ -142,7 +140,7 @@ func (s *settings) derive() {
 	number := func(name string) int {
 		n, err := strconv.Atoi(s.raw[name])
 		if err != nil {
-			return numericSettings()[name].initial
+			return numericSettings[name].initial
 		}
 		return n
 	}

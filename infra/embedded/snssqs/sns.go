@@ -113,34 +113,19 @@ func (a *answer) pairs(keys []string, values map[string]string) {
 
 type snsOperation func(s *Server, f form, out *answer) *apiError
 
-func snsOperationNamed(name string) (snsOperation, bool) {
-	switch name {
-	case "CreateTopic":
-		return (*Server).createTopic, true
-	case "DeleteTopic":
-		return (*Server).deleteTopic, true
-	case "ListTopics":
-		return (*Server).listTopics, true
-	case "GetTopicAttributes":
-		return (*Server).getTopicAttributes, true
-	case "SetTopicAttributes":
-		return (*Server).setTopicAttributes, true
-	case "Subscribe":
-		return (*Server).subscribe, true
-	case "Unsubscribe":
-		return (*Server).unsubscribe, true
-	case "ListSubscriptionsByTopic":
-		return (*Server).listSubscriptionsByTopic, true
-	case "GetSubscriptionAttributes":
-		return (*Server).getSubscriptionAttributes, true
-	case "SetSubscriptionAttributes":
-		return (*Server).setSubscriptionAttributes, true
-	case "Publish":
-		return (*Server).publish, true
-	case "PublishBatch":
-		return (*Server).publishBatch, true
-	}
-	return nil, false
+var snsOperations = map[string]snsOperation{
+	"CreateTopic":               (*Server).createTopic,
+	"DeleteTopic":               (*Server).deleteTopic,
+	"ListTopics":                (*Server).listTopics,
+	"GetTopicAttributes":        (*Server).getTopicAttributes,
+	"SetTopicAttributes":        (*Server).setTopicAttributes,
+	"Subscribe":                 (*Server).subscribe,
+	"Unsubscribe":               (*Server).unsubscribe,
+	"ListSubscriptionsByTopic":  (*Server).listSubscriptionsByTopic,
+	"GetSubscriptionAttributes": (*Server).getSubscriptionAttributes,
+	"SetSubscriptionAttributes": (*Server).setSubscriptionAttributes,
+	"Publish":                   (*Server).publish,
+	"PublishBatch":              (*Server).publishBatch,
 }
 
 const (
@@ -148,7 +133,7 @@ const (
 	sqsNamespace = "http://queue.amazonaws.com/doc/2012-11-05/"
 )
 
-func (s *Server) serveSNS(w http.ResponseWriter, _ *http.Request, id string, values url.Values, unavailable bool) {
+func (s *Server) serveSNS(w http.ResponseWriter, id string, values url.Values, unavailable bool) {
 	action := values.Get("Action")
 	var out answer
 	refused := s.callSNS(action, form{values}, &out, unavailable)
@@ -166,7 +151,7 @@ func (s *Server) callSNS(action string, f form, out *answer, unavailable bool) *
 	if f.Get("Version") != snsVersion {
 		return refuse("InvalidAction", "Version %q is neither that of SNS nor that of SQS.", f.Get("Version"))
 	}
-	operation, ok := snsOperationNamed(action)
+	operation, ok := snsOperations[action]
 	if !ok {
 		return refuse("InvalidAction", "The action %s is not served here.", action)
 	}

@@ -3,6 +3,8 @@ package snssqs
 import (
 	"encoding/base64"
 	"encoding/json"
+
+	"github.com/google/uuid"
 )
 
 // publication is one message to publish, alone or in a batch, after its checks.
@@ -16,7 +18,7 @@ type publication struct {
 
 // readPublication reads the fields of a message. In a batch they carry the entry's prefix.
 func (f form) readPublication(prefix string) (publication, *apiError) {
-	p := publication{id: newID(), subject: f.Get(prefix + "Subject"), text: f.Get(prefix + "Message")}
+	p := publication{id: uuid.NewString(), subject: f.Get(prefix + "Subject"), text: f.Get(prefix + "Message")}
 	if p.text == "" {
 		return p, refuse("InvalidParameter", "Invalid parameter: Empty message")
 	}
@@ -180,7 +182,7 @@ func (s *Server) fanOut(t *topic, messages []publication) {
 			if sub.raw && len(p.attrs) > maxRawAttributes {
 				continue
 			}
-			arrivals = append(arrivals, arrival{content: s.deliveryOf(t, sub, p), id: newID(), delay: -1})
+			arrivals = append(arrivals, newArrival(s.deliveryOf(t, sub, p)))
 		}
 		if len(arrivals) > 0 {
 			q.enqueue(arrivals...)

@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/google/uuid"
 )
 
 func (s *Server) subscribe(f form, out *answer) *apiError {
@@ -18,7 +20,7 @@ func (s *Server) subscribe(f form, out *answer) *apiError {
 	if !strings.HasPrefix(endpoint, "arn:aws:sqs:") {
 		return refuse("InvalidParameter", "Invalid parameter: SQS endpoint ARN")
 	}
-	made, err := newSubscription(t.arn+":"+newID(), endpoint, attrs)
+	made, err := newSubscription(t.arn+":"+uuid.NewString(), endpoint, attrs)
 	if err != nil {
 		return err
 	}

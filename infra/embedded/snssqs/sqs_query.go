@@ -21,19 +21,17 @@ type queryList struct {
 	isMap  bool
 }
 
-func queryLists() map[string]queryList {
-	lists := map[string]queryList{
-		"Attribute":                  {"Attributes", true},
-		"MessageAttribute":           {"MessageAttributes", true},
-		"MessageSystemAttribute":     {"MessageSystemAttributes", true},
-		"AttributeName":              {"AttributeNames", false},
-		"MessageAttributeName":       {"MessageAttributeNames", false},
-		"MessageSystemAttributeName": {"MessageSystemAttributeNames", false},
-	}
-	for _, op := range []string{"SendMessageBatch", "DeleteMessageBatch", "ChangeMessageVisibilityBatch"} {
-		lists[op+"RequestEntry"] = queryList{"Entries", false}
-	}
-	return lists
+var queryLists = map[string]queryList{
+	"Attribute":                  {"Attributes", true},
+	"MessageAttribute":           {"MessageAttributes", true},
+	"MessageSystemAttribute":     {"MessageSystemAttributes", true},
+	"AttributeName":              {"AttributeNames", false},
+	"MessageAttributeName":       {"MessageAttributeNames", false},
+	"MessageSystemAttributeName": {"MessageSystemAttributeNames", false},
+
+	"SendMessageBatchRequestEntry":             {"Entries", false},
+	"DeleteMessageBatchRequestEntry":           {"Entries", false},
+	"ChangeMessageVisibilityBatchRequestEntry": {"Entries", false},
 }
 
 func (s *Server) serveSQSQuery(w http.ResponseWriter, r *http.Request, id string, values url.Values, unavailable bool) {
@@ -78,9 +76,8 @@ func queryToJSON(values url.Values) map[string]any {
 		}
 		nested[first][rest] = value
 	}
-	lists := queryLists()
 	for name, inner := range nested {
-		list, ok := lists[name]
+		list, ok := queryLists[name]
 		switch {
 		case !ok:
 			out[name] = queryToJSON(inner)

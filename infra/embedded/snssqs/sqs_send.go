@@ -48,7 +48,7 @@ func (e sendEntry) accept(set settings) (arrival, sendOutput, *apiError) {
 	}
 	c := newContent(*e.MessageBody, e.MessageAttributes)
 	c.trace = e.MessageSystemAttributes["AWSTraceHeader"].text()
-	a := arrival{content: c, id: newID(), delay: -1}
+	a := newArrival(c)
 	if e.DelaySeconds.set {
 		a.delay = time.Duration(e.DelaySeconds.value) * time.Second
 	}
