@@ -47,7 +47,7 @@ func (m *devMode) Run(ctx context.Context, a *app) (err error) {
 	if err := m.check(); err != nil {
 		return err
 	}
-	listener, err := listen(m.HTTP, "--http")
+	listener, err := listen(m.HTTP)
 	if err != nil {
 		return err
 	}

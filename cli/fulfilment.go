@@ -128,7 +128,7 @@ func (m *fulfilmentMode) Run(ctx context.Context, a *app) (err error) {
 		return &failure{exitUsage, fmt.Errorf("--workers must be at least 1, not %d", m.Workers)}
 	}
 	health := web.NewHealth(time.Now, a.log)
-	listener, err := listen(m.HTTP, "--http")
+	listener, err := listen(m.HTTP)
 	if err != nil {
 		return err
 	}

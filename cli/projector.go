@@ -37,7 +37,7 @@ Examples:
 
 // Run serves until ctx ends.
 func (m *projectorMode) Run(ctx context.Context, a *app) (err error) {
-	listener, err := listen(m.HTTP, "--http")
+	listener, err := listen(m.HTTP)
 	if err != nil {
 		return err
 	}

@@ -33,7 +33,7 @@ Examples:
 // Run serves until ctx ends.
 func (m *queryMode) Run(ctx context.Context, a *app) (err error) {
 	holdBallast()
-	listener, err := listen(m.HTTP, "--http")
+	listener, err := listen(m.HTTP)
 	if err != nil {
 		return err
 	}

@@ -11,18 +11,17 @@ import (
 	"github.com/labstack/echo/v4"
 	"golang.org/x/sync/errgroup"
 
-	"jangbu/infra/embedded/eventstoredb"
 	"jangbu/infra/web"
 )
 
 // grace is how long requests in flight may take when a service stops.
 const grace = 10 * time.Second
 
-// listen opens the address a flag names. The error of a taken port says so, and which flag chooses another one.
-func listen(addr listenAddr, flag string) (net.Listener, error) {
+// listen opens the address that --http names. The error of a taken port says so, and that the flag chooses another one.
+func listen(addr listenAddr) (net.Listener, error) {
 	l, err := net.Listen("tcp", string(addr))
 	if err != nil {
-		return nil, cannotListen(string(addr), flag, err)
+		return nil, cannotListen(string(addr), "--http", err)
 	}
 	return l, nil
 }
@@ -36,7 +35,7 @@ func ignoreClosed(err error) error {
 }
 
 func cannotListen(addr, flag string, err error) error {
-	if errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, eventstoredb.ErrAddressInUse) {
+	if errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("%s is taken: stop what listens there, or choose another address with %s (port 0 picks a free one)", addr, flag)
 	}
 	return fmt.Errorf("listen on %s (%s): %w", addr, flag, err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"syscall"
 
 	"jangbu/infra/embedded/eventstoredb"
 	"jangbu/infra/embedded/redis"
@@ -67,7 +68,7 @@ func startEmbedded(flags embeddedFlags, a *app) (s *embedded, err error) {
 		Path: filepath.Join(flags.Data, storeFile), Addr: string(flags.Eventstore), Logger: a.log,
 	})
 	switch {
-	case errors.Is(err, eventstoredb.ErrAddressInUse):
+	case errors.Is(err, syscall.EADDRINUSE):
 		return s, cannotListen(string(flags.Eventstore), "--eventstore", err)
 	case errors.Is(err, eventstoredb.ErrLocked):
 		return s, fmt.Errorf("%w: stop it, or choose another folder with --data", err)

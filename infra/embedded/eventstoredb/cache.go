@@ -1,46 +1,49 @@
 package eventstoredb
 
-// recentIDs remembers where the newest events are, by id, in bounded memory: two generations, of which the older
-// is dropped whole when the newer is full. Only the writer uses it.
-type recentIDs struct {
-	young, old map[eventID]place
+// generations is a map of bounded memory: two, of which the older is dropped whole when the newer is full. Only the writer uses it.
+type generations[K comparable, V any] struct {
+	young, old map[K]V
 	limit      int
 }
 
+func newGenerations[K comparable, V any](limit int) generations[K, V] {
+	return generations[K, V]{young: map[K]V{}, limit: limit}
+}
+
+func (g *generations[K, V]) get(key K) (V, bool) {
+	v, ok := g.young[key]
+	if !ok {
+		v, ok = g.old[key]
+	}
+	return v, ok
+}
+
+func (g *generations[K, V]) add(key K, v V) {
+	if len(g.young) >= g.limit {
+		g.young, g.old = make(map[K]V, g.limit), g.young
+	}
+	g.young[key] = v
+}
+
+// recentIDs remembers where the newest events are, by id.
+type recentIDs struct{ generations[eventID, place] }
+
 // place is where an event stands.
 type place struct{ stream, revision uint64 }
-
-func newRecentIDs(limit int) *recentIDs {
-	return &recentIDs{limit: limit, young: make(map[eventID]place)}
-}
-
-func (r *recentIDs) add(id eventID, stream, revision uint64) {
-	if len(r.young) >= r.limit {
-		r.young, r.old = make(map[eventID]place, r.limit), r.young
-	}
-	r.young[id] = place{stream, revision}
-}
-
-func (r *recentIDs) find(id eventID, stream uint64) (revision uint64, ok bool) {
-	p, ok := r.young[id]
-	if !ok {
-		p, ok = r.old[id]
-	}
-	return p.revision, ok && p.stream == stream
-}
 
 // judge says whether events are a repetition of recent ones, wholly or (a conflict) in part.
 func (r *recentIDs) judge(stream uint64, proposals []*proposal) (verdict, uint64) {
 	var last uint64
 	for i, p := range proposals {
-		revision, ok := r.find(p.id, stream)
+		known, ok := r.get(p.id)
+		ok = ok && known.stream == stream
 		switch {
 		case !ok && i == 0:
 			return accepted, 0
 		case !ok:
 			return conflict, 0
 		}
-		last = revision
+		last = known.revision
 	}
 	if len(proposals) == 0 {
 		return accepted, 0
@@ -48,32 +51,16 @@ func (r *recentIDs) judge(stream uint64, proposals []*proposal) (verdict, uint64
 	return repeated, last
 }
 
-// headCache keeps the heads of the streams written to lately, in two generations like recentIDs.
-type headCache struct {
-	young, old map[string]*head
-	limit      int
-}
+// headCache keeps the heads of the streams written to lately.
+type headCache struct{ generations[string, *head] }
 
-func newHeadCache(limit int) *headCache {
-	return &headCache{limit: limit, young: make(map[string]*head)}
-}
-
+// get keeps what it finds young.
 func (c *headCache) get(name string) *head {
-	if h := c.young[name]; h != nil {
-		return h
-	}
-	h := c.old[name]
-	if h != nil {
-		c.set(h)
+	h, known := c.generations.get(name)
+	if known && c.young[name] == nil {
+		c.add(name, h)
 	}
 	return h
-}
-
-func (c *headCache) set(h *head) {
-	if len(c.young) >= c.limit {
-		c.young, c.old = make(map[string]*head, c.limit), c.young
-	}
-	c.young[h.name] = h
 }
 
 func (c *headCache) forget(name string) {

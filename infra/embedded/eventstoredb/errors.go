@@ -17,8 +17,6 @@ var (
 	ErrLocked = errors.New("the event store is in use by another process")
 	// ErrDamaged: the file is not an event store, or parts of it cannot be trusted.
 	ErrDamaged = errors.New("the event store is damaged")
-	// ErrAddressInUse: the listen address is taken.
-	ErrAddressInUse = errors.New("address is already in use")
 )
 
 // refusal is an error as EventStoreDB's protocol carries it: a gRPC status, and trailers by which clients

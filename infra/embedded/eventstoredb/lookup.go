@@ -165,11 +165,6 @@ func (s *snapshot) record(stream, revision uint64) (record, error) {
 	return r, err
 }
 
-// is reports whether a record is a revision of a stream.
-func (r record) is(stream, revision uint64) bool {
-	return r.streamNumber() == stream && r.revision() == revision
-}
-
 // logCursor finds records by position, cheaply when the next one wanted follows the last one found.
 type logCursor struct {
 	c     *bbolt.Cursor

@@ -126,7 +126,7 @@ type stats struct {
 
 func (s *store) stats() (st stats, err error) {
 	err = s.view(func(sn *snapshot) error {
-		st.LastPosition, _ = sn.end()
+		st.LastPosition = sn.end()
 		st.Streams = sn.streams.Sequence()
 		st.FileBytes = sn.tx.Size()
 		return nil

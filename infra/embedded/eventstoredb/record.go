@@ -92,6 +92,19 @@ func (r record) recorded() (event, position []byte) {
 	return event, read[n+m:]
 }
 
+// is reports whether a record is a revision of a stream.
+func (r record) is(stream, revision uint64) bool {
+	return r.streamNumber() == stream && r.revision() == revision
+}
+
+// position is where the record says it lies.
+func (r record) position() uint64 {
+	_, rest := r.recorded()
+	_, _, n := protowire.ConsumeTag(rest)
+	position, _ := protowire.ConsumeVarint(rest[n:])
+	return position
+}
+
 // data is the event's data, in place.
 func (r record) data() []byte {
 	event, _ := r.recorded()

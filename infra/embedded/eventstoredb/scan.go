@@ -21,7 +21,7 @@ type allScan struct {
 // start fixes where the scan begins and, for a plain read, ends.
 func (a *allScan) start(s *snapshot) {
 	a.started = true
-	end, _ := s.end() // 0 in an empty store, where no event is at 0
+	end := s.end()
 	a.to = end
 	from := a.query.from
 	switch {

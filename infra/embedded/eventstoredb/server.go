@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/gossip"
@@ -70,9 +69,9 @@ type service struct {
 	now    func() time.Time
 }
 
-// Start opens the store and serves it; when it returns, clients can connect. Errors are ErrLocked, ErrDamaged,
-// ErrAddressInUse or the operating system's, wrapped with the file or address they are about. None of them has
-// changed the file.
+// Start opens the store and serves it; when it returns, clients can connect. Errors are ErrLocked, ErrDamaged or the
+// operating system's (syscall.EADDRINUSE for a taken port), wrapped with the file or address they are about. None of them has changed
+// the file.
 func Start(cfg Config) (*Server, error) {
 	if cfg.Addr == "" {
 		cfg.Addr = "127.0.0.1:0"
@@ -85,9 +84,6 @@ func Start(cfg Config) (*Server, error) {
 	}
 	listener, err := net.Listen("tcp", cfg.Addr)
 	if err != nil {
-		if errors.Is(err, syscall.EADDRINUSE) {
-			err = ErrAddressInUse
-		}
 		return nil, fmt.Errorf("listen on %s: %w", cfg.Addr, err)
 	}
 	s, err := start(cfg, listener)
@@ -118,11 +114,11 @@ func start(cfg Config, listener net.Listener) (*Server, error) {
 	s.mux = newMux(listener)
 	s.close = sync.OnceValue(s.shutdown)
 
-	s.serve(writer.run)
-	s.serve(s.mux.run)
+	s.serving.Go(writer.run)
+	s.serving.Go(s.mux.run)
 	// Both end without a reason worth telling once the mux closes their listeners.
-	s.serve(func() { _ = s.grpc.Serve(s.mux.grpc) })
-	s.serve(func() { _ = s.http.Serve(s.mux.http) })
+	s.serving.Go(func() { _ = s.grpc.Serve(s.mux.grpc) })
+	s.serving.Go(func() { _ = s.http.Serve(s.mux.http) })
 	return s, nil
 }
 
@@ -141,10 +137,6 @@ func newGRPC() *grpc.Server {
 		}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: keepaliveIdle}),
 	)
-}
-
-func (s *Server) serve(f func()) {
-	s.serving.Go(f)
 }
 
 // Addr is the address the server listens on, host:port.

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -101,7 +102,7 @@ func TestStartRefusals(t *testing.T) {
 		cfg  Config
 		want error
 	}{
-		{"a taken port", Config{Addr: held.Addr()}, ErrAddressInUse},
+		{"a taken port", Config{Addr: held.Addr()}, syscall.EADDRINUSE},
 		{"a file in use", Config{Path: filepath.Join(dir, "held.db")}, ErrLocked},
 		{"a file of something else", Config{Path: write("text.db", strings.Repeat("not an event store\n", 1000))}, ErrDamaged},
 		{"a short file", Config{Path: write("short.db", "x")}, ErrDamaged},

@@ -312,13 +312,13 @@ func newSnapshot(tx *bbolt.Tx) *snapshot {
 	return &snapshot{tx: tx, log: tx.Bucket(bucketLog), index: tx.Bucket(bucketIndex), streams: tx.Bucket(bucketStreams)}
 }
 
-// end is the position of the newest event; false in an empty store.
-func (s *snapshot) end() (uint64, bool) {
+// end is the position of the newest event; 0 in an empty store, where no event is at 0.
+func (s *snapshot) end() uint64 {
 	k, _ := s.log.Cursor().Last()
 	if k == nil {
-		return 0, false
+		return 0
 	}
-	return binary.BigEndian.Uint64(k), true
+	return binary.BigEndian.Uint64(k)
 }
 
 func indexKey(stream, revision uint64) []byte {

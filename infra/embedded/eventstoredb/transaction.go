@@ -132,7 +132,7 @@ func (t *transaction) put(h *head, p *proposal, revision uint64) (position uint6
 	t.dirty = true
 	t.newest, t.next = position, position+uint64(len(r))
 	h.last = int64(revision)
-	t.recent.add(p.id, h.number, revision)
+	t.recent.add(p.id, place{h.number, revision})
 	t.touched = append(t.touched, h.name)
 	return position, nil
 }
@@ -146,6 +146,6 @@ func (t *transaction) find(name string) (*head, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.heads.set(h)
+	t.heads.add(h.name, h)
 	return h, nil
 }

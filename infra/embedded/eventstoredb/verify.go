@@ -8,7 +8,6 @@ import (
 	"os"
 
 	"go.etcd.io/bbolt"
-	"google.golang.org/protobuf/encoding/protowire"
 )
 
 // maxProblems bounds a Report; a broken file tends to be broken everywhere.
@@ -148,12 +147,4 @@ func (r *Report) readStreams(s *snapshot) error {
 		}
 		return nil
 	})
-}
-
-// position is where the record says it lies.
-func (r record) position() uint64 {
-	_, rest := r.recorded()
-	_, _, n := protowire.ConsumeTag(rest)
-	position, _ := protowire.ConsumeVarint(rest[n:])
-	return position
 }

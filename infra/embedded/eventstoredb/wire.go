@@ -1,10 +1,10 @@
 package eventstoredb
 
 import (
-	"encoding/hex"
 	"errors"
 	"fmt"
 
+	"github.com/google/uuid"
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/encoding/proto"
 	"google.golang.org/grpc/mem"
@@ -205,34 +205,17 @@ func parseUUID(b []byte) (id eventID, err error) {
 	return id, err
 }
 
-// parseID reads the textual form of a UUID, with or without dashes.
-func parseID(s string) (id eventID, err error) {
-	digits := make([]byte, 0, 32)
-	for i := range len(s) {
-		if s[i] != '-' {
-			digits = append(digits, s[i])
-		}
+// parseID reads the textual form of a UUID, with or without dashes; uuid.Parse would take others, too.
+func parseID(s string) (eventID, error) {
+	id, err := uuid.Parse(s)
+	if err != nil || len(s) != 36 && len(s) != 32 {
+		return eventID{}, invalidArgument(fmt.Sprintf("%q is not a UUID", s))
 	}
-	if len(digits) != 32 {
-		return id, invalidArgument(fmt.Sprintf("%q is not a UUID", s))
-	}
-	if _, err := hex.Decode(id[:], digits); err != nil {
-		return id, invalidArgument(fmt.Sprintf("%q is not a UUID", s))
-	}
-	return id, nil
+	return eventID(id), nil
 }
 
 // String is the canonical text of the UUID.
-func (id eventID) String() string {
-	var b [36]byte
-	hex.Encode(b[:8], id[:4])
-	hex.Encode(b[9:13], id[4:6])
-	hex.Encode(b[14:18], id[6:8])
-	hex.Encode(b[19:23], id[8:10])
-	hex.Encode(b[24:], id[10:])
-	b[8], b[13], b[18], b[23] = '-', '-', '-', '-'
-	return string(b[:])
-}
+func (id eventID) String() string { return uuid.UUID(id).String() }
 
 // withStringID is a RecordedEvent with its id as text instead of two integers.
 func withStringID(event []byte, id eventID) []byte {

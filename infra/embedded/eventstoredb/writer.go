@@ -87,7 +87,7 @@ func newWriter(s *store, h *hub, now func() time.Time, logger *slog.Logger) (*wr
 
 // reset takes the writer's state from the file.
 func (w *writer) reset() error {
-	w.heads, w.recent, w.newest, w.next = newHeadCache(cachedHeads), newRecentIDs(recentEvents), 0, firstPosition
+	w.heads, w.recent, w.newest, w.next = &headCache{newGenerations[string, *head](cachedHeads)}, &recentIDs{newGenerations[eventID, place](recentEvents)}, 0, firstPosition
 	return w.store.view(func(s *snapshot) error {
 		c := s.log.Cursor()
 		k, v := c.Last()
@@ -105,7 +105,7 @@ func (w *writer) reset() error {
 				w.logger.Error("event store holds a damaged event", "position", binary.BigEndian.Uint64(k), "err", err)
 				break
 			}
-			w.recent.add(r.id(), r.streamNumber(), r.revision())
+			w.recent.add(r.id(), place{r.streamNumber(), r.revision()})
 			k, v = c.Prev()
 		}
 		return nil
@@ -216,7 +216,9 @@ func (w *writer) write(batch []*request) {
 			w.failed = said
 			w.logger.Error("event store could not write", "err", err)
 		}
-		w.restore()
+		if err := w.revive(); err != nil {
+			w.logger.Error("event store is down until it can be reopened", "err", err)
+		}
 		if !errors.Is(err, ErrDamaged) {
 			err = status.Error(codes.Internal, "the event store could not write: "+err.Error()) // Unavailable would have clients dial again
 		}
@@ -273,13 +275,6 @@ func (w *writer) transact(f func(*bbolt.Tx) (bool, error)) (err error) {
 	}
 	committed = true
 	return nil
-}
-
-// restore brings the writer back to what the file holds.
-func (w *writer) restore() {
-	if err := w.revive(); err != nil {
-		w.logger.Error("event store is down until it can be reopened", "err", err)
-	}
 }
 
 // revive reopens the store, or leaves it down. Everybody is woken: a commit that failed may be in the file.
