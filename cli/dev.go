@@ -57,7 +57,8 @@ func (m *devMode) Run(ctx context.Context, a *app) (err error) {
 	}
 	defer func() { err = errors.Join(err, servers.Close()) }()
 	servers.announce(a.stderr)
-	store, model, closeBoth, err := openBoth(a, storeFlags{EventstoreURL: servers.eventstoreURL}, redisFlags{RedisURL: servers.redisURL}, m.shopFlags)
+	shop := shopAccess{storeFlags{servers.eventstoreURL}, redisFlags{servers.redisURL}, m.shopFlags}
+	store, model, closeBoth, err := shop.openBoth(a)
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
@@ -68,7 +69,7 @@ func (m *devMode) Run(ctx context.Context, a *app) (err error) {
 	}
 	defer b.Close()
 	takeUp(ctx, a, snapshotFile(m.Data), servers.redis, store)
-	due, err := redisFlags{RedisURL: servers.redisURL}.openSchedule(m.shopFlags)
+	due, err := shop.openSchedule(m.shopFlags)
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}

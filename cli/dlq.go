@@ -157,10 +157,8 @@ func (m *dlqListMode) Run(ctx context.Context, a *app) error {
 }
 
 type dlqRedriveMode struct {
-	storeFlags
-	redisFlags
+	shopAccess
 	busFlags
-	shopFlags
 	View queueArg `arg:"" help:"The view, or fulfilment."`
 	JSON bool     `name:"json" help:"Print JSON, for a script." env:"JANGBU_JSON"`
 }
@@ -190,7 +188,7 @@ type redriven struct {
 
 // Run redrives all that lies there.
 func (m *dlqRedriveMode) Run(ctx context.Context, a *app) (err error) {
-	store, model, closeBoth, err := openBoth(a, m.storeFlags, m.redisFlags, m.shopFlags)
+	store, model, closeBoth, err := m.openBoth(a)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -32,6 +33,13 @@ type shopFlags struct {
 	Topic string `help:"Prefix of the names of topic and queues, and of the keys in Redis." default:"jangbu" env:"JANGBU_TOPIC" placeholder:"NAME"`
 }
 
+// shopAccess names all that a shop keeps: its log, and what is made of it.
+type shopAccess struct {
+	storeFlags
+	redisFlags
+	shopFlags
+}
+
 type workerFlags struct {
 	Workers int `help:"Receivers of each view's queue; what they bring is landed together." default:"4" env:"JANGBU_WORKERS" placeholder:"N"`
 }
@@ -44,9 +52,16 @@ func (f *workerFlags) Validate() error {
 	return nil
 }
 
+// dataFlags name the folder of an embedded event store.
+type dataFlags struct {
+	Data string `help:"Folder of the event store's file." default:"./data" type:"path" env:"JANGBU_DATA" placeholder:"DIR"`
+}
+
+func (f dataFlags) file() string { return filepath.Join(f.Data, storeFile) }
+
 // embeddedFlags say where the embedded servers listen and keep their data.
 type embeddedFlags struct {
-	Data       string     `help:"Folder of the event store's file." default:"./data" type:"path" env:"JANGBU_DATA" placeholder:"DIR"`
+	dataFlags
 	Eventstore listenAddr `help:"Address of the embedded event store; port 0 picks a free one." default:"127.0.0.1:2113" env:"JANGBU_EVENTSTORE_LISTEN" placeholder:"ADDR"`
 	AWS        listenAddr `name:"aws" help:"Address of the embedded SNS and SQS." default:"127.0.0.1:4566" env:"JANGBU_AWS_LISTEN" placeholder:"ADDR"`
 	Redis      listenAddr `help:"Address of the embedded Redis." default:"127.0.0.1:6379" env:"JANGBU_REDIS_LISTEN" placeholder:"ADDR"`

@@ -95,10 +95,8 @@ func (w wiring) newManager(shop *command.Service, g fulfilment.Gateway, s *sched
 }
 
 type fulfilmentMode struct {
-	storeFlags
-	redisFlags
+	shopAccess
 	busFlags
-	shopFlags
 	paymentFlags
 	Workers   int        `help:"How many orders to drive at a time." default:"16" env:"JANGBU_FULFILMENT_WORKERS" placeholder:"N"`
 	Provision bool       `help:"Create the topic and the queue, now and whenever they are found missing. Turn it off where that right is not given." default:"true" negatable:"" env:"JANGBU_PROVISION"`

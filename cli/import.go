@@ -77,21 +77,19 @@ func (m *importMode) Run(ctx context.Context, a *app) error {
 	return nil
 }
 
-func (m *importMode) importWithBars(ctx context.Context, a *app) (importer.Report, error) {
-	progress := term.NewProgress(a.stderr, term.Options{Terminal: isTerminal(a.stderr)})
+func (m *importMode) importWithBars(ctx context.Context, a *app) (report importer.Report, err error) {
 	bars := map[importer.Kind]*term.Bar{}
-	drawing, stop := context.WithCancel(context.WithoutCancel(ctx))
-	drawn := make(chan error, 1)
-	go func() { drawn <- progress.Run(drawing) }()
-	report, err := importer.Run(ctx, m.Dir, importer.Config{URL: m.URL, Workers: m.Workers, Patience: m.Patience,
-		Progress: func(kind importer.Kind, done, total int) {
-			if bars[kind] == nil {
-				bars[kind] = progress.Bar(string(kind), int64(total))
-			}
-			bars[kind].Set(int64(done))
-		}})
-	stop()
-	return report, errors.Join(err, <-drawn)
+	err = drawProgress(ctx, a, func(p *term.Progress) (err error) {
+		report, err = importer.Run(ctx, m.Dir, importer.Config{URL: m.URL, Workers: m.Workers, Patience: m.Patience,
+			Progress: func(kind importer.Kind, done, total int) {
+				if bars[kind] == nil {
+					bars[kind] = p.Bar(string(kind), int64(total))
+				}
+				bars[kind].Set(int64(done))
+			}})
+		return err
+	})
+	return report, err
 }
 
 func printCounts(a *app, report importer.Report) error {

@@ -149,9 +149,7 @@ func shortened(text string, width int) string {
 }
 
 type parkedShowMode struct {
-	storeFlags
-	redisFlags
-	shopFlags
+	shopAccess
 	View   viewArg `arg:"" help:"View in which the stream is parked."`
 	Stream string  `arg:"" help:"The stream."`
 	JSON   bool    `name:"json" help:"Print JSON, for a script." env:"JANGBU_JSON"`
@@ -176,7 +174,7 @@ type parkedEvent struct {
 
 // Run prints it.
 func (m *parkedShowMode) Run(ctx context.Context, a *app) (err error) {
-	store, model, closeBoth, err := openBoth(a, m.storeFlags, m.redisFlags, m.shopFlags)
+	store, model, closeBoth, err := m.openBoth(a)
 	if err != nil {
 		return err
 	}

@@ -15,9 +15,7 @@ import (
 )
 
 type parkedRetryMode struct {
-	storeFlags
-	redisFlags
-	shopFlags
+	shopAccess
 	View    viewArg  `arg:"" help:"View in which the streams are parked."`
 	Streams []string `arg:"" optional:"" name:"stream" help:"Streams to land."`
 	All     bool     `help:"All that are parked in the view." env:"JANGBU_PARKED_ALL"`
@@ -51,7 +49,7 @@ type retried struct {
 
 // Run lands what is parked.
 func (m *parkedRetryMode) Run(ctx context.Context, a *app) (err error) {
-	store, model, closeBoth, err := openBoth(a, m.storeFlags, m.redisFlags, m.shopFlags)
+	store, model, closeBoth, err := m.openBoth(a)
 	if err != nil {
 		return err
 	}
@@ -151,9 +149,7 @@ func landFromLog(
 }
 
 type parkedSkipMode struct {
-	storeFlags
-	redisFlags
-	shopFlags
+	shopAccess
 	yesFlags
 	View   viewArg `arg:"" help:"View in which the stream is parked."`
 	Stream string  `arg:"" help:"The stream."`
@@ -173,7 +169,7 @@ Examples:
 
 // Run skips one event.
 func (m *parkedSkipMode) Run(ctx context.Context, a *app) (err error) {
-	store, model, closeBoth, err := openBoth(a, m.storeFlags, m.redisFlags, m.shopFlags)
+	store, model, closeBoth, err := m.openBoth(a)
 	if err != nil {
 		return err
 	}

@@ -10,10 +10,8 @@ import (
 )
 
 type projectorMode struct {
-	storeFlags
-	redisFlags
+	shopAccess
 	busFlags
-	shopFlags
 	workerFlags
 	AutoReplay bool       `help:"Rebuild a view whose code is of a newer version than its live generation, beside it, and switch when it has caught up." env:"JANGBU_AUTO_REPLAY"`
 	Provision  bool       `help:"Create what is missing of topic and queues, now and whenever it is found missing. Turn it off where that right is not given." default:"true" negatable:"" env:"JANGBU_PROVISION"`
@@ -43,7 +41,7 @@ func (m *projectorMode) Run(ctx context.Context, a *app) (err error) {
 	}
 	defer func() { err = errors.Join(err, ignoreClosed(listener.Close())) }()
 	holdBallast()
-	store, model, closeBoth, err := openBoth(a, m.storeFlags, m.redisFlags, m.shopFlags)
+	store, model, closeBoth, err := m.openBoth(a)
 	if err != nil {
 		return err
 	}

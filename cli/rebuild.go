@@ -47,7 +47,7 @@ type diff struct {
 // rebuild does work with a bar a view on stderr, and prints what came of it on stdout. Its error is the work's.
 func (f rebuildFlags) rebuild(ctx context.Context, a *app, views []*view.View, cfg projector.ReplayConfig,
 	work func(*projector.Replay) ([]projector.Result, error)) (err error) {
-	store, model, closeBoth, err := openBoth(a, f.storeFlags, f.redisFlags, f.shopFlags)
+	store, model, closeBoth, err := f.openBoth(a)
 	if err != nil {
 		return err
 	}
@@ -93,8 +93,7 @@ func saveCollections() {
 	}
 }
 
-// rebuildBars shows a rebuild. Nobody knows how many events the log holds until it has been read, so the total is
-// reckoned from positions; those only compare, which makes it a picture, not a measure.
+// rebuildBars shows a rebuild, with a logBar a view.
 type rebuildBars struct {
 	bars  map[string]*term.Bar
 	head  event.Position
@@ -117,12 +116,10 @@ func (b *rebuildBars) show(p projector.Progress) {
 		phase += " " + waiting(p.Note)
 	}
 	bar.Phase(phase)
-	bar.Set(p.Events)
-	switch {
-	case p.Phase == projector.PhaseSwitch || p.Phase == projector.PhaseDone:
-		bar.Total(p.Events)
-	case p.At.Commit > 0 && p.At.Commit < b.head.Commit:
-		bar.Total(int64(float64(p.Events) * float64(b.head.Commit) / float64(p.At.Commit)))
+	if log := (logBar{bar: bar, head: b.head}); p.Phase == projector.PhaseSwitch || p.Phase == projector.PhaseDone {
+		log.end(p.Events)
+	} else {
+		log.at(p.Events, p.At)
 	}
 }
 

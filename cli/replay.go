@@ -25,9 +25,7 @@ type replayMode struct {
 
 // rebuildFlags are what replay, rollback and audit share.
 type rebuildFlags struct {
-	storeFlags
-	redisFlags
-	shopFlags
+	shopAccess
 	Patience time.Duration `help:"How long a dependency may be away before this stops." default:"1m" env:"JANGBU_REPLAY_PATIENCE" placeholder:"TIME"`
 	JSON     bool          `name:"json" help:"Print JSON, for a script." env:"JANGBU_JSON"`
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"syscall"
 
 	"jangbu/infra/embedded/eventstoredb"
@@ -65,7 +64,7 @@ func startEmbedded(flags embeddedFlags, a *app) (s *embedded, err error) {
 		}
 	}()
 	store, err := eventstoredb.Start(eventstoredb.Config{
-		Path: filepath.Join(flags.Data, storeFile), Addr: string(flags.Eventstore), Logger: a.log,
+		Path: flags.file(), Addr: string(flags.Eventstore), Logger: a.log,
 	})
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"time"
 
 	"jangbu/cli/term"
@@ -38,13 +37,6 @@ Examples:
     jangbu store stats
 `
 }
-
-// dataFlags name the folder of an embedded event store.
-type dataFlags struct {
-	Data string `help:"Folder of the event store's file." default:"./data" type:"path" env:"JANGBU_DATA" placeholder:"DIR"`
-}
-
-func (f dataFlags) file() string { return filepath.Join(f.Data, storeFile) }
 
 // verified checks a store's file that no server has open. Damage, of any part or of all, is exit code 3, and remedy says
 // what to do about it.

@@ -16,9 +16,7 @@ import (
 )
 
 type traceMode struct {
-	storeFlags
-	redisFlags
-	shopFlags
+	shopAccess
 	Stream string `arg:"" help:"The stream, such as order-10248."`
 	JSON   bool   `name:"json" help:"Print JSON, for a script." env:"JANGBU_JSON"`
 }
@@ -77,7 +75,7 @@ func (m *traceMode) Run(ctx context.Context, a *app) (err error) {
 	if m.Stream == "" {
 		return &failure{exitUsage, errors.New("trace: name a stream, such as order-10248; see jangbu trace --help")}
 	}
-	store, model, closeBoth, err := openBoth(a, m.storeFlags, m.redisFlags, m.shopFlags)
+	store, model, closeBoth, err := m.openBoth(a)
 	if err != nil {
 		return err
 	}

@@ -13,10 +13,8 @@ import (
 )
 
 type viewsMode struct {
-	storeFlags
-	redisFlags
+	shopAccess
 	busFlags
-	shopFlags
 	Watch bool `help:"Look again each second until interrupted." env:"JANGBU_VIEWS_WATCH"`
 	JSON  bool `name:"json" help:"Print JSON, for a script." env:"JANGBU_JSON"`
 }
@@ -53,7 +51,7 @@ const watchInterval = time.Second
 
 // Run prints the views, or goes on printing them until ctx ends.
 func (m *viewsMode) Run(ctx context.Context, a *app) (err error) {
-	store, model, closeBoth, err := openBoth(a, m.storeFlags, m.redisFlags, m.shopFlags)
+	store, model, closeBoth, err := m.openBoth(a)
 	if err != nil {
 		return err
 	}

@@ -41,11 +41,11 @@ func (f redisFlags) open(a *app, name shopFlags) (*readmodel.Store, error) {
 }
 
 // openBoth begins to connect to the event store and prepares the read model; closeBoth closes them.
-func openBoth(a *app, s storeFlags, r redisFlags, name shopFlags) (store *eventstore.Store, model *readmodel.Store, closeBoth func() error, err error) {
-	if store, err = s.open(a); err != nil {
+func (f shopAccess) openBoth(a *app) (store *eventstore.Store, model *readmodel.Store, closeBoth func() error, err error) {
+	if store, err = f.storeFlags.open(a); err != nil {
 		return nil, nil, nil, err
 	}
-	if model, err = r.open(a, name); err != nil {
+	if model, err = f.redisFlags.open(a, f.shopFlags); err != nil {
 		return nil, nil, nil, errors.Join(err, store.Close())
 	}
 	return store, model, func() error { return errors.Join(model.Close(), store.Close()) }, nil
