@@ -10,6 +10,7 @@ import (
 	"jangbu/cli/term"
 	"jangbu/command"
 	"jangbu/domain/event"
+	"jangbu/infra/backoff"
 	"jangbu/infra/embedded/eventstoredb"
 )
 
@@ -124,9 +125,7 @@ func patiently(ctx context.Context, patience time.Duration, f func() (further bo
 		if time.Since(since)+pause > patience {
 			return fmt.Errorf("%w; see that the event store runs at --eventstore-url", err)
 		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
+		if backoff.Sleep(ctx, pause) != nil {
 			return err
 		}
 	}

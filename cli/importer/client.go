@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"slices"
@@ -15,6 +14,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"jangbu/infra/backoff"
 )
 
 // ErrStopped is wrapped by the error of a run that ended before its plan did, because nothing was answered for good any
@@ -114,12 +115,8 @@ func (c *client) post(ctx context.Context, steps []*step) ([]answer, error) {
 		if err := c.silent(started, c.patience, err); err != nil {
 			return nil, err
 		}
-		wait := time.NewTimer(max(pause, c.jitter(failed)))
-		select {
-		case <-ctx.Done():
-			wait.Stop()
+		if backoff.Sleep(ctx, max(pause, c.jitter(failed))) != nil {
 			return nil, context.Cause(ctx)
-		case <-wait.C:
 		}
 	}
 }
@@ -181,8 +178,7 @@ func (c *client) try(ctx context.Context, p *posting) (pause time.Duration, why 
 
 // jitter is a random pause between half and all of the backoff, which doubles with every try.
 func (c *client) jitter(try int) time.Duration {
-	top := min(c.backoff<<min(try, 16), maxBackoff)
-	return top/2 + rand.N(top/2+1)
+	return backoff.Jittered(min(c.backoff<<min(try, 16), maxBackoff))
 }
 
 // command is a command of a batch, and commandAnswer its answer: see POST /batch.

@@ -1,6 +1,7 @@
 package backoff
 
 import (
+	"cmp"
 	"context"
 	"testing"
 	"testing/synctest"
@@ -10,13 +11,16 @@ import (
 func TestBackoff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b Backoff
-		for round := range 2 {
+		for round := range 4 {
+			if round == 2 {
+				b = Backoff{First: time.Millisecond, Most: time.Hour}
+			}
 			for i := range 70 {
 				began := time.Now()
 				if !b.Wait(t.Context()) || !b.Failing() {
 					t.Fatal("the context has not ended, and there was a failure")
 				}
-				longest := min(first<<min(i, 10), most)
+				longest := min(cmp.Or(b.First, first)<<min(i, 22), cmp.Or(b.Most, most))
 				if waited := time.Since(began); waited < longest/2 || waited > longest {
 					t.Errorf("round %d: after %d failures it waits %s, want %s at most and half of it at least", round, i, waited, longest)
 				}

@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"jangbu/domain/event"
+	"jangbu/infra/backoff"
 )
 
 // leastLimit is the smallest default limit of an append on any server version: what is below it is not refused for its size by a
@@ -81,7 +82,7 @@ func propose(stream string, expected int64, events []event.Proposed) (*proposal,
 func (s *Store) append(ctx context.Context, p *proposal) (event.Position, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	pause := newBackoff(10*time.Millisecond, 200*time.Millisecond)
+	pause := backoff.Backoff{First: 10 * time.Millisecond, Most: 200 * time.Millisecond}
 	var doubt error
 	var brokeOff *link // the link on which the server broke off the last try
 	for {
@@ -107,7 +108,7 @@ func (s *Store) append(ctx context.Context, p *proposal) (event.Position, error)
 			return event.Position{}, err
 		}
 		doubt = err
-		if !pause.wait(ctx) {
+		if !pause.Wait(ctx) {
 			return event.Position{}, unsure(doubt, ctx.Err())
 		}
 	}

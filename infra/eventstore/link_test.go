@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"jangbu/domain/event"
+	"jangbu/infra/backoff"
 	"jangbu/infra/embedded/eventstoredb"
 )
 
@@ -165,23 +166,23 @@ func TestOnlyProgressShortensThePauseOfAFollower(t *testing.T) {
 	const first, most = time.Millisecond, time.Second
 	f := follower{
 		at:    event.Position{Commit: 5, Prepare: 5},
-		pause: newBackoff(first, most),
+		pause: backoff.Backoff{First: first, Most: most},
 		yield: func(event.Recorded, error) bool { return true },
 	}
 	for range 20 {
-		f.pause.next()
+		f.pause.Next()
 		if err := f.pass(event.Recorded{Position: f.at}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if f.pause.pause != most {
-		t.Errorf("after 20 attempts without progress the pause is %s", f.pause.pause)
+	if pause := f.pause.Next(); pause < most/2 {
+		t.Errorf("after 20 attempts without progress the pause is %s", pause)
 	}
 	if err := f.pass(event.Recorded{Position: event.Position{Commit: 6, Prepare: 6}}); err != nil {
 		t.Fatal(err)
 	}
-	if f.pause.pause != first {
-		t.Errorf("after progress the pause is %s", f.pause.pause)
+	if pause := f.pause.Next(); pause > first {
+		t.Errorf("after progress the pause is %s", pause)
 	}
 }
 

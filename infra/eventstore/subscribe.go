@@ -10,13 +10,15 @@ import (
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
 
 	"jangbu/domain/event"
+	"jangbu/infra/backoff"
 )
 
 const (
 	// searchWindow is how many events the server looks through between two checkpoints of a filtered subscription.
 	searchWindow = 512
 
-	// resumeMax bounds the pause between two attempts to resume while the server refuses.
+	// resumeMin and resumeMax bound the pause between two attempts to resume while the server refuses.
+	resumeMin = 20 * time.Millisecond
 	resumeMax = time.Second
 )
 
@@ -28,7 +30,7 @@ const (
 // allows, and says so with a checkpoint where it was. The sequence ends when the consumer breaks, ctx ends or the store is closed.
 func (s *Store) Subscribe(ctx context.Context, after event.Position, prefixes []string) iter.Seq2[event.Recorded, error] {
 	return func(yield func(event.Recorded, error) bool) {
-		f := follower{store: s, at: after, prefixes: prefixes, pause: newBackoff(20*time.Millisecond, resumeMax), yield: yield}
+		f := follower{store: s, at: after, prefixes: prefixes, pause: backoff.Backoff{First: resumeMin, Most: resumeMax}, yield: yield}
 		for patient := false; ; patient = true {
 			err := f.follow(ctx, patient)
 			if errors.Is(err, errDeclined) || ctx.Err() != nil {
@@ -37,7 +39,7 @@ func (s *Store) Subscribe(ctx context.Context, after event.Position, prefixes []
 			if !yield(event.Recorded{}, fmt.Errorf("subscription interrupted after %s: %w", f.at, err)) || errors.Is(err, errClosed) {
 				return
 			}
-			if !f.pause.wait(ctx) {
+			if !f.pause.Wait(ctx) {
 				return
 			}
 		}
@@ -51,7 +53,7 @@ type follower struct {
 	store    *Store
 	at       event.Position // of the last event or checkpoint
 	prefixes []string
-	pause    *backoff
+	pause    backoff.Backoff
 	yield    func(event.Recorded, error) bool
 }
 
@@ -110,7 +112,7 @@ func (f *follower) pass(r event.Recorded) error {
 	if r.Position.Compare(f.at) <= 0 {
 		return nil
 	}
-	f.pause.reset()
+	f.pause.Reset()
 	f.at = r.Position
 	if system(&r) {
 		r = event.Recorded{Position: r.Position}

@@ -11,6 +11,7 @@ import (
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
 
 	"jangbu/domain/event"
+	"jangbu/infra/backoff"
 )
 
 const (
@@ -146,7 +147,7 @@ func (s *supervisor) publish(l *link) {
 
 // run connects, waits until the link is lost, and connects again, until ctx ends.
 func (s *supervisor) run(ctx context.Context) {
-	pause := newBackoff(churnMin, churnMax)
+	pause := backoff.Backoff{First: churnMin, Most: churnMax}
 	for {
 		l := s.dial(ctx)
 		if l == nil {
@@ -162,8 +163,8 @@ func (s *supervisor) run(ctx context.Context) {
 			return
 		}
 		if time.Since(since) >= proven {
-			pause.reset()
-		} else if !pause.wait(ctx) {
+			pause.Reset()
+		} else if !pause.Wait(ctx) {
 			return
 		}
 	}
@@ -179,7 +180,7 @@ func (s *supervisor) dial(ctx context.Context) *link {
 	attempts, abandon := context.WithCancel(ctx)
 	defer abandon()
 	outcomes := make(chan outcome)
-	pause := newBackoff(redialMin, redialMax)
+	pause := backoff.Backoff{First: redialMin, Most: redialMax}
 	waiting, failed := 0, 0
 	next := time.NewTimer(0)
 	defer next.Stop()
@@ -190,7 +191,7 @@ func (s *supervisor) dial(ctx context.Context) *link {
 		case <-ctx.Done():
 			return nil
 		case <-next.C:
-			next.Reset(pause.next())
+			next.Reset(pause.Next())
 			if waiting == dialsAtOnce {
 				continue
 			}

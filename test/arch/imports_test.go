@@ -96,7 +96,7 @@ var rules = []struct {
 	{"how loops wait", []string{"jangbu/infra/backoff"}, only(), []string{}},
 	{"what adapters of Redis share", []string{"jangbu/infra/redisdb"}, only("jangbu/domain/event"), []string{"github.com/google/uuid", "github.com/redis/go-redis/v9"}},
 	{"an adapter", []string{"jangbu/infra"}, func(importer, imported string) bool {
-		return within(imported, adapter(importer), "jangbu/domain/event", "jangbu/query/row", "jangbu/infra/redisdb")
+		return within(imported, adapter(importer), "jangbu/domain/event", "jangbu/query/row", "jangbu/infra/backoff", "jangbu/infra/redisdb")
 	}, nil},
 	{"fulfilment", []string{"jangbu/command/fulfilment"}, only("jangbu/domain", "jangbu/infra/backoff"), []string{"github.com/hashicorp/golang-lru", "golang.org/x/sync"}},
 	{"command", []string{"jangbu/command"}, only("jangbu/command", "jangbu/domain", "jangbu/infra/web"), nil},
