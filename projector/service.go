@@ -57,25 +57,26 @@ type Service struct {
 	pub   Publisher
 	queue func(view string) Queue
 	cfg   Config
-	kick  chan struct{} // asks for provisioning
-	pause time.Duration // after each provisioning, before the next is heard
+
+	provisioning backoff.OnDemand // asked whenever a consumer misses its queue, or the relay its topic
+	pause        time.Duration    // after each, before the next is heard
 }
 
 const provisionPause = 5 * time.Second
 
 // New returns a Service; nothing runs before Run.
 func New(store Store, model Model, pub Publisher, queue func(view string) Queue, cfg Config) *Service {
-	return &Service{store: store, model: model, pub: pub, queue: queue, cfg: cfg.withDefaults(), kick: make(chan struct{}, 1), pause: provisionPause}
+	return &Service{store: store, model: model, pub: pub, queue: queue, cfg: cfg.withDefaults(), provisioning: backoff.NewOnDemand(), pause: provisionPause}
 }
 
 // Run runs everything until ctx ends. It needs no dependency to be there when it starts.
 func (s *Service) Run(ctx context.Context) error {
 	var g errgroup.Group
 	if s.cfg.Provision != nil {
-		g.Go(func() error { return s.provision(ctx) })
+		g.Go(func() error { s.provision(ctx); return nil })
 	}
 	relay := NewRelay(s.store, s.pub, s.cfg.Topic, view.Categories(s.cfg.Views), s.cfg.Report)
-	relay.missing = s.reprovision
+	relay.missing = s.provisioning.Ask
 	g.Go(func() error {
 		return s.elected(ctx, "relay", "relay", func(ctx context.Context) error {
 			if !relay.skipPast(ctx) {
@@ -90,7 +91,7 @@ func (s *Service) Run(ctx context.Context) error {
 	for _, v := range s.cfg.Views {
 		c := &Consumer{
 			view: v, queue: s.queue(v.Name), model: s.model, log: s.store,
-			logger: s.cfg.Logger, report: s.cfg.Report, missing: s.reprovision,
+			logger: s.cfg.Logger, report: s.cfg.Report, missing: s.provisioning.Ask,
 			visibility: visibility, decodings: decodings,
 		}
 		g.Go(func() error { return c.Run(ctx, s.cfg.Workers) })
@@ -110,34 +111,6 @@ func fleet(views []*view.View) string {
 	return fmt.Sprintf("%08x", h.Sum32())
 }
 
-// provision creates what the bus lacks, at the start and whenever a consumer misses its queue, or the relay its topic.
-func (s *Service) provision(ctx context.Context) error {
-	var retry backoff.Backoff
-	for {
-		err := s.cfg.Provision(ctx)
-		if ctx.Err() != nil {
-			return nil
-		}
-		s.cfg.Report("provision", err)
-		if err != nil {
-			retry.Wait(ctx)
-			continue
-		}
-		retry.Reset()
-		if backoff.Sleep(ctx, s.pause) != nil { // what was made a moment ago may not be seen yet by who asks for it
-			return nil
-		}
-		select {
-		case <-s.kick:
-		case <-ctx.Done():
-			return nil
-		}
-	}
-}
-
-func (s *Service) reprovision() {
-	select {
-	case s.kick <- struct{}{}:
-	default:
-	}
+func (s *Service) provision(ctx context.Context) {
+	s.provisioning.Run(ctx, s.pause, s.cfg.Provision, func(err error) { s.cfg.Report("provision", err) })
 }

@@ -273,16 +273,16 @@ func TestServiceProvisionsNowAndThen(t *testing.T) {
 		s := New(nil, nil, nil, nil, Config{Provision: func(context.Context) error { calls.Add(1); return nil }})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
-		go func() { defer close(done); _ = s.provision(ctx) }()
+		go func() { defer close(done); s.provision(ctx) }()
 		for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) { // of the bubble's clock
-			s.reprovision()
+			s.provisioning.Ask()
 		}
 		if n := calls.Load(); n < 2 || n > int64(time.Minute/provisionPause)+1 {
 			t.Errorf("in a minute it is created %d times", n)
 		}
 		time.Sleep(time.Hour)
 		before := calls.Load()
-		s.reprovision()
+		s.provisioning.Ask()
 		synctest.Wait()
 		if n := calls.Load() - before; n != 1 {
 			t.Errorf("what is missed later is created %d times at once", n)

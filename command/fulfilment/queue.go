@@ -13,9 +13,9 @@ import (
 // consumer takes orders from the queue. A delivery is deleted once its order needs nothing or is noted; if this process dies
 // before, it comes again.
 type consumer struct {
-	m     *Manager
-	queue Queue
-	kick  chan struct{} // asks for provisioning
+	m            *Manager
+	queue        Queue
+	provisioning backoff.OnDemand
 }
 
 const (
@@ -27,7 +27,7 @@ const (
 )
 
 func newConsumer(m *Manager, queue Queue) *consumer {
-	return &consumer{m: m, queue: queue, kick: make(chan struct{}, 1)}
+	return &consumer{m: m, queue: queue, provisioning: backoff.NewOnDemand()}
 }
 
 func (c *consumer) run(ctx context.Context) {
@@ -60,7 +60,7 @@ func (c *consumer) receive(ctx context.Context, batches chan struct{}, all *sync
 		if err != nil {
 			<-batches
 			if errors.Is(err, event.ErrNotProvisioned) {
-				c.missing()
+				c.provisioning.Ask()
 			}
 			retry.Wait(ctx)
 			wait = 0
@@ -115,36 +115,13 @@ func (c *consumer) handle(ctx context.Context, deliveries []event.Delivery) {
 	}
 }
 
-func (c *consumer) missing() {
-	select {
-	case c.kick <- struct{}{}:
-	default:
-	}
-}
-
 // provision creates the queue, at the start and whenever it is missed.
 func (c *consumer) provision(ctx context.Context) {
-	var retry backoff.Backoff
-	for {
-		err := c.m.cfg.Provision(ctx)
-		if ctx.Err() != nil {
-			return
-		}
+	c.provisioning.Run(ctx, provisionPause, c.m.cfg.Provision, func(err error) {
 		if err != nil {
 			c.m.cfg.Report(LoopQueue, errors.Join(errProvision, err))
-			retry.Wait(ctx)
-			continue
 		}
-		retry.Reset()
-		if backoff.Sleep(ctx, provisionPause) != nil { // what was made a moment ago may not be seen yet by who asks for it
-			return
-		}
-		select {
-		case <-c.kick:
-		case <-ctx.Done():
-			return
-		}
-	}
+	})
 }
 
 var errProvision = errors.New("the queue cannot be created")
