@@ -173,11 +173,7 @@ func (b batchCommand) thing() string {
 
 // runOfBatch sends one command through the router, as a request of its own with what the batch's headers say of all.
 func runOfBatch(ctx context.Context, c echo.Context, id string, command batchCommand) (_ batchAnswer, err error) {
-	defer func() {
-		if v := recover(); v != nil { // the server recovers handlers, but for those that have begun to answer
-			err = panicked(v)
-		}
-	}()
+	defer recovered(&err) // the server recovers handlers, but for those that have begun to answer
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, command.Path, bytes.NewReader(command.Body))
 	if err != nil {
 		return batchAnswer{}, fmt.Errorf("command %s of the batch: %w", id, err)

@@ -87,11 +87,7 @@ func (r *row) fold(events []event.Proposed) (after known, err error) {
 // effect that is the decision, whatever would be decided by now: the attempt may append it yet. A panic is the answer to this command
 // alone.
 func (t *turn) decideOn(ctx context.Context, on known) (events []any, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = panicked(v)
-		}
-	}()
+	defer recovered(&err)
 	if reserved := t.claim.reservedAt(on.revision); reserved != nil {
 		return decode(t.o.codec, reserved)
 	}

@@ -66,11 +66,7 @@ func (s *Service) serveReads(stream string, f folder, r *read) {
 
 func (s *Service) readShared(stream string, f folder, r *read) {
 	defer close(r.done)
-	defer func() {
-		if v := recover(); v != nil {
-			r.err = panicked(v)
-		}
-	}()
+	defer recovered(&r.err)
 	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Timeout)
 	defer cancel()
 	r.known, r.err = s.fresh(ctx, stream, f)

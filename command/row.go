@@ -70,6 +70,13 @@ func (s *Service) runRow(stream string, turns []*turn) {
 
 func panicked(v any) error { return fmt.Errorf("panic: %v\n%s", v, debug.Stack()) }
 
+// recovered, deferred, makes a panic the error.
+func recovered(err *error) {
+	if v := recover(); v != nil {
+		*err = panicked(v)
+	}
+}
+
 // keep leaves in the row the turns for which stay says so.
 func (r *row) keep(stay func(*turn) bool) {
 	var kept []*turn
@@ -95,11 +102,7 @@ func (r *row) fail(err error) {
 func (r *row) each(step func(*turn) error) {
 	failures := make([]error, len(r.turns))
 	try := func(i int) {
-		defer func() {
-			if v := recover(); v != nil {
-				failures[i] = panicked(v)
-			}
-		}()
+		defer recovered(&failures[i])
 		failures[i] = step(r.turns[i])
 	}
 	if len(r.turns) == 1 {
