@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2"
-	"golang.org/x/sync/errgroup"
 
 	"jangbu/domain/event"
 	"jangbu/domain/order"
@@ -107,15 +106,15 @@ func New(shop Shop, gateway Gateway, schedule Schedule, cfg Config) *Manager {
 func (m *Manager) Run(ctx context.Context, queue Queue, log Log, checkpoint Checkpoint) error {
 	m.cfg.Report(LoopGateway, nil) // until a call says otherwise
 	m.cfg.Report(LoopOrders, nil)  // until an order does
-	var g errgroup.Group
-	consumer := newConsumer(m, queue)
-	g.Go(func() error { consumer.run(ctx); return nil })
-	g.Go(func() error { m.runSchedule(ctx); return nil })
-	g.Go(func() error { newSweep(m, log, checkpoint).run(ctx); return nil })
+	var all sync.WaitGroup
+	all.Go(func() { newConsumer(m, queue).run(ctx) })
+	all.Go(func() { m.runSchedule(ctx) })
+	all.Go(func() { newSweep(m, log, checkpoint).run(ctx) })
 	for range m.cfg.Workers {
-		g.Go(func() error { m.runHints(ctx); return nil })
+		all.Go(func() { m.runHints(ctx) })
 	}
-	return g.Wait()
+	all.Wait()
+	return nil
 }
 
 // Poke hints at an order that may need something. It never blocks; with many hints waiting it is lost, as the queue

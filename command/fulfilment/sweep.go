@@ -72,13 +72,17 @@ var errEmptied = errors.New("the schedule has been emptied, is an older one, or 
 var errShorter = errors.New("the event store was put back to a backup, or is another one")
 
 func newSweep(m *Manager, log Log, checkpoint Checkpoint) *sweep {
-	return &sweep{m: m, log: log, checkpoint: checkpoint}
+	states, err := lru.New[string, folded](statesMax)
+	if err != nil {
+		panic(err) // only of a size below one
+	}
+	return &sweep{m: m, log: log, checkpoint: checkpoint, states: states}
 }
 
 // run sweeps until ctx ends.
 func (s *sweep) run(ctx context.Context) {
 	for ctx.Err() == nil {
-		if err := s.begin(ctx); err != nil {
+		if !s.begin(ctx) {
 			return
 		}
 		term, end := context.WithCancel(ctx)
@@ -92,8 +96,8 @@ func (s *sweep) run(ctx context.Context) {
 
 // begin starts from the checkpoint. Where nobody can tell it, from the beginning of the log: what was noted is then out of
 // reach, too. So it does where the log ends before the checkpoint, which is then that of another log, and is forgotten, since this one may grow
-// past it.
-func (s *sweep) begin(ctx context.Context) error {
+// past it. It returns false when ctx ended first.
+func (s *sweep) begin(ctx context.Context) bool {
 	var retry backoff.Backoff
 	var at event.Position
 	var err error
@@ -102,19 +106,16 @@ func (s *sweep) begin(ctx context.Context) error {
 			break
 		}
 		if !retry.Wait(ctx) {
-			return ctx.Err()
+			return false
 		}
 	}
 	s.m.cfg.Report(LoopSweep, err)
-	states, err := lru.New[string, folded](statesMax)
-	if err != nil {
-		return err
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.states, s.pending, s.line, s.fault = states, map[string]*pending{}, nil, nil
+	s.states.Purge()
+	s.pending, s.line, s.fault = map[string]*pending{}, nil, nil
 	s.seen, s.known, s.head, s.asked = at, at, at, at
-	return nil
+	return true
 }
 
 func (s *sweep) from(ctx context.Context) (event.Position, error) {

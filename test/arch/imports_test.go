@@ -98,7 +98,7 @@ var rules = []struct {
 	{"an adapter", []string{"jangbu/infra"}, func(importer, imported string) bool {
 		return within(imported, adapter(importer), "jangbu/domain/event", "jangbu/query/row", "jangbu/infra/backoff", "jangbu/infra/redisdb")
 	}, nil},
-	{"fulfilment", []string{"jangbu/command/fulfilment"}, only("jangbu/domain", "jangbu/infra/backoff"), []string{"github.com/hashicorp/golang-lru", "golang.org/x/sync"}},
+	{"fulfilment", []string{"jangbu/command/fulfilment"}, only("jangbu/domain", "jangbu/infra/backoff"), []string{"github.com/hashicorp/golang-lru"}},
 	{"command", []string{"jangbu/command"}, only("jangbu/command", "jangbu/domain", "jangbu/infra/web"), nil},
 	{"the vocabulary of the read side", []string{"jangbu/query/row"}, only("jangbu/domain/event"), []string{"github.com/segmentio/encoding"}},
 	{"the views", []string{"jangbu/query/view"}, only("jangbu/domain", "jangbu/query/row"), []string{"golang.org/x/text/unicode/norm"}},
