@@ -2,6 +2,7 @@ package bus_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
 
 	"jangbu/domain/event"
 	"jangbu/infra/bus"
@@ -39,7 +41,7 @@ func BenchmarkThroughput(b *testing.B) {
 }
 
 func benchThroughput(b *testing.B, views int) {
-	const relayBatch, workers = 100, 4
+	const relayBatch, relayInFlight, workers = 10, 8, 4 // as in projector
 	server, err := snssqs.Start(snssqs.Config{})
 	if err != nil {
 		b.Fatal(err)
@@ -78,12 +80,13 @@ func benchThroughput(b *testing.B, views int) {
 			})
 		}
 	}
+	var calls errgroup.Group
+	calls.SetLimit(relayInFlight)
 	for sent := 0; sent < b.N; sent += relayBatch {
-		for _, err := range bus.Publish(b.Context(), events[:min(relayBatch, b.N-sent)]) {
-			if err != nil {
-				b.Fatal(err)
-			}
-		}
+		calls.Go(func() error { return errors.Join(bus.Publish(b.Context(), events[:min(relayBatch, b.N-sent)])...) })
+	}
+	if err := calls.Wait(); err != nil {
+		b.Fatal(err)
 	}
 	published := b.Elapsed()
 	wg.Wait()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
@@ -18,8 +17,6 @@ const (
 	// maxBytes is what a message, and a batch in total, may weigh: SNS's 256 KiB less a little for what it may count that
 	// we do not.
 	maxBytes = 256<<10 - 1<<10
-	// inFlight is how many batches of one Publish are on their way at once.
-	inFlight = 8
 
 	attributeType     = "type"
 	attributeCategory = "category"
@@ -60,8 +57,8 @@ func (o outgoing) attributes() map[string]snstypes.MessageAttributeValue {
 
 // Publish sends events to the topic. result[i] says what became of events[i]: nil means that the topic has it. An
 // error that wraps event.ErrUnavailable may be retried, and the event may have been published all the same; any other
-// is final. Batches go out side by side, so nothing is promised about order. An event too large for a message goes
-// hollow. Safe for concurrent use.
+// is final. Batches go out one after the other: who has many calls side by side. Nothing is promised about order. An
+// event too large for a message goes hollow. Safe for concurrent use.
 func (b *Bus) Publish(ctx context.Context, events []event.Recorded) []error {
 	result := make([]error, len(events))
 	if len(events) == 0 {
@@ -74,21 +71,9 @@ func (b *Bus) Publish(ctx context.Context, events []event.Recorded) []error {
 		}
 		return result
 	}
-	batches := batchesOf(events)
-	if len(batches) == 1 {
-		b.publishBatch(ctx, topic, batches[0], result)
-		return result
+	for _, batch := range batchesOf(events) {
+		b.publishBatch(ctx, topic, batch, result)
 	}
-	var wg sync.WaitGroup
-	slots := make(chan struct{}, inFlight)
-	for _, batch := range batches {
-		slots <- struct{}{}
-		wg.Go(func() {
-			b.publishBatch(ctx, topic, batch, result) // each batch writes its own places of result
-			<-slots
-		})
-	}
-	wg.Wait()
 	return result
 }
 
