@@ -23,7 +23,7 @@ type storeBackupMode struct {
 
 func (storeBackupMode) Help() string {
 	return `
-A consistent copy of an embedded event store (jangbu dev, jangbu stack) as it is when the backup begins, while it goes on serving. The copy is written to FILE.partial, synced, checked like "jangbu store verify" does, and only then gets its name. It is a store like any other: put it back with "jangbu store restore".
+A consistent copy of an embedded event store (jangbu dev, jangbu stack) as it is when the backup begins, while it goes on serving. The copy is written beside FILE, synced, checked like "jangbu store verify" does, and only then gets its name. It is a store like any other: put it back with "jangbu store restore".
 
 A KurrentDB has backups of its own; of it, use those, or "jangbu store export".
 
@@ -48,7 +48,7 @@ func (m *storeBackupMode) Run(ctx context.Context, a *app) error {
 	}
 	began := time.Now()
 	var size int64
-	err = writeWhole(m.File,
+	err = writeWhole(m.File, m.Force,
 		func(f *os.File) (err error) {
 			size, err = copyBackup(ctx, a, source, f)
 			return err

@@ -9,27 +9,28 @@ import (
 	"runtime"
 )
 
-// partial is the name under which a file is written before it is whole.
-func partial(path string) string { return path + ".partial" }
+// partial is the pattern of the names under which a file is written before it is whole.
+func partial(path string) string { return path + ".partial-*" }
 
 // writeWhole puts a new file at path, or none: fill writes it beside path, it is synced, ready may look at it, and only then
-// it takes its name, in place of what had it. A kill at any instant leaves the old file or the new one, and perhaps the
-// partial one, which the next attempt overwrites. Where path is a link, it stays one, and all of this happens to the file it leads to.
-func writeWhole(path string, fill func(f *os.File) error, ready func(partial string) error) (err error) {
+// it takes its name; with force in place of what has it, else only if nothing has. Several may write to one path at once, in
+// this process or others: each has a partial file of its own. A kill at any instant leaves the old file or the new one, and
+// perhaps a partial one, which nothing reads or removes. Where path is a link, it stays one, and all of this happens to the file it leads to.
+func writeWhole(path string, force bool, fill func(f *os.File) error, ready func(partial string) error) (err error) {
 	real, err := filepath.EvalSymlinks(path)
 	if err == nil {
 		path = real
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	temp := partial(path)
-	f, err := os.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	f, err := os.CreateTemp(filepath.Dir(path), partial(filepath.Base(path)))
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w: make the folder, or name another", err)
 	}
 	if err != nil {
 		return err
 	}
+	temp := f.Name()
 	defer func() {
 		if gone := os.Remove(temp); !errors.Is(gone, fs.ErrNotExist) { // renamed, if all went well
 			err = errors.Join(err, gone)
@@ -45,10 +46,24 @@ func writeWhole(path string, fill func(f *os.File) error, ready func(partial str
 	if err := ready(temp); err != nil {
 		return err
 	}
-	if err := os.Rename(temp, path); err != nil {
+	if err := giveName(temp, path, force); err != nil {
 		return err
 	}
 	return syncFolder(filepath.Dir(path))
+}
+
+// giveName makes path a name of the file temp. Without force it refuses if path is there, however late it came.
+func giveName(temp, path string, force bool) error {
+	if !force {
+		if os.Link(temp, path) == nil { // where a rename would replace
+			return nil
+		}
+		// It is there, or this file system has no links (FAT): then a look right before the rename must do.
+		if err := mustBeNew(path, false, "another made it meanwhile, and it was left alone"); err != nil {
+			return err
+		}
+	}
+	return os.Rename(temp, path)
 }
 
 // syncFolder makes renames in a folder durable. Windows has no such call.

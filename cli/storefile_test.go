@@ -24,6 +24,16 @@ func exists(path string) bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
+// leftover reports whether a file that was not whole lies beside path.
+func leftover(t *testing.T, path string) bool {
+	t.Helper()
+	found, err := filepath.Glob(partial(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(found) > 0
+}
+
 // damaged is a copy of a store's file with a bit of an event flipped.
 func damaged(t *testing.T, file string) string {
 	t.Helper()
@@ -117,7 +127,7 @@ func TestBackupWhileAppendsGoOn(t *testing.T) {
 	out := mustRun(t, "store", "backup", path, "--eventstore-url", s.url)
 	close(stop)
 	appending.Wait()
-	if !strings.Contains(out, path+": ") || !strings.Contains(out, ", checked\n") || exists(partial(path)) {
+	if !strings.Contains(out, path+": ") || !strings.Contains(out, ", checked\n") || leftover(t, path) {
 		t.Errorf("it says %q", out)
 	}
 	mustRun(t, "store", "verify", path)
@@ -182,7 +192,7 @@ func TestBackupFails(t *testing.T) {
 			if code != tt.code || stdout != "" || !strings.Contains(stderr, tt.want) {
 				t.Errorf("code %d, %q: %s", code, stdout, stderr)
 			}
-			if exists(path) || exists(partial(path)) {
+			if exists(path) || leftover(t, path) {
 				t.Error("it has left a file")
 			}
 		})
@@ -201,8 +211,54 @@ func TestAnInterruptedBackupLeavesNothing(t *testing.T) {
 	p := start(t, "store", "backup", path, "--eventstore-url", url)
 	<-sent
 	p.stop()
-	if code := p.end(t); code != 130 || !strings.Contains(p.stderr.String(), "run the same backup again") || exists(path) || exists(partial(path)) {
+	if code := p.end(t); code != 130 || !strings.Contains(p.stderr.String(), "run the same backup again") || exists(path) || leftover(t, path) {
 		t.Errorf("code %d: %s", code, p.stderr.String())
+	}
+}
+
+// TestOverlappingBackups: a second backup to the same name begins and ends while the first has half of its bytes.
+func TestOverlappingBackups(t *testing.T) {
+	whole, other := contents(t, stopped(t).file()), contents(t, stopped(t).file())
+	half, release := make(chan struct{}), make(chan struct{})
+	slow := answering(t, func(w http.ResponseWriter, r *http.Request) {
+		bytesOf(other[:len(other)/2], len(other))(w, r)
+		w.(http.Flusher).Flush()
+		close(half)
+		<-release
+		if _, err := w.Write([]byte(other[len(other)/2:])); err != nil {
+			t.Error(err)
+		}
+	})
+	path := filepath.Join(t.TempDir(), "shop.db")
+	p := start(t, "store", "backup", path, "--eventstore-url", slow)
+	<-half
+	mustRun(t, "store", "backup", path, "--eventstore-url", answering(t, bytesOf(whole, len(whole))))
+	close(release)
+	if code := p.end(t); code != 1 || !strings.Contains(p.stderr.String(), "exists: another made it meanwhile") {
+		t.Errorf("code %d: %s", code, p.stderr.String())
+	}
+	if contents(t, path) != whole || leftover(t, path) {
+		t.Error("the file is not that of the backup which was first")
+	}
+}
+
+// TestWritersOfOneFile: a second writer begins and ends within the first, as it does when the first is held up.
+func TestWritersOfOneFile(t *testing.T) {
+	writing := func(text string) func(*os.File) error {
+		return func(f *os.File) error {
+			_, err := f.WriteString(text)
+			return err
+		}
+	}
+	ready := func(string) error { return nil }
+	for force, want := range map[bool]string{false: "second", true: "the first"} {
+		path := filepath.Join(t.TempDir(), "events.db")
+		err := writeWhole(path, force, func(f *os.File) error {
+			return errors.Join(writing("the ")(f), writeWhole(path, force, writing("second"), ready), writing("first")(f))
+		}, ready)
+		if got := contents(t, path); got != want || (err == nil) != force || leftover(t, path) {
+			t.Errorf("with force %t: %q, %v", force, got, err)
+		}
 	}
 }
 
@@ -278,7 +334,7 @@ func TestForceReplacesFilesOnly(t *testing.T) {
 				} else if code != 1 || !strings.Contains(stderr, "is no file") {
 					t.Errorf("code %d: %s", code, stderr)
 				}
-				if exists(partial(path)) || exists(partial(elsewhere)) {
+				if leftover(t, path) || leftover(t, elsewhere) {
 					t.Error("it has left a file")
 				}
 			})
@@ -314,7 +370,7 @@ func TestRestoreRefuses(t *testing.T) {
 			}
 		})
 	}
-	if contents(t, closed.file()) != before || exists(filepath.Join(empty, "events.db")) || exists(partial(closed.file())) {
+	if contents(t, closed.file()) != before || exists(filepath.Join(empty, "events.db")) || leftover(t, closed.file()) {
 		t.Error("a file has changed")
 	}
 	write(t, closed.file(), "what a broken disk has left")

@@ -49,7 +49,7 @@ func (m *storeRestoreMode) Run(ctx context.Context, a *app) error {
 	if err := os.MkdirAll(m.Data, 0o750); err != nil {
 		return err
 	}
-	err = writeWhole(target,
+	err = writeWhole(target, m.Force,
 		func(f *os.File) error { return m.copyTo(ctx, a, f, report.FileBytes) },
 		func(string) error { return mustBeFree(target) }) // a server may have been started meanwhile
 	switch {
