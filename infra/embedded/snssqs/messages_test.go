@@ -1,6 +1,7 @@
 package snssqs_test
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -163,6 +164,24 @@ func TestDeadLettersStayWhenTheirQueueIsGone(t *testing.T) {
 	h.send(url, "poison")
 	for range 3 {
 		h.one(url)
+		c.advance(h, time.Minute)
+	}
+}
+
+// TestOwnDeadLetterQueue: a move to where a message already is changes nothing, so it is delivered on and on.
+func TestOwnDeadLetterQueue(t *testing.T) {
+	c := newClock()
+	h := start(t, snssqs.Config{Now: c.Now})
+	url := h.queue("q")
+	if _, err := h.sqs.SetQueueAttributes(t.Context(), &sqs.SetQueueAttributesInput{QueueUrl: &url, Attributes: map[string]string{
+		"RedrivePolicy": `{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:000000000000:q","maxReceiveCount":1}`}}); err != nil {
+		t.Fatal(err)
+	}
+	h.send(url, "poison")
+	for n := range 3 {
+		if m := h.one(url); m.Attributes["ApproximateReceiveCount"] != fmt.Sprint(n+1) || m.Attributes["DeadLetterQueueSourceArn"] != "" {
+			t.Errorf("receive %d: %v", n, m.Attributes)
+		}
 		c.advance(h, time.Minute)
 	}
 }

@@ -115,7 +115,8 @@ type received struct {
 }
 
 // take hands out up to n messages and hides them. Those received too often already leave the queue and come back as
-// dead instead, if deadLetters is where the redrive policy sends them: the caller moves them, without this queue's lock.
+// dead instead, if deadLetters is where the redrive policy sends them, and another queue than this one: the caller moves
+// them, without this queue's lock.
 func (q *queue) take(n int, visibility time.Duration, deadLetters *queue) (out []received, dead []arrival, err *apiError) {
 	now := q.now()
 	q.mu.Lock()
@@ -131,7 +132,7 @@ func (q *queue) take(n int, visibility time.Duration, deadLetters *queue) (out [
 		visibility = q.settings.visibility
 	}
 	redrive := q.settings.redrive
-	if redrive != nil && (deadLetters == nil || deadLetters.arn != redrive.target) {
+	if redrive != nil && (deadLetters == nil || deadLetters == q || deadLetters.arn != redrive.target) {
 		redrive = nil
 	}
 	var again []*message // received with no time to hide
@@ -197,6 +198,15 @@ func (q *queue) expire(now time.Time) {
 
 // wait blocks until there may be a message to take, and reports false when ctx ended, timeout fired or closing closed.
 func (q *queue) wait(ctx context.Context, timeout <-chan time.Time, closing <-chan struct{}) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timeout:
+		return false
+	case <-closing:
+		return false
+	default:
+	}
 	q.mu.Lock()
 	if q.closed || q.ready.live > 0 {
 		q.mu.Unlock()

@@ -98,6 +98,25 @@ func TestWhoIsWokenAndGivesUpWakesTheNext(t *testing.T) {
 	want(t, woken[1], true)
 }
 
+// TestWhoIsDoneDoesNotWait: whoever finds nothing for itself in a queue that is not empty, since what it finds leaves for a dead-letter queue
+// and comes back, ends with its time all the same.
+func TestWhoIsDoneDoesNotWait(t *testing.T) {
+	q, _, _ := waiting(t, 0)
+	q.enqueue(arrivals(1)...)
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	over := make(chan time.Time, 1)
+	over <- time.Now()
+	closing := make(chan struct{})
+	close(closing)
+	if q.wait(cancelled, nil, nil) || q.wait(t.Context(), over, nil) || q.wait(t.Context(), nil, closing) {
+		t.Error("it goes on")
+	}
+	if !q.wait(t.Context(), nil, nil) {
+		t.Error("one that has time does not go on")
+	}
+}
+
 func TestWhoeverShowsAMessageWakes(t *testing.T) {
 	q, woken, _ := waiting(t, 2)
 	q.enqueue(arrivals(1)...)
