@@ -133,6 +133,8 @@ func TestPublishRefusals(t *testing.T) {
 		"FIFO":             {Message: aws.String("x"), MessageDeduplicationId: aws.String("1")},
 		"to a phone":       {Message: aws.String("x"), PhoneNumber: aws.String("+1")},
 		"too long subject": {Message: aws.String("x"), Subject: aws.String(strings.Repeat("x", 101))},
+		"subject of lines": {Message: aws.String("x"), Subject: aws.String("a\nb")},
+		"subject control":  {Message: aws.String("x"), Subject: aws.String("a\x7f")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if in.PhoneNumber == nil {
@@ -145,6 +147,9 @@ func TestPublishRefusals(t *testing.T) {
 	_, err := h.sns.Publish(t.Context(), &sns.PublishInput{TopicArn: &topic, Message: aws.String("x"), MessageAttributes: word("a", "")})
 	wantCode(t, err, "ParameterValueInvalid")
 	h.publish(topic, strings.Repeat("x", 256<<10), nil)
+	if _, err := h.sns.Publish(t.Context(), &sns.PublishInput{TopicArn: &topic, Message: aws.String("x"), Subject: aws.String(strings.Repeat("장", 100))}); err != nil {
+		t.Errorf("a subject of 100 characters: %v", err)
+	}
 }
 
 func TestPublishBatch(t *testing.T) {

@@ -3,6 +3,9 @@ package snssqs
 import (
 	"encoding/base64"
 	"encoding/json"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 )
@@ -25,7 +28,7 @@ func (f form) readPublication(prefix string) (publication, *apiError) {
 	if !validText(p.text) {
 		return p, refuse("InvalidParameter", "Invalid parameter: Message contains characters outside the allowed set")
 	}
-	if len(p.subject) > 100 {
+	if utf8.RuneCountInString(p.subject) > 100 || !utf8.ValidString(p.subject) || strings.ContainsFunc(p.subject, unicode.IsControl) {
 		return p, refuse("InvalidParameter", "Invalid parameter: Subject")
 	}
 	if f.Has(prefix + "MessageDeduplicationId") {
