@@ -3,6 +3,7 @@ package eventstoredb
 import (
 	"errors"
 	"io"
+	"unicode/utf8"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
@@ -82,6 +83,8 @@ func checkTarget(stream string, e expectation) error {
 	switch {
 	case stream == "" || stream == metaPrefix:
 		return invalidArgument("a stream name is required")
+	case !utf8.ValidString(stream):
+		return invalidArgument("the stream name is not UTF-8")
 	case len(stream) > maxNameBytes-len(metaPrefix):
 		return invalidArgument("the stream name is too long")
 	case stream == "$all":

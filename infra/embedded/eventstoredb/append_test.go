@@ -9,7 +9,14 @@ import (
 	"time"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
+	"github.com/google/uuid"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 )
 
 func TestAppendedEventIsReadBackWhole(t *testing.T) {
@@ -226,6 +233,7 @@ func TestAppendRefusals(t *testing.T) {
 		{name: "no stream name", stream: "", events: numbered(1), code: codes.InvalidArgument},
 		{name: "no event type", stream: "s", events: []esdb.EventData{newEvent("", "{}")}, code: codes.InvalidArgument},
 		{name: "$all", stream: "$all", events: numbered(1), code: codes.PermissionDenied},
+		{name: "a stream name that is not UTF-8", stream: "s\xff", events: numbered(1), code: codes.InvalidArgument},
 		{name: "a stream name of 33 KiB", stream: string(bytes.Repeat([]byte("n"), 33<<10)), events: numbered(1), code: codes.InvalidArgument},
 	}
 	for _, test := range tests {
@@ -237,6 +245,55 @@ func TestAppendRefusals(t *testing.T) {
 		})
 	}
 	if got := mustReadAll(t, c, esdb.ReadAllOptions{}, 100); len(got) != 0 {
+		t.Errorf("refused appends left %d events", len(got))
+	}
+}
+
+// TestTypesAreUTF8: a type that no protobuf client could read back, as a client that does not check sends it.
+func TestTypesAreUTF8(t *testing.T) {
+	s := serve(t, Config{})
+	conn, err := grpc.NewClient(s.Addr(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	spoiled := func(m proto.Message) frame {
+		b, err := proto.Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return bytes.ReplaceAll(b, []byte("batched"), []byte("batche\xff"))
+	}
+	options := &streams.AppendReq{Content: &streams.AppendReq_Options_{Options: &streams.AppendReq_Options{
+		StreamIdentifier:       &shared.StreamIdentifier{StreamName: []byte("s")},
+		ExpectedStreamRevision: &streams.AppendReq_Options_Any{Any: &shared.Empty{}},
+	}}}
+	for method, test := range map[string]struct {
+		frames []frame
+		answer proto.Message
+		code   codes.Code
+	}{
+		"Append":      {[]frame{spoiled(options), spoiled(proposalOf(uuid.New(), "batched", "{}"))}, &streams.AppendResp{}, codes.InvalidArgument},
+		"BatchAppend": {[]frame{spoiled(batchOf("s", batchAny, 1))}, &streams.BatchAppendResp{}, codes.Internal}, // gRPC's own refusal
+	} {
+		call, err := conn.NewStream(patient(t), &grpc.StreamDesc{ClientStreams: true, ServerStreams: true},
+			"/event_store.client.streams.Streams/"+method, grpc.ForceCodecV2(newCodec()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range test.frames {
+			if err := call.SendMsg(f); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := call.CloseSend(); err != nil {
+			t.Fatal(err)
+		}
+		if err := call.RecvMsg(test.answer); status.Code(err) != test.code {
+			t.Errorf("%s: %v, want code %v", method, err, test.code)
+		}
+	}
+	if got := mustReadAll(t, dial(t, s.URL()), esdb.ReadAllOptions{}, 100); len(got) != 0 {
 		t.Errorf("refused appends left %d events", len(got))
 	}
 }

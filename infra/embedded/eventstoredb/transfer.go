@@ -7,6 +7,7 @@ import (
 	"iter"
 	"log/slog"
 	"time"
+	"unicode/utf8"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
 	"github.com/google/uuid"
@@ -93,6 +94,9 @@ func (w *writer) importEvents(events []Event) error {
 func (t *transaction) importEvent(e Event) error {
 	if err := checkTarget(e.Stream, expectation{kind: expectAny}); err != nil {
 		return err
+	}
+	if !utf8.ValidString(e.Type) {
+		return errType
 	}
 	h, err := t.find(e.Stream)
 	if err != nil {

@@ -80,6 +80,8 @@ func TestImportRefusals(t *testing.T) {
 		"a gap in the revisions":       func(e []Event) { e[1].Stream, e[1].Revision = "a", 2 },
 		"positions that do not ascend": func(e []Event) { e[1].Position = e[0].Position },
 		"no stream":                    func(e []Event) { e[1].Stream = "" },
+		"a stream that is not UTF-8":   func(e []Event) { e[1].Stream = "b\xff" },
+		"a type that is not UTF-8":     func(e []Event) { e[1].Type = "t\xff" },
 		"an event after a tombstone": func(e []Event) {
 			e[0].Type, e[0].Revision = typeTombstone, int64(tombstoneRevision)
 			e[1].Stream, e[1].Revision = e[0].Stream, -1

@@ -3,6 +3,7 @@ package eventstoredb
 import (
 	"errors"
 	"fmt"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"google.golang.org/grpc/encoding"
@@ -155,13 +156,18 @@ func (m *appendMessage) parseProposal(b []byte) error {
 	return nil
 }
 
-// complete says what a proposed event lacks.
+// errType: nobody could read an event of such a type, since protobuf refuses the whole message that it comes in.
+var errType = invalidArgument("the type of an event is not UTF-8")
+
+// complete says what is wrong with a proposed event.
 func (p *proposal) complete(id, typ, content bool) error {
 	switch {
 	case !id:
 		return invalidArgument("a proposed event has no id")
 	case !typ || p.typ == "" || !content:
 		return missingMetadata()
+	case !utf8.ValidString(p.typ):
+		return errType
 	}
 	return nil
 }
