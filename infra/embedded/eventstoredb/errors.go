@@ -3,7 +3,9 @@ package eventstoredb
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
+	"strings"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -53,7 +55,7 @@ func streamDeleted(stream string) error {
 	return &refusal{
 		code:     codes.FailedPrecondition,
 		message:  "Event stream '" + stream + "' is deleted.",
-		trailers: []string{"exception", "stream-deleted", "stream-name", stream},
+		trailers: []string{"exception", "stream-deleted", "stream-name", trailerText(stream)},
 	}
 }
 
@@ -77,11 +79,25 @@ func wrongVersion(stream string, expected expectation, current int64) error {
 			", Expected version: " + e + ", Actual version: " + c,
 		trailers: []string{
 			"exception", "wrong-expected-version",
-			"stream-name", stream,
+			"stream-name", trailerText(stream),
 			"expected-version", e,
 			"actual-version", c,
 		},
 	}
+}
+
+// trailerText is a text with what a trailer may not hold, all but printable ASCII, percent-encoded: a control character in
+// a trailer would make gRPC answer Internal instead of the refusal.
+func trailerText(s string) string {
+	var b strings.Builder
+	for _, c := range []byte(s) {
+		if c < ' ' || c > '~' {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
 }
 
 // trailerSetter is what a call offers to attach trailers to.

@@ -178,15 +178,19 @@ func TestTombstoneIsFinal(t *testing.T) {
 	mustAppend(t, c, "s", noStream, numbered(2)...)
 	mustTombstone(t, c, "s")
 	mustTombstone(t, c, "never-written")
+	mustTombstone(t, c, "of\r\nlines")
 	for name, err := range map[string]error{
-		"append":         second(c.AppendToStream(patient(t), "s", anyRevision, numbered(1)...)),
-		"append exactly": second(c.AppendToStream(patient(t), "s", exactly(1), numbered(1)...)),
-		"metadata":       second(c.SetStreamMetadata(patient(t), "s", anyRevision, esdb.StreamMetadata{})),
-		"read":           second(readStream(t, c, "s", esdb.ReadStreamOptions{}, 1)),
-		"read back":      second(readStream(t, c, "s", esdb.ReadStreamOptions{Direction: esdb.Backwards, From: esdb.End{}}, 1)),
-		"read unwritten": second(readStream(t, c, "never-written", esdb.ReadStreamOptions{}, 1)),
-		"tombstone":      second(c.TombstoneStream(patient(t), "s", esdb.TombstoneStreamOptions{ExpectedRevision: esdb.Any{}})),
-		"delete":         second(c.DeleteStream(patient(t), "s", anyDelete)),
+		"append":             second(c.AppendToStream(patient(t), "s", anyRevision, numbered(1)...)),
+		"append exactly":     second(c.AppendToStream(patient(t), "s", exactly(1), numbered(1)...)),
+		"metadata":           second(c.SetStreamMetadata(patient(t), "s", anyRevision, esdb.StreamMetadata{})),
+		"read":               second(readStream(t, c, "s", esdb.ReadStreamOptions{}, 1)),
+		"read back":          second(readStream(t, c, "s", esdb.ReadStreamOptions{Direction: esdb.Backwards, From: esdb.End{}}, 1)),
+		"append to of lines": second(c.AppendToStream(patient(t), "of\r\nlines", anyRevision, numbered(1)...)),
+		"read of lines":      second(readStream(t, c, "of\r\nlines", esdb.ReadStreamOptions{}, 1)),
+		"delete of lines":    second(c.DeleteStream(patient(t), "of\r\nlines", anyDelete)),
+		"read unwritten":     second(readStream(t, c, "never-written", esdb.ReadStreamOptions{}, 1)),
+		"tombstone":          second(c.TombstoneStream(patient(t), "s", esdb.TombstoneStreamOptions{ExpectedRevision: esdb.Any{}})),
+		"delete":             second(c.DeleteStream(patient(t), "s", anyDelete)),
 	} {
 		if errorCode(err) != esdb.ErrorCodeStreamDeleted {
 			t.Errorf("%s: error %v, want stream deleted", name, err)
@@ -196,7 +200,7 @@ func TestTombstoneIsFinal(t *testing.T) {
 	for _, e := range mustReadAll(t, c, esdb.ReadAllOptions{}, 10) {
 		types = append(types, e.Event.EventType)
 	}
-	if want := []string{"counted", "counted", "$streamDeleted", "$streamDeleted"}; !slices.Equal(types, want) {
+	if want := []string{"counted", "counted", "$streamDeleted", "$streamDeleted", "$streamDeleted"}; !slices.Equal(types, want) {
 		t.Errorf("$all has %v, want %v", types, want)
 	}
 }
@@ -223,8 +227,10 @@ func TestDeletionChecksTheRevision(t *testing.T) {
 	c := connected(t)
 	mustAppend(t, c, "s", noStream, numbered(3)...)
 	wrong := esdb.DeleteStreamOptions{ExpectedRevision: esdb.Revision(1)}
-	if _, err := c.DeleteStream(patient(t), "s", wrong); rpcCode(err) != codes.FailedPrecondition {
-		t.Errorf("delete at a wrong revision: %v", err)
+	for _, stream := range []string{"s", "of\nlines"} {
+		if _, err := c.DeleteStream(patient(t), stream, wrong); rpcCode(err) != codes.FailedPrecondition {
+			t.Errorf("delete %q at a wrong revision: %v", stream, err)
+		}
 	}
 	hard := esdb.TombstoneStreamOptions{ExpectedRevision: esdb.NoStream{}}
 	if _, err := c.TombstoneStream(patient(t), "s", hard); rpcCode(err) != codes.FailedPrecondition {
