@@ -27,23 +27,23 @@ type streamMeta struct {
 
 // parseMeta reads stream metadata. What is not understood limits nothing, as in EventStoreDB.
 func parseMeta(data []byte) streamMeta {
-	var raw struct {
-		MaxCount       json.Number `json:"$maxCount"`
-		MaxAge         json.Number `json:"$maxAge"`
-		TruncateBefore json.Number `json:"$tb"`
+	var all map[string]json.RawMessage // a struct's fields would match keys whatever their case
+	if json.Unmarshal(data, &all) != nil {
+		return streamMeta{}
 	}
-	var m streamMeta
-	if json.Unmarshal(data, &raw) != nil {
-		return m
+	var numbers [3]int64
+	for i, key := range [...]string{"$maxCount", "$maxAge", "$tb"} {
+		var n json.Number
+		if text, ok := all[key]; ok && json.Unmarshal(text, &n) != nil {
+			return streamMeta{}
+		}
+		if v, err := n.Int64(); err == nil && v > 0 {
+			numbers[i] = v
+		}
 	}
-	if n, err := raw.MaxCount.Int64(); err == nil && n > 0 {
-		m.maxCount = uint64(n)
-	}
-	if n, err := raw.MaxAge.Int64(); err == nil && n > 0 && n < math.MaxInt64/int64(time.Second) {
-		m.maxAge = time.Duration(n) * time.Second
-	}
-	if n, err := raw.TruncateBefore.Int64(); err == nil && n > 0 {
-		m.truncateBefore = uint64(n)
+	m := streamMeta{maxCount: uint64(numbers[0]), truncateBefore: uint64(numbers[2])}
+	if age := numbers[1]; age < math.MaxInt64/int64(time.Second) {
+		m.maxAge = time.Duration(age) * time.Second
 	}
 	return m
 }

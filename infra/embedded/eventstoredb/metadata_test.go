@@ -74,6 +74,23 @@ func TestTruncationByMetadata(t *testing.T) {
 	}
 }
 
+// TestMetadataKeysAreExact: what is written otherwise is the user's own, and limits nothing.
+func TestMetadataKeysAreExact(t *testing.T) {
+	const day = 24 * time.Hour
+	for text, want := range map[string]streamMeta{
+		`{"$maxCount":1,"$maxAge":86400,"$tb":5}`:                 {maxCount: 1, maxAge: day, truncateBefore: 5},
+		`{"$MAXCOUNT":1,"$maxage":86400,"$TB":5}`:                 {},
+		`{"$maxCount":3,"$MAXCOUNT":1,"$Maxage":1,"$tb":null}`:    {maxCount: 3},
+		`{"$maxCount":1.5,"$maxAge":-1,"$tb":7,"mine":{"$tb":9}}`: {truncateBefore: 7},
+		`{"$maxCount":[],"$tb":7}`:                                {},
+		`[]`:                                                      {},
+	} {
+		if got := parseMeta([]byte(text)); got != want {
+			t.Errorf("%s: %+v, want %+v", text, got, want)
+		}
+	}
+}
+
 func TestMaxAgeIsJudgedWhenReading(t *testing.T) {
 	var now atomic.Int64
 	now.Store(time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC).UnixNano())
