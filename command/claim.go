@@ -29,8 +29,11 @@ type decided struct {
 	Data json.RawMessage `json:"data"`
 }
 
-// refused: the keyed request was refused. It binds nothing; whoever had read the claim before must read it again.
-type refused struct{}
+// refused: the keyed request was refused, on account of other streams or the clock. It binds nothing; whoever had read the claim before
+// must read it again.
+type refused struct {
+	InARow int `json:"in_a_row"` // how many of them the claim ends with, this one included; 0: it is not said
+}
 
 // answered: the keyed request changed nothing, and was answered with this revision.
 type answered struct {
@@ -50,6 +53,7 @@ type claim struct {
 	stream   string
 	expected []int64   // after which attempts have meant to append, the latest last
 	events   []decided // what the latest meant to append
+	refusals int       // that it ends with
 	answer   *int64
 }
 
@@ -59,35 +63,69 @@ func (o *operation) claimStream() string {
 	return event.StreamName(claimCategory, o.commandID.String())
 }
 
-// readClaim reads the claim of the operation's key and fails with a problem if another request holds it.
+// readClaim reads the claim of the operation's key and fails with a problem if another request holds it. Who is refused asks again and
+// again: the refusals with which the claim ends are not read, but for the last.
 func (s *Service) readClaim(ctx context.Context, o *operation) (claim, error) {
-	c := unclaimed
-	for recorded, err := range s.store.ReadStream(ctx, o.claimStream(), 0) {
-		if errors.Is(err, event.ErrStreamNotFound) {
-			return unclaimed, nil
+	last, err := s.store.Last(ctx, o.claimStream())
+	if errors.Is(err, event.ErrStreamNotFound) {
+		return unclaimed, nil
+	}
+	if err != nil {
+		return claim{}, fmt.Errorf("read claim of key: %w", err)
+	}
+	c := claim{}
+	if err := c.add(last); err != nil {
+		return claim{}, err
+	}
+	if before := last.Revision - int64(max(c.refusals, 1)); before >= 0 {
+		if c, err = s.readClaimUpTo(ctx, o, before); err != nil {
+			return claim{}, err
 		}
-		if err != nil {
-			return claim{}, fmt.Errorf("read claim of key: %w", err)
+		if err := c.add(last); err != nil {
+			return claim{}, err
 		}
-		e, err := claimCodec.Decode(recorded.Type, recorded.Data)
-		if err != nil {
-			return claim{}, fmt.Errorf("read claim of key: %w", err)
-		}
-		switch e := e.(type) {
-		case reserved:
-			if c.hash == "" {
-				c.hash, c.stream = e.RequestHash, e.Stream
-			}
-			c.expected, c.events = append(c.expected, e.Expected), e.Events
-		case answered:
-			c.answer = &e.Revision
-		}
-		c.revision = recorded.Revision
 	}
 	if c.hash != "" && (c.hash != o.hash || c.stream != o.stream) {
 		return claim{}, keyReused()
 	}
 	return c, nil
+}
+
+func (s *Service) readClaimUpTo(ctx context.Context, o *operation, revision int64) (claim, error) {
+	c := unclaimed
+	for recorded, err := range s.store.ReadStream(ctx, o.claimStream(), 0) {
+		if errors.Is(err, event.ErrStreamNotFound) || err == nil && recorded.Revision > revision {
+			break
+		}
+		if err != nil {
+			return claim{}, fmt.Errorf("read claim of key: %w", err)
+		}
+		if err := c.add(recorded); err != nil {
+			return claim{}, err
+		}
+	}
+	return c, nil
+}
+
+// add adds what the claim says next.
+func (c *claim) add(recorded event.Recorded) error {
+	e, err := claimCodec.Decode(recorded.Type, recorded.Data)
+	if err != nil {
+		return fmt.Errorf("read claim of key: %w", err)
+	}
+	c.revision, c.refusals = recorded.Revision, 0
+	switch e := e.(type) {
+	case reserved:
+		if c.hash == "" {
+			c.hash, c.stream = e.RequestHash, e.Stream
+		}
+		c.expected, c.events = append(c.expected, e.Expected), e.Events
+	case refused:
+		c.refusals = e.InARow
+	case answered:
+		c.answer = &e.Revision
+	}
+	return nil
 }
 
 // reservedAt is what an attempt was about to append after the revision, and may append yet; nil if none was.

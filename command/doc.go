@@ -17,8 +17,8 @@
 //     The key belongs to the actor (X-Actor) and is bound to method, path and body; with others it is 422
 //     idempotency-key-reused. There is no second store: the log remembers.
 //   - A refusal binds nothing, not even the key: the same request may succeed later, when it is sent again. The key is bound once the
-//     command has been found to have an effect, or to need none. Whoever is refused is never served by an attempt that was under way then
-//     and had been decided, whatever the refusal rests on: the stream, others, or the clock.
+//     command has been found to have an effect, or to need none. Whoever is refused is never served by an attempt that was under way then,
+//     unless the same request, sent anew, would succeed by now: whatever the refusal rests on, the stream, others, or the clock.
 //   - No two members have one e-mail address: it is reserved on a stream of its own first (emails.go).
 //
 // # Rows
@@ -57,7 +57,8 @@
 //
 //	idempotency.reserved.v1 {request_hash, stream, expected, events}  an attempt is about to append events to stream after expected
 //	idempotency.answered.v1 {revision}                                the command changed nothing; this is its answer for good
-//	idempotency.refused.v1  {}                                        an attempt was refused; those that had read the claim must read it again
+//	idempotency.refused.v1  {in_a_row}                                an attempt was refused on account of other streams or the clock; those
+//	                                                                  that had read the claim must read it again
 //
 // A row has at most 1024 events (or one command), and its claims name its base. So if an attempt had an effect, its first event is
 // among the 1024 after a revision that the claim names: its window. Nobody reads a whole stream to find it.
@@ -80,11 +81,13 @@
 //     again at 1.
 //  7. The row has landed, or nobody in it had an effect and the base was found to stand. The command has none: append answered
 //     to the claim, after reserved if it is not bound, in one append. That is the answer. A conflict: start again at 1. It
-//     was refused: append refused to the claim. That is the answer. A conflict: start again at 1.
+//     was refused, and may have been for what is not in its stream (placing an order, putting a product on sale): append refused to the claim. That
+//     is the answer. A conflict: start again at 1. It was refused by its stream: read the claim. If it is what it was in 1 and 5, that is the
+//     answer; else start again at 1.
 //
 // A creation can have an effect on an empty stream only, so it takes it for empty the first time. Two requests of one key never stand in
-// one row: the second waits for what the first is answered. A step of fulfilment that is refused is asked for until it is not, so no
-// answer of it is for good: its claim is read in 7, and must be what it was in 1 and 5.
+// one row: the second waits for what the first is answered. Who is refused asks again and again, so a refusal by the stream leaves nothing, and
+// of those that stand at the end of a claim only the last is read: it says how many they are.
 //
 // What a crash leaves behind, and what the retry then does:
 //
@@ -99,12 +102,14 @@
 //   - during or after 7: the answer is there, or the retry is the first.
 //
 // Why two attempts of one key, at once or with one asleep for an hour, cannot have an effect and also answer that there is
-// none, or that it is refused: every effect is preceded by its reservation, and either answer lands in the claim only if no reservation
-// was made that it has not read. It was decided at a revision read after that, so the target stands at the reserved base or beyond.
+// none, or that it is refused: every effect is preceded by its reservation, and either answer stands only if no reservation
+// was made until then that it has not read. It was decided at a revision read after that, so the target stands at the reserved base or beyond.
 // Beyond it, the sleeper's append conflicts, and it then reads the claim anew. At it, the command has the reserved effect, by 4; so
 // whoever answers otherwise stood behind others of a row, which have landed before the answer: beyond. And who had read the claim
 // before the answer, but not reserved yet, conflicts in 5. After an answer without effect it finds that answer; after a
-// refusal it is decided anew, like the same request sent again.
+// refusal it is decided anew, like the same request sent again. A refusal by the stream leaves nothing to conflict with, and need not: to be
+// decided anew where the stream stands comes to the same, and elsewhere the append conflicts. So it is with an e-mail address: whoever
+// takes it from a member writes to the member's stream first (emails.go).
 //
 // Why they cannot have two effects: the later reservation was made by an attempt that had read the earlier ones (the claim's
 // revision says so), had then brought its base up to date, and had found nothing in their windows. So their appends had not landed at

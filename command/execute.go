@@ -18,6 +18,9 @@ type operation struct {
 	creates bool // the command makes the stream; it can only have an effect where there is none
 	codec   *event.Codec
 	folder  folder
+	// elsewhere: the command may be refused on account of something besides the request and the stream, and be so at one time
+	// and not at another though the stream stands still.
+	elsewhere bool
 	// check says what is wrong with the command by itself, before it takes anybody's time; nil: decide says it.
 	check func() error
 	// prepare reads what the decision needs besides the stream's state; nil: nothing. It is called before each decision,

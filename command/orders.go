@@ -76,7 +76,7 @@ func (s *Service) placeOrder(c echo.Context) error {
 	}
 	place := body.command(idOf(body, r))
 	o := s.orders().deciding(r, place.ID, func(state order.State) ([]any, error) { return order.Decide(state, place, s.cfg.Now()) })
-	o.creates, o.check = true, place.Check
+	o.creates, o.check, o.elsewhere = true, place.Check, true
 	o.prepare = func(ctx context.Context) (err error) {
 		place.Member, place.Products, err = s.references(ctx, place)
 		return err

@@ -24,7 +24,7 @@ func (s *Service) registerProducts(e *echo.Echo) {
 	e.POST("/products/:id/tag", changing(s, products, decodeComplete, tagProduct))
 	e.POST("/products/:id/picture", changing(s, products, decodeComplete, pictureProduct))
 	e.POST("/products/:id/reprice", changing(s, products, web.Decode, repriceProduct))
-	e.POST("/products/:id/sale", changing(s, products, web.Decode, setSale))
+	e.POST("/products/:id/sale", s.setSale)
 	e.POST("/products/:id/sale/end", changing(s, products, web.DecodeOptional, endSale))
 	e.POST("/products/:id/discontinue", changing(s, products, web.DecodeOptional, discontinueProduct))
 	e.POST("/products/:id/relist", changing(s, products, web.DecodeOptional, relistProduct))
@@ -106,8 +106,15 @@ type saleBody struct {
 	Until string `json:"until"`
 }
 
-func setSale(id string, b saleBody) product.Command {
-	return product.SetSale{ID: id, Price: given(b.Price), From: b.From, Until: b.Until}
+// setSale handles POST /products/:id/sale, which the clock refuses when the sale would be over.
+func (s *Service) setSale(c echo.Context) error {
+	id, body, r, err := readChange[saleBody](s, c, product.Category, web.Decode)
+	if err != nil {
+		return err
+	}
+	o := s.products().operation(r, id, product.SetSale{ID: id, Price: given(body.Price), From: body.From, Until: body.Until})
+	o.elsewhere = true
+	return s.run(c, o)
 }
 
 func endSale(id string, _ struct{}) product.Command { return product.EndSale{ID: id} }

@@ -361,9 +361,9 @@ func (r *row) answer() {
 	}
 }
 
-// answerKeyed records that a command changed nothing, or was refused: whoever had read the claim before has no effect any more. The
-// refusal of a step is not recorded, as the step will be taken nevertheless; that it has not been meanwhile its claim says, if it is what it
-// was before the command was decided.
+// answerKeyed records that a command changed nothing, or was refused on account of something besides its stream: whoever had read the
+// claim before has no effect any more. A refusal by the stream is not recorded, as the exact revision keeps them from it; that the command
+// has not been carried out meanwhile its claim says, if it is what it was before the command was decided.
 func (s *Service) answerKeyed(t *turn) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Timeout)
 	defer cancel()
@@ -371,13 +371,13 @@ func (s *Service) answerKeyed(t *turn) {
 	switch {
 	case t.refusal == nil:
 		err = s.recordAnswer(ctx, t.o, t.claim, t.revision)
-	case t.o.step:
+	case t.o.elsewhere:
+		err = s.appendClaim(ctx, t.o, t.claim, refused{InARow: t.claim.refusals + 1})
+	default:
 		var held claim
 		if held, err = s.readClaim(ctx, t.o); err == nil && held.revision != t.claim.revision {
 			err = event.ErrConflict
 		}
-	default:
-		err = s.appendClaim(ctx, t.o, t.claim, refused{})
 	}
 	if err == nil {
 		err = t.refusal
