@@ -89,7 +89,11 @@ func (r *row) fold(events []event.Proposed) (after known, err error) {
 func (t *turn) decideOn(ctx context.Context, on known) (events []any, err error) {
 	defer recovered(&err)
 	if reserved := t.claim.reservedAt(on.revision); reserved != nil {
-		return decode(t.o.codec, reserved)
+		events, err = decode(t.o.codec, reserved)
+		if err == nil && t.o.resume != nil {
+			t.o.resume(events)
+		}
+		return events, err
 	}
 	events, err = t.o.decide(ctx, on.state, on.revision)
 	if err == nil && len(events) == 0 {

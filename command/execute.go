@@ -30,6 +30,8 @@ type operation struct {
 	// for one without events. It may run several times, and on a state that comes to nothing; every other command of
 	// the row waits for it.
 	decide func(ctx context.Context, state any, revision int64) ([]any, error)
+	// resume changes events that another attempt has decided on, and this one carries out; nil: they stay as they are.
+	resume func(events []any)
 
 	wantsState bool
 	state      any // of the stream at the revision that execute returned, if it is wanted

@@ -81,6 +81,14 @@ func (s *Service) placeOrder(c echo.Context) error {
 		place.Member, place.Products, err = s.references(ctx, place)
 		return err
 	}
+	o.resume = func(events []any) {
+		for i, e := range events {
+			if e, ok := e.(order.Placed); ok {
+				e.PlacedAt = s.cfg.Now().UTC().Round(0) // the time to pay begins when it is placed, not when that was tried first
+				events[i] = e
+			}
+		}
+	}
 	return s.run(c, o)
 }
 

@@ -32,7 +32,7 @@ type Placed struct {
 	ShippingFee   int64     `json:"shipping_fee,omitempty"`
 	ShipTo        *ShipTo   `json:"ship_to,omitempty"`
 	PlacedOn      string    `json:"placed_on"`
-	PlacedAt      time.Time `json:"placed_at,omitzero"`       // UTC: when the command was decided
+	PlacedAt      time.Time `json:"placed_at,omitzero"`       // UTC: when it was decided, or taken up again by a retry
 	PaymentMethod string    `json:"payment_method,omitempty"` // "" is Card
 	Manual        bool      `json:"manual,omitempty"`         // fulfilled outside of jangbu: neither stock nor payment is its business
 }
