@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 
 	"github.com/labstack/echo/v4"
 	"golang.org/x/sync/errgroup"
@@ -20,6 +21,10 @@ const (
 	MaxBatch      = 1000    // commands
 	MaxBatchBytes = 8 << 20 // of its body
 	batchParallel = 32      // commands of one batch that run at once
+
+	// maxBatchStates is how many bytes of answers a batch has before no more of them say what the command left the thing as: an order
+	// may have a thousand lines, and all answers are held together.
+	maxBatchStates = 4 << 20
 )
 
 const batchPath = "/batch"
@@ -118,13 +123,15 @@ func runBatch(ctx context.Context, c echo.Context, commands []batchCommand) ([]b
 	id := web.RequestID(c) // which is for one goroutine to ask
 	all, ctx := errgroup.WithContext(ctx)
 	all.SetLimit(batchParallel)
+	var held atomic.Int64
 	for _, group := range groups(commands) {
 		all.Go(func() error {
 			for _, i := range group {
 				var err error
-				if answers[i], err = runOfBatch(ctx, c, fmt.Sprintf("%s.%d", id, i), commands[i]); err != nil {
+				if answers[i], err = runOfBatch(ctx, c, fmt.Sprintf("%s.%d", id, i), commands[i], held.Load() < maxBatchStates); err != nil {
 					return err
 				}
+				held.Add(int64(len(answers[i].Body)))
 			}
 			return nil
 		})
@@ -171,8 +178,9 @@ func (b batchCommand) thing() string {
 	return "/" + kind + "/" + id
 }
 
-// runOfBatch sends one command through the router, as a request of its own with what the batch's headers say of all.
-func runOfBatch(ctx context.Context, c echo.Context, id string, command batchCommand) (_ batchAnswer, err error) {
+// runOfBatch sends one command through the router, as a request of its own with what the batch's headers say of all. Without
+// states it is answered as if it did not prefer one.
+func runOfBatch(ctx context.Context, c echo.Context, id string, command batchCommand, states bool) (_ batchAnswer, err error) {
 	defer recovered(&err) // the server recovers handlers, but for those that have begun to answer
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, command.Path, bytes.NewReader(command.Body))
 	if err != nil {
@@ -183,6 +191,9 @@ func runOfBatch(ctx context.Context, c echo.Context, id string, command batchCom
 		if values := c.Request().Header.Values(name); len(values) > 0 {
 			r.Header[http.CanonicalHeaderKey(name)] = values
 		}
+	}
+	if !states && web.ParsePrefer(r.Header).Return == web.ReturnRepresentation {
+		r.Header.Del(web.HeaderPrefer)
 	}
 	r.Header.Set(web.HeaderRequestID, id)
 	r.Header.Set(echo.HeaderContentType, echo.MIMEApplicationJSON)
