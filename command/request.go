@@ -75,16 +75,19 @@ func readRequest(c echo.Context, body any) (request, error) {
 	return r, nil
 }
 
-// label reads an optional header that stands for somebody or something: 1 to 128 printable ASCII characters.
+// label reads an optional header that stands for somebody or something: 1 to 128 printable ASCII characters. Of two it takes neither: one
+// may be the client's, and the other that of a gateway which should have replaced it.
 func label(h http.Header, name, otherwise string) (string, error) {
-	if len(h.Values(name)) == 0 {
+	values := h.Values(name)
+	switch {
+	case len(values) == 0:
 		return otherwise, nil
-	}
-	value := h.Get(name)
-	if value == "" || len(value) > 128 || !web.Printable(value) {
+	case len(values) > 1:
+		return "", web.MalformedHeader(name, "must be sent once.")
+	case values[0] == "" || len(values[0]) > 128 || !web.Printable(values[0]):
 		return "", web.MalformedHeader(name, "must be 1 to 128 printable ASCII characters.")
 	}
-	return value, nil
+	return values[0], nil
 }
 
 var wellFormedTraceparent = regexp.MustCompile(`^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-[!-~]{1,128})?$`)

@@ -33,8 +33,8 @@ func malformed() []failing {
 	bad := func(name, path, body string, pointers ...string) failing {
 		return failing{name, path, body, nil, 400, "malformed-body", pointers}
 	}
-	header := func(name, header string) failing {
-		return failing{name, rename, `{"name":"A"}`, []string{header}, 400, "malformed-header", nil}
+	header := func(name string, headers ...string) failing {
+		return failing{name, rename, `{"name":"A"}`, headers, 400, "malformed-header", nil}
 	}
 	return []failing{
 		bad("no body", rename, ``),
@@ -59,6 +59,8 @@ func malformed() []failing {
 		header("long key", "Idempotency-Key: "+strings.Repeat("k", 256)),
 		header("key beyond ASCII", "Idempotency-Key: schlüssel"),
 		header("actor beyond ASCII", "X-Actor: 김"),
+		header("two actors", "X-Actor: client", "X-Actor: gateway"),
+		header("two correlation ids", "X-Correlation-ID: a", "X-Correlation-ID: a"),
 		header("long correlation id", "X-Correlation-ID: "+strings.Repeat("c", 129)),
 		{"too large", rename, `{"name":"` + strings.Repeat("x", 1<<20) + `"}`, nil, 413, "body-too-large", nil},
 		{"form", rename, `name=A`, []string{"Content-Type: application/x-www-form-urlencoded"}, 415, "unsupported-media-type", nil},
