@@ -123,7 +123,9 @@ func (c *claim) add(recorded event.Recorded) error {
 	case refused:
 		c.refusals = e.InARow
 	case answered:
-		c.answer = &e.Revision
+		if c.hash != "" { // else the request that it answers is no longer known
+			c.answer = &e.Revision
+		}
 	}
 	return nil
 }

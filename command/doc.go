@@ -119,7 +119,7 @@
 //
 //   - Without a key a request repeated by the client is another command. The appends within one request are safe to
 //     repeat, and are repeated a few times when the log does not answer.
-//   - Claims are kept for ever. Deleting them (say, by $maxAge) ends the memory of what went under those keys.
+//   - Claims are kept for ever. Deleting them (say, by $maxAge) ends the memory of what went under those keys; an answer of which the request is gone is none.
 //   - An event store takes an append after the last event of a stream that was deleted, though that event is gone. So a process that
 //     knows a stream goes on from what it knows for as long as Trust after the stream was deleted.
 //   - Reservations of releases that wrote no events into them bind as before: an attempt that one of them holds up can have its effect after a

@@ -5,6 +5,7 @@ import (
 
 	"jangbu/command"
 	"jangbu/command/commandtest"
+	"jangbu/domain/event"
 )
 
 // TestRefusedAgainAndAgain: who is refused asks again under the same key. What the order's own stream refuses leaves nothing in the log; what
@@ -46,5 +47,34 @@ func TestRefusedAgainAndAgain(t *testing.T) {
 				t.Errorf("again %+v, first %+v", again, done)
 			}
 		})
+	}
+}
+
+// TestAnswerWithoutRequest: of a claim an operator has deleted all but the answer. Nobody can tell whose it was, so it answers nobody: the
+// key is free.
+func TestAnswerWithoutRequest(t *testing.T) {
+	log := &fakeLog{}
+	c := commandtest.NewClient(t, log, command.Config{})
+	c.Must("/members", `{"id":"m","name":"A"}`)
+	const path, key = "/members/m/rename", "Idempotency-Key: k"
+	c.Must(path, `{"name":"A"}`, key)
+	claims := log.Events()
+	claim := claims[len(claims)-1]
+	if event.Category(claim.Stream) != "idempotency" || claim.Revision != 1 {
+		t.Fatalf("the last event is %s@%d", claim.Stream, claim.Revision)
+	}
+	log.Truncate(claim.Stream, claim.Revision)
+	renamed := c.Must(path, `{"name":"B"}`, key)
+	if d := renamed.Done(t); d.Revision != 1 {
+		t.Errorf("answered revision %d", d.Revision)
+	}
+	if again := commandtest.NewClient(t, log, command.Config{}).Post(path, `{"name":"B"}`, key); !again.Equal(renamed) {
+		t.Errorf("again %+v, first %+v", again, renamed)
+	}
+	if code, _ := c.Post(path, `{"name":"A"}`, key).Problem(t); code != "idempotency-key-reused" {
+		t.Errorf("another request under the key: %s", code)
+	}
+	if n := len(log.Stream("member-m")); n != 2 {
+		t.Errorf("%d events", n)
 	}
 }
