@@ -54,7 +54,7 @@ type relayCheckpoint struct {
 }
 
 // Run relays until ctx ends, whatever happens to the store and the bus, and returns nil. Where the log turns out to be another one, it starts
-// anew from what that says was published.
+// anew from what that says was published; an error of its parts was about the log that is gone, and nothing of this one might take it back.
 func (r *Relay) Run(ctx context.Context) error {
 	for {
 		from, ok := r.start(ctx)
@@ -62,7 +62,12 @@ func (r *Relay) Run(ctx context.Context) error {
 			return nil
 		}
 		r.relay(ctx, from)
-		if ctx.Err() != nil || !r.skipPast(ctx) {
+		if ctx.Err() != nil {
+			return nil
+		}
+		r.report(relayPublishes, nil)
+		r.report(relayKeeps, nil)
+		if !r.skipPast(ctx) {
 			return nil
 		}
 	}

@@ -349,6 +349,40 @@ func TestRelaySavesNothingOfAnOlderLog(t *testing.T) {
 	})
 }
 
+// TestRelayTakesBackWhatItSaidOfAnOlderLog: what failed of another log will never be tried again, and so is no longer wrong.
+func TestRelayTakesBackWhatItSaidOfAnOlderLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, history.Random(t, rand.New(rand.NewPCG(1, 1)), 300))
+		was := b.log.Events()
+		defer b.run()()
+		time.Sleep(time.Minute + relaySave/5) // no checkpoint is due just then
+		b.log.AddRaw("product-new", "product.sung.v1", []byte("{}"))
+		b.feed.wake()
+		synctest.Wait() // it is published, and not kept
+		b.pub.set(func() { b.pub.down = true })
+		b.log.AddRaw("product-new", "product.sung.v1", []byte("{}"))
+		b.feed.wake()
+		synctest.Wait() // it is refused
+		b.feed.setDown(true)
+		time.Sleep(time.Minute)
+		parts := []string{"relay", relayPublishes, relayKeeps}
+		for _, part := range parts {
+			if err, _ := b.last(part); err == nil {
+				t.Errorf("%s is well, with store and bus away", part)
+			}
+		}
+		b.feed.onKeep = func(event.Position) {}
+		b.feed.restore(200, checkpointAt(t, was[199]))
+		b.feed.setDown(false)
+		time.Sleep(time.Minute)
+		for _, part := range parts {
+			if err, _ := b.last(part); err != nil {
+				t.Errorf("%s, in a log of which all is published, reports %v", part, err)
+			}
+		}
+	})
+}
+
 // TestRelayStartsInAnOlderLog: a checkpoint from beyond the log's end is another log's. The relay starts at the end, and says so at once, for
 // the log may grow past the other position before there is anything to publish.
 func TestRelayStartsInAnOlderLog(t *testing.T) {
