@@ -41,6 +41,48 @@ func TestRollback(t *testing.T) {
 	}
 }
 
+// TestRollbackInterrupted: whatever is done to the view after a rollback that was interrupted, but for a switch, there is still what it was to
+// go back to.
+func TestRollbackInterrupted(t *testing.T) {
+	for _, before := range []string{"a rollback", "an audit", "a replay that is interrupted"} {
+		t.Run(before, func(t *testing.T) {
+			s := newSite(t, 100)
+			s.views = s.views[:1]
+			s.again(s.log)
+			first := s.registry(view.Orders).Live
+			s.again(s.log)
+			interrupted := func(do func(*Replay, context.Context) error) {
+				t.Helper()
+				ctx, cancel := context.WithCancel(t.Context())
+				r := s.newReplay(ReplayConfig{Progress: func(Progress) { cancel() }})
+				if err := do(r, ctx); !errors.Is(err, context.Canceled) {
+					t.Fatalf("interrupted: %v", err)
+				}
+			}
+			interrupted(func(r *Replay, ctx context.Context) error {
+				_, err := r.Rollback(ctx, view.Orders)
+				return err
+			})
+			s.log.Grow(t, rand.New(rand.NewPCG(9, 9)), 50)
+			switch before {
+			case "an audit":
+				if _, err := s.newReplay(ReplayConfig{}).Audit(t.Context(), view.Orders, false); err != nil {
+					t.Fatal(err)
+				}
+			case "a replay that is interrupted":
+				interrupted(func(r *Replay, ctx context.Context) error {
+					_, err := r.Run(ctx, s.views)
+					return err
+				})
+			}
+			if _, err := s.newReplay(ReplayConfig{}).Rollback(t.Context(), view.Orders); err != nil || s.registry(view.Orders).Live != first {
+				t.Errorf("the rollback to %s: %v, and the registry says %+v", first, err, s.registry(view.Orders))
+			}
+			s.check()
+		})
+	}
+}
+
 // answerless is a model whose Redis switches, is restarted with what it holds, and so never says that it did; once.
 type answerless struct {
 	faultyModel

@@ -30,7 +30,7 @@ if previous ~= '' and not resumed then
   local intact = redis.call('HGET', r, 'previous') == previous and redis.call('HGET', r, 'nodes:' .. previous) == nodes
   if not intact then return {'', -1} end
 end
-if building and not resumed then redis.call('HDEL', r, 'building') end -- first of all: where memory is short, it is garbage that can go
+if building and not resumed then giveUp(r, building) end -- first of all: where memory is short, it is garbage that can go
 redis.call('HSET', r, 'lease', ARGV[2] .. ' ' .. string.format('%.0f', now + term))
 if resumed then return {building, 0, opened} end
 

@@ -28,8 +28,8 @@ func (s *Store) Begin(ctx context.Context, view string, version int, token strin
 }
 
 // Revive takes the lease as Begin does, and makes the previous generation the build, open, and built up to its verified
-// position: from where it stopped being live. It is row.ErrNoPrevious when there is none that this version of the view's
-// code can go on with.
+// position: from where it stopped being live. Given up, by Abandon or for what another Begin starts, it is the previous generation again. It is
+// row.ErrNoPrevious when there is none that this version of the view's code can go on with.
 func (s *Store) Revive(ctx context.Context, view string, version int, token string) (row.Build, error) {
 	r, err := s.Registry(ctx, view)
 	if err != nil {
@@ -117,7 +117,7 @@ func (s *Store) Leave(ctx context.Context, g row.Generation, token string) error
 	return s.step(ctx, g, token, "leave")
 }
 
-// Abandon gives the lease back, and leaves the build to DropGarbage.
+// Abandon gives the lease back, and leaves the build to DropGarbage; one that was revived is the previous generation again.
 func (s *Store) Abandon(ctx context.Context, g row.Generation, token string) error {
 	return s.step(ctx, g, token, "abandon")
 }
@@ -130,7 +130,7 @@ func (s *Store) step(ctx context.Context, g row.Generation, token, step string) 
 
 func (s *Store) fencedStep(ctx context.Context, g row.Generation, token, step, argument string) error {
 	cmds, err := s.claim(ctx, g, func(p redis.Pipeliner, f *redisdb.Fence) {
-		p.EvalSha(ctx, f.Hash(stepLua), []string{s.registryKey(g.View)}, s.stepArgs(g, token, step, argument)...)
+		p.EvalSha(ctx, f.Hash(takeStepLua), []string{s.registryKey(g.View)}, s.stepArgs(g, token, step, argument)...)
 	})
 	if err != nil {
 		return stepped(g, step, false, err)

@@ -17,6 +17,8 @@ var (
 	statesLua string
 	//go:embed save.lua
 	saveLua string
+	//go:embed giveup.lua
+	giveUpLua string
 	//go:embed begin.lua
 	beginLua string
 	//go:embed step.lua
@@ -36,15 +38,17 @@ var (
 )
 
 var (
+	takeStepLua = giveUpLua + stepLua
+
 	landScript    = redis.NewScript(documentLua + landLua)
 	composeScript = redis.NewScript(documentLua + composeLua)
-	beginScript   = redis.NewScript(beginLua)
-	stepScript    = redis.NewScript(stepLua)
+	beginScript   = redis.NewScript(giveUpLua + beginLua)
+	stepScript    = redis.NewScript(takeStepLua)
 	forgetScript  = redis.NewScript(forgetLua)
 	leaseScript   = redis.NewScript(leaseLua)
 	sweptScript   = redis.NewScript(sweptLua)
 
 	scripts = []*redis.Script{landScript, composeScript, beginScript, stepScript, forgetScript, leaseScript, sweptScript}
 
-	fenced = []string{statesLua, saveLua, advanceLua, stepLua, touchLua, dropLua}
+	fenced = []string{statesLua, saveLua, advanceLua, takeStepLua, touchLua, dropLua}
 )

@@ -1,7 +1,7 @@
 -- Takes one step of a build, if the caller still holds the lease on it, and renews the lease.
 -- KEYS[1]: registry. ARGV: token, lease in ms, generation, step, argument.
 -- Steps: renew, built (argument: position), open, switch (argument: processes that serve Redis), leave, abandon. The last two only take
--- away, which a Redis that has no memory left allows.
+-- away, which a Redis that has no memory left allows; but for what a rollback has taken up again, which stays (giveup.lua).
 -- Returns 1, or 0 if the lease or the build is lost.
 
 local r, token, n, step = KEYS[1], ARGV[1], ARGV[3], ARGV[4]
@@ -10,8 +10,8 @@ local holder = string.match(redis.call('HGET', r, 'lease') or '', '^(%S+) ')
 if holder ~= token or redis.call('HGET', r, 'building') ~= n then return 0 end
 if step == 'switch' and redis.call('HGET', r, 'nodes:' .. n) ~= ARGV[5] then return 0 end
 if step == 'leave' or step == 'abandon' then
+  if step == 'abandon' then giveUp(r, n) end
   redis.call('HDEL', r, 'lease')
-  if step == 'abandon' then redis.call('HDEL', r, 'building') end
   return 1
 end
 local time = redis.call('TIME')

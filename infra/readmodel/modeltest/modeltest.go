@@ -70,6 +70,7 @@ func Run(t *testing.T, url string) {
 		{"a namesake is another generation", namesakes},
 		{"rollback", revive},
 		{"rollback that was interrupted", reviveInterrupted},
+		{"rollback that is given up", reviveGivenUp},
 		{"abandon and forget", abandonAndForget},
 		{"silence", silence},
 		{"parked streams", parkedStreams},

@@ -63,6 +63,46 @@ func reviveInterrupted(s *suite) {
 	}
 }
 
+// reviveGivenUp: what a rollback that does not go on has taken up is the previous generation again, whoever gives it up.
+func reviveGivenUp(s *suite) {
+	first := s.live()
+	at := event.Position{Commit: 5, Prepare: 4}
+	s.must(s.m.Advance(s.ctx, first, event.Recorded{Position: at, Time: time.UnixMilli(9)}))
+	second := s.live()
+	for _, by := range []string{"itself", "a replay", "other code"} {
+		b, err := s.m.Revive(s.ctx, view, 1, "x")
+		s.must(err)
+		if b.Generation != first || b.Built != at || !b.Open {
+			s.Fatalf("before %s gives it up: %+v", by, b)
+		}
+		if by == "itself" {
+			s.must(s.m.Abandon(s.ctx, b.Generation, "x"))
+		} else {
+			s.must(s.m.Leave(s.ctx, b.Generation, "x"))
+			next := s.begin(s.m, map[string]int{"a replay": 1, "other code": 2}[by], "y")
+			if !next.Fresh || next.Open {
+				s.Errorf("%s began %+v", by, next)
+			}
+			if r := s.registry(); r.Building != next.Generation || r.Open || r.Previous != first {
+				s.Errorf("given up by %s: %+v", by, r)
+			}
+			s.must(s.m.Abandon(s.ctx, next.Generation, "y"))
+		}
+		s.must(s.m.DropGarbage(s.ctx, view))
+		if r := s.registry(); r.Live != second || r.Building.Number != 0 || r.Previous != first || r.PreviousVersion != 1 {
+			s.Errorf("given up by %s: %+v", by, r)
+		}
+	}
+	b, err := s.m.Revive(s.ctx, view, 1, "x")
+	s.must(err)
+	s.must(s.m.Leave(s.ctx, b.Generation, "x"))
+	s.must(s.m.Forget(s.ctx, second)) // and what the same Redis held before
+	s.begin(s.m, 1, "y")
+	if r := s.registry(); r.Previous.Number != 0 {
+		s.Errorf("registry: %+v", r)
+	}
+}
+
 func abandonAndForget(s *suite) {
 	live := s.live()
 	b := s.begin(s.m, 1, "x")
