@@ -26,6 +26,6 @@ elseif step == 'switch' then
   local live = redis.call('HGET', r, 'live')
   if live then redis.call('HSET', r, 'previous', live) end
   redis.call('HSET', r, 'live', n)
-  redis.call('HDEL', r, 'building', 'lease', 'open:' .. n, 'revived:' .. n)
+  redis.call('HDEL', r, 'building', 'lease', 'open:' .. n, 'revived:' .. n, 'silent:' .. n) -- its silence was that of when it was live before
 end
 return 1

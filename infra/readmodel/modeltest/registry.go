@@ -154,6 +154,14 @@ func silence(s *suite) {
 	if r := s.registry(); !r.Silent.IsZero() || r.Healed != 8 {
 		s.Errorf("registry: %+v", r)
 	}
+	s.must(m.Swept(s.ctx, g, 0, true, now))
+	s.live()
+	b, err := m.Revive(s.ctx, view, 1, "x")
+	s.must(err)
+	s.must(m.Switch(s.ctx, b.Generation, "x"))
+	if r := s.registry(); unfenced(r.Live) != unfenced(g) || !r.Silent.IsZero() {
+		s.Errorf("silent since it was live before: %+v", r)
+	}
 }
 
 func parkedStreams(s *suite) {
