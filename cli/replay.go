@@ -36,7 +36,7 @@ Each view's next generation is built from the log beside the live one and caught
 
 Where documents differ, the first ones are printed as a diff (- live, + new), the view stays as it is, and the exit code is 3. What was built stays open, so that nothing is lost: switch to it with --allow-drift, or build it anew with --restart. A live generation that another version of the view's code built is not compared.
 
-A replay that was interrupted (Ctrl-C, SIGTERM) is resumed by running it again. After one that was killed, run it again 15 s later, when its lease has run out; what had caught up is resumed, what was still being built is built anew. An event that the view's code cannot land parks its stream (jangbu parked list) and does not stop the replay.
+A replay that was interrupted (Ctrl-C, SIGTERM) is resumed by running it again. After one that was killed, run it again 15 s later, when its lease has run out; what had caught up is resumed, what was still being built is built anew. So is what has come further than the log goes: the event store was put back to a backup. An event that the view's code cannot land parks its stream (jangbu parked list) and does not stop the replay.
 
 Examples:
 

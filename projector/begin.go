@@ -15,7 +15,7 @@ import (
 
 // begin takes the lease, and finds out what there is to go on with. What was assembled here and is not open yet is given up: to begin
 // again means that Redis may have lost some of it, or may get more of it, or that it takes another way. So is what another left before anything was built, since
-// only a fresh generation can be assembled.
+// only a fresh generation can be assembled; and what was made of another log.
 func (r *Replay) begin(ctx context.Context, b *build, j job) error {
 	b.phase, b.held = PhaseBuild, false
 	b.ending.Store(false)
@@ -26,9 +26,8 @@ func (r *Replay) begin(ctx context.Context, b *build, j job) error {
 			}
 			return err
 		}
-		anew := r.cfg.Restart && !b.begun || !b.Open && (b.assembled || b.astray || b.Built == event.Position{})
-		if b.Fresh || !anew {
-			return nil
+		if anew, err := r.anew(ctx, b, j); err != nil || !anew {
+			return err
 		}
 		if err := r.model.Abandon(ctx, b.Generation, r.token); err != nil {
 			return err
@@ -52,6 +51,47 @@ func (r *Replay) begin(ctx context.Context, b *build, j job) error {
 	}
 	r.tell(b, nil)
 	return nil
+}
+
+// anew reports whether what there is to go on with is to be given up. A rollback has nothing else, and gives back what was made of another log.
+func (r *Replay) anew(ctx context.Context, b *build, j job) (bool, error) {
+	switch {
+	case b.Fresh:
+		return false, nil
+	case !b.begun && r.cfg.Restart:
+		return true, nil
+	case !b.begun:
+		err := r.sameLog(ctx, b)
+		another := errors.Is(err, ErrAnotherLog)
+		switch {
+		case another && j.revives:
+			return false, errors.Join(err, r.model.Abandon(ctx, b.Generation, r.token))
+		case err != nil && !another:
+			r.leave(ctx, []*build{b}, false) // the store is away
+			return false, err
+		case another:
+			return true, nil
+		}
+	}
+	return !b.Open && (b.assembled || b.astray || b.Built == event.Position{}), nil
+}
+
+// sameLog is ErrAnotherLog where a build, or the live generation, which takes the same events once the build is open, has come further than the
+// log goes.
+func (r *Replay) sameLog(ctx context.Context, b *build) error {
+	registry, err := r.model.Registry(ctx, b.view.Name)
+	if err != nil {
+		return err
+	}
+	at := b.Built
+	if at.Compare(registry.At) < 0 {
+		at = registry.At
+	}
+	end, ahead, err := Ahead(ctx, r.log, at, event.Position{})
+	if err != nil || !ahead {
+		return err
+	}
+	return fmt.Errorf("built up to %s, and the log ends at %s: %w; run jangbu replay %s --allow-drift", at, end, ErrAnotherLog, b.view.Name)
 }
 
 // heed finds out whether the switch of an attempt that Redis was restarted under has happened, unheard; then there is nothing to begin again,

@@ -66,21 +66,13 @@ func (f *fakeFeed) restore(n int, kept ...event.Recorded) {
 	f.kept = kept
 }
 
-func (f *fakeFeed) Head(context.Context) (event.Recorded, error) {
+func (f *fakeFeed) Head(ctx context.Context) (event.Recorded, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.down {
 		return event.Recorded{}, errInterrupted
 	}
-	return headOf(f.log)
-}
-
-func headOf(log *history.History) (event.Recorded, error) {
-	events := log.Events()
-	if len(events) == 0 {
-		return event.Recorded{}, event.ErrStreamNotFound
-	}
-	return events[len(events)-1], nil
+	return f.log.Head(ctx)
 }
 
 func (f *fakeFeed) Subscribe(ctx context.Context, after event.Position, prefixes []string) iter.Seq2[event.Recorded, error] {

@@ -95,6 +95,7 @@ type StreamReader interface {
 // Log is the whole log, in order, up to its present end; what the store writes for itself is left out.
 type Log interface {
 	StreamReader
+	HeadReader
 	ReadAll(ctx context.Context, after event.Position) iter.Seq2[event.Recorded, error]
 }
 

@@ -28,6 +28,10 @@ type faultyLog struct {
 	faults *faults
 }
 
+func (l faultyLog) Head(ctx context.Context) (event.Recorded, error) {
+	return through(l.faults, func() (event.Recorded, error) { return l.log.Head(ctx) })
+}
+
 func (l faultyLog) ReadStream(ctx context.Context, stream string, from int64) iter.Seq2[event.Recorded, error] {
 	return l.interrupted(l.log.ReadStream(ctx, stream, from))
 }

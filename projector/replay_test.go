@@ -120,6 +120,13 @@ func TestReplayInterrupted(t *testing.T) {
 				t.Fatalf("interrupted replay: %v", err)
 			}
 			before := s.registry(view.Orders)
+			away := &faults{}
+			away.down.Store(true)
+			r = s.replayOf(newFaultyModel(s.store), faultyLog{s.log, away})
+			r.cfg.Patience = time.Millisecond
+			if _, err := r.Run(t.Context(), s.views); !errors.Is(err, event.ErrUnavailable) || errors.Is(err, row.ErrBusy) {
+				t.Errorf("resumed with the log away: %v", err)
+			}
 			log := &readFrom{Log: s.log}
 			s.again(log)
 			if after := s.registry(view.Orders); chunks > 0 && after.Live != before.Building {
@@ -127,6 +134,51 @@ func TestReplayInterrupted(t *testing.T) {
 			}
 			if from := *log.first.Load(); (chunks > 0) != (from.Compare(event.Position{}) > 0) {
 				t.Errorf("after %d chunks the log is read from %s", chunks, from)
+			}
+			s.check()
+		})
+	}
+}
+
+// TestReplayAfterRestore: what was left of a replay when the event store was put back to a backup knows events that are gone, and is not gone on
+// with, however far it says that it is built: what is open takes events as the live generation does.
+func TestReplayAfterRestore(t *testing.T) {
+	for left, restore := range map[string]int{"stopped": 150, "open": 150, "open for long": 220} {
+		t.Run(left, func(t *testing.T) {
+			s := newSite(t, 200)
+			s.again(s.log)
+			if left == "stopped" {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				r := s.replay(newFaultyModel(s.store))
+				r.cfg.Progress = func(p Progress) {
+					if p.Phase == PhaseBuild && p.Events > 160 {
+						cancel()
+					}
+				}
+				if _, err := r.Run(ctx, s.views); !errors.Is(err, context.Canceled) {
+					t.Fatalf("interrupted replay: %v", err)
+				}
+			} else if _, err := s.newReplay(ReplayConfig{NoSwitch: true}).Run(t.Context(), s.views); err != nil {
+				t.Fatal(err)
+			}
+			if left == "open for long" {
+				s.log.Grow(t, rand.New(rand.NewPCG(9, 9)), 50)
+				for _, v := range s.views {
+					for _, g := range s.registry(v).Writable(v.Version) {
+						s.must(NewApplier(v, g, s.store, s.log).Apply(t.Context(), s.log.Events()[200:]))
+					}
+					s.must(s.store.Advance(t.Context(), s.registry(v).Live, s.log.Events()[s.log.Len()-1]))
+				}
+			}
+			for _, v := range s.views {
+				if r := s.registry(v); r.Building.Number == 0 || r.Open == (left == "stopped") {
+					t.Fatalf("registry of %s: %+v", v.Name, r)
+				}
+			}
+			s.log.Cut(restore)
+			if _, err := s.newReplay(ReplayConfig{AllowDrift: true}).Run(t.Context(), s.views); err != nil {
+				t.Fatal(err)
 			}
 			s.check()
 		})

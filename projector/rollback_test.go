@@ -83,6 +83,29 @@ func TestRollbackInterrupted(t *testing.T) {
 	}
 }
 
+// TestRollbackToAnotherLog: when the event store was put back to a backup, a rollback would bring back what is gone; before the view is built
+// anew, and after.
+func TestRollbackToAnotherLog(t *testing.T) {
+	s := newSite(t, 100)
+	s.views = s.views[:1]
+	s.again(s.log)
+	s.again(s.log)
+	s.log.Cut(50)
+	for range 2 {
+		before := s.registry(view.Orders)
+		if _, err := s.newReplay(ReplayConfig{}).Rollback(t.Context(), view.Orders); !errors.Is(err, ErrAnotherLog) || !strings.Contains(err.Error(), "jangbu replay orders") {
+			t.Errorf("rollback: %v", err)
+		}
+		if now := s.registry(view.Orders); now.Live != before.Live || now.Previous != before.Previous || now.Building.Number != 0 {
+			t.Errorf("the registry, once %+v, says %+v", before, now)
+		}
+		if _, err := s.newReplay(ReplayConfig{AllowDrift: true}).Run(t.Context(), s.views); err != nil {
+			t.Fatal(err)
+		}
+		s.check()
+	}
+}
+
 // answerless is a model whose Redis switches, is restarted with what it holds, and so never says that it did; once.
 type answerless struct {
 	faultyModel

@@ -37,7 +37,7 @@ func (s fakeStore) Append(ctx context.Context, stream string, expected int64, ev
 	return s.fakeFeed.Append(ctx, stream, expected, events)
 }
 
-func (s fakeStore) Head(context.Context) (event.Recorded, error) { return headOf(s.History) }
+func (s fakeStore) Head(ctx context.Context) (event.Recorded, error) { return s.History.Head(ctx) }
 
 // refusingStore is a store of which the log may not be readable.
 type refusingStore struct {

@@ -201,6 +201,15 @@ func (h *History) LastOf(stream string) (event.Recorded, error) {
 	return events[len(events)-1], nil
 }
 
+// Head is the last event; event.ErrStreamNotFound if there is none.
+func (h *History) Head(context.Context) (event.Recorded, error) {
+	events := h.Events()
+	if len(events) == 0 {
+		return event.Recorded{}, event.ErrStreamNotFound
+	}
+	return events[len(events)-1], nil
+}
+
 // ReadStream reads one stream forwards; event.ErrStreamNotFound if it has no events.
 func (h *History) ReadStream(ctx context.Context, stream string, from int64) iter.Seq2[event.Recorded, error] {
 	return func(yield func(event.Recorded, error) bool) {
