@@ -103,9 +103,14 @@ func (r *Relay) relay(ctx context.Context, from event.Position) {
 // the log's end: views are built from the log, and what falls between a build and the first checkpoint the sweep lands.
 // It returns false when ctx ended first.
 func (r *Relay) skipPast(ctx context.Context) bool {
+	return r.until(ctx, func() error { return r.firstCheckpoint(ctx) })
+}
+
+// until tries, and reports how that went, until it went well; false when ctx ended first.
+func (r *Relay) until(ctx context.Context, try func() error) bool {
 	var retry backoff.Backoff
 	for {
-		err := r.firstCheckpoint(ctx)
+		err := try()
 		r.report("relay", err)
 		if err == nil {
 			return true
@@ -141,19 +146,12 @@ func (r *Relay) keep(ctx context.Context, at event.Position) error {
 }
 
 // start reads the checkpoint, waiting for the store as long as it takes.
-func (r *Relay) start(ctx context.Context) (event.Position, bool) {
-	var retry backoff.Backoff
-	for {
-		from, err := r.checkpoint(ctx)
-		if err == nil {
-			r.report("relay", nil)
-			return from, true
-		}
-		r.report("relay", err)
-		if !retry.Wait(ctx) {
-			return event.Position{}, false
-		}
-	}
+func (r *Relay) start(ctx context.Context) (from event.Position, ok bool) {
+	ok = r.until(ctx, func() (err error) {
+		from, err = r.checkpoint(ctx)
+		return err
+	})
+	return from, ok
 }
 
 // checkpoint is where the log says that all was published; its end, where that comes before: the checkpoint is then that of another log, and
@@ -232,18 +230,11 @@ func (r *Relay) batches(ctx context.Context, another func(), from event.Position
 // endsBefore reports whether the log ends before a position, waiting for the store as long as it takes; false when ctx ended first. A store that
 // was put back to a backup while it was away does, and from there on the subscription would hear nothing of it until it has grown past that.
 // One that writes events of its own at the end may, too: there, starting anew does no harm.
-func (r *Relay) endsBefore(ctx context.Context, at event.Position) bool {
-	var retry backoff.Backoff
-	for {
-		_, ahead, err := Ahead(ctx, r.feed, at, event.Position{})
-		if err == nil {
-			return ahead
-		}
-		r.report("relay", err)
-		if !retry.Wait(ctx) {
-			return false
-		}
-	}
+func (r *Relay) endsBefore(ctx context.Context, at event.Position) (ahead bool) {
+	return r.until(ctx, func() (err error) {
+		_, ahead, err = Ahead(ctx, r.feed, at, event.Position{})
+		return err
+	}) && ahead
 }
 
 // publish sends a batch until every event of it is accepted; false when ctx ended first.
