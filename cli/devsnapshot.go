@@ -21,8 +21,8 @@ import (
 
 // A clean stop of dev leaves a snapshot of the views, so that the next start need not build them. It is only good for the
 // program that made it, since another may have other views, and for a log that has the event at which it was made, at the
-// same position, since another log may be in its place, or the same one imported. It is used once: after that it is old, and a start that finds none builds the views.
-// What was recorded since it was made, the sweep finds.
+// same position, since another log may be in its place, or the same one imported. It is used once: after that it is old, and a start that
+// finds none builds the views. What was recorded since it was made, the sweep finds.
 
 // stamp says what a snapshot is good for.
 type stamp struct {

@@ -23,9 +23,9 @@
 //
 // # Rows
 //
-// A row is a group commit (no relation to package query/row). The commands that are in flight for one stream stand in its line. A row is taken from its front: they are decided one
-// after the other in memory, each on the state that those before it lead to, and their events appended at once, at
-// the revision on which the first was decided: the row's base. Meanwhile the next row gathers; a lone command is a row, at once.
+// A row is a group commit (no relation to package query/row). The commands that are in flight for one stream stand in its line. A row is
+// taken from its front: they are decided one after the other in memory, each on the state that those before it lead to, and their events
+// appended at once, at the revision on which the first was decided: the row's base. Meanwhile the next row gathers; a lone command is a row, at once.
 // Each gets its own answer: its own revision, its own refusal, its If-Match judged at its own place.
 //
 // A base is the state that this process has kept, without asking the log: the append tells whether it still stands. What
@@ -42,10 +42,10 @@
 // # States kept, and snapshots
 //
 // A state is kept with its revision and the id of the event there. Reading on begins with that event: if it does not stand there
-// any more, or a revision is missing after it, the stream was deleted or cut short, and is read anew. After a row of nothing but keyed commands what it led to is not
-// kept but read: the log may have taken the append for the repetition of another attempt's, whose events have the same ids and say
-// something else, such as another time. Every Config.SnapshotEvery events the
-// state is written to snapshot-<stream>, of which only the last event stays. Who has to read a stream of more than some events goes
+// any more, or a revision is missing after it, the stream was deleted or cut short, and is read anew. After a row of nothing but keyed
+// commands what it led to is not kept but read: the log may have taken the append for the repetition of another attempt's, whose events
+// have the same ids and say something else, such as another time. Every Config.SnapshotEvery events the state is written to
+// snapshot-<stream>, of which only the last event stays. Who has to read a stream of more than some events goes
 // on from there. A snapshot with another format of the state, one that cannot be read, and one whose event does not stand in the stream
 // are as good as none.
 //

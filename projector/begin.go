@@ -14,8 +14,8 @@ import (
 )
 
 // begin takes the lease, and finds out what there is to go on with. What was assembled here and is not open yet is given up: to begin
-// again means that Redis may have lost some of it, or may get more of it, or that it takes another way. So is what another left before anything was built, since
-// only a fresh generation can be assembled; and what was made of another log.
+// again means that Redis may have lost some of it, or may get more of it, or that it takes another way. So is what another left before
+// anything was built, since only a fresh generation can be assembled; and what was made of another log.
 func (r *Replay) begin(ctx context.Context, b *build, j job) error {
 	b.phase, b.held = PhaseBuild, false
 	b.ending.Store(false)

@@ -61,11 +61,11 @@ type held struct {
 	release    func()
 }
 
-// errNoGeneration: the view has not been built yet. It passes, like an outage. errOthers: another version of its code has built
-// it, and what comes is for that.
 var (
+	// errNoGeneration: the view has not been built yet. It passes, like an outage.
 	errNoGeneration = fmt.Errorf("it is being built: %w", event.ErrUnavailable)
-	errOthers       = errors.New("another version of its code built what is live")
+	// errOthers: another version of its code has built it, and what comes is for that.
+	errOthers = errors.New("another version of its code built what is live")
 )
 
 // writable gives the generations that a view's code may write to; there is at least one, or an error.

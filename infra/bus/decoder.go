@@ -9,8 +9,8 @@ import (
 // decoder reads each message once, however many queues bring it: every view's queue brings the same bytes, and mostly at the
 // same time. What it has read is shared, as all events are.
 type decoder struct {
-	seen *lru.Cache[string, decodedMessage]
-} // by body
+	seen *lru.Cache[string, decodedMessage] // by body
+}
 
 type decodedMessage struct {
 	event  event.Recorded
