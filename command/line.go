@@ -85,13 +85,13 @@ func (s *Service) take(stream string) []*turn {
 	}
 	var row, rest []*turn
 	first := map[uuid.UUID]*turn{}
-	for i, t := range line {
+	for _, t := range line {
 		twin := first[t.o.commandID]
 		switch {
 		case twin != nil:
 			twin.twins = append(twin.twins, t)
 		case len(row) >= s.cfg.MaxRow || len(row) > 0 && (t.alone || row[0].alone):
-			rest = append(rest, line[i])
+			rest = append(rest, t)
 		default:
 			first[t.o.commandID] = t
 			row = append(row, t)

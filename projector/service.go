@@ -19,7 +19,6 @@ import (
 type Store interface {
 	Log
 	Feed
-	HeadReader
 }
 
 // Config is what a Service may be told. Zero fields get the defaults named here.

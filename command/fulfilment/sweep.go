@@ -81,10 +81,7 @@ func newSweep(m *Manager, log Log, checkpoint Checkpoint) *sweep {
 
 // run sweeps until ctx ends.
 func (s *sweep) run(ctx context.Context) {
-	for ctx.Err() == nil {
-		if !s.begin(ctx) {
-			return
-		}
+	for ctx.Err() == nil && s.begin(ctx) {
 		term, end := context.WithCancel(ctx)
 		var follower sync.WaitGroup
 		follower.Go(func() { s.follow(term) })
@@ -96,7 +93,7 @@ func (s *sweep) run(ctx context.Context) {
 
 // begin starts from the checkpoint. Where nobody can tell it, from the beginning of the log: what was noted is then out of
 // reach, too. So it does where the log ends before the checkpoint, which is then that of another log, and is forgotten, since this one may grow
-// past it. It returns false when ctx ended first.
+// past it. It is false when ctx ended.
 func (s *sweep) begin(ctx context.Context) bool {
 	var retry backoff.Backoff
 	var at event.Position

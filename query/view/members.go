@@ -151,9 +151,6 @@ func composeEmail(d row.Document) ([]byte, error) {
 		}
 		owners = append(owners, owner)
 	}
-	if len(owners) == 0 {
-		return nil, nil
-	}
 	slices.SortFunc(owners, func(a, b emailOwner) int { return strings.Compare(a.ID, b.ID) })
-	return row.Marshal(map[string][]emailOwner{"items": owners})
+	return items(owners)
 }

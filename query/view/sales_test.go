@@ -208,7 +208,7 @@ func TestAddUp(t *testing.T) {
 	desk := func(currency string, n int64) view.Tallied {
 		return view.Tallied{Key: "Desk", Currency: currency, Orders: n, Units: 2 * n, Sales: 3 * n}
 	}
-	got := view.AddUp([]view.Tallied{desk("USD", 1), desk("EUR", 5)}, nil, []view.Tallied{{Key: "Art", Currency: "USD", Orders: 1}, desk("USD", 2)})
+	got := view.AddUp([]view.Tallied{desk("USD", 1), desk("EUR", 5), {Key: "Art", Currency: "USD", Orders: 1}, desk("USD", 2)})
 	if want := []view.Tallied{{Key: "Art", Currency: "USD", Orders: 1}, desk("EUR", 5), desk("USD", 3)}; !slices.Equal(got, want) {
 		t.Errorf("added up: %+v, want %+v", got, want)
 	}

@@ -22,15 +22,13 @@ func TalliedIn(doc []byte, tally string) ([]Tallied, error) {
 }
 
 // AddUp merges tallies of months that have no order in common, so that every count is exact.
-func AddUp(lists ...[]Tallied) []Tallied {
+func AddUp(list []Tallied) []Tallied {
 	type place struct{ key, currency string }
 	sums := map[place]Tallied{}
-	for _, list := range lists {
-		for _, t := range list {
-			p := place{t.Key, t.Currency}
-			sum := sums[p]
-			sums[p] = Tallied{t.Key, t.Currency, sum.Orders + t.Orders, sum.Units + t.Units, sum.Sales + t.Sales}
-		}
+	for _, t := range list {
+		p := place{t.Key, t.Currency}
+		sum := sums[p]
+		sums[p] = Tallied{t.Key, t.Currency, sum.Orders + t.Orders, sum.Units + t.Units, sum.Sales + t.Sales}
 	}
 	all := make([]Tallied, 0, len(sums))
 	for _, t := range sums {
