@@ -61,13 +61,13 @@ func (p Part) AppendTo(b []byte) []byte {
 // Marshalled is the part with its bytes at hand, for a part that is written often.
 func (p Part) Marshalled() Part { return Part{value: p.value, bytes: p.Bytes()} }
 
-// Decode gives a part back as the type it was made of.
+// Decode gives a part back as the type it was made of, or as another that its JSON can be read as.
 func Decode[T any](p Part) (T, error) {
 	if v, ok := p.value.(T); ok {
 		return v, nil
 	}
 	var v T
-	err := Unmarshal(p.bytes, &v)
+	err := Unmarshal(p.Bytes(), &v)
 	return v, err
 }
 
