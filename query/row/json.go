@@ -2,9 +2,14 @@ package row
 
 import (
 	"bytes"
+	"encoding"
 	"encoding/json"
 	"fmt"
+	"reflect"
+	"slices"
+	"strings"
 	"sync"
+	"time"
 	"unicode/utf8"
 
 	fast "github.com/segmentio/encoding/json"
@@ -13,11 +18,11 @@ import (
 // The read side reads and writes JSON for every event and view. These functions do it as encoding/json does, byte for byte, in a
 // fraction of the time; docs/adr/0001-libraries.md has more.
 
-// Marshal is json.Marshal.
+// Marshal is json.Marshal, except that a MarshalJSON that panics is an error.
 func Marshal(v any) ([]byte, error) {
 	scratch := scratches.Get().(*[]byte)
 	defer scratches.Put(scratch)
-	b, err := fast.Append((*scratch)[:0], v, fast.EscapeHTML|fast.SortMapKeys)
+	b, err := appendJSON((*scratch)[:0], v)
 	if err != nil {
 		return nil, err
 	}
@@ -27,8 +32,68 @@ func Marshal(v any) ([]byte, error) {
 
 var scratches = sync.Pool{New: func() any { return new(make([]byte, 0, 2048)) }}
 
-// Unmarshal is json.Unmarshal, except that strings may share memory with data, which must not be changed any more. Whether data is
-// right, and what is wrong with it, is for encoding/json to say.
+func appendJSON(b []byte, v any) (out []byte, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	if !writtenAlike(reflect.TypeOf(v)) {
+		slow, err := json.Marshal(v)
+		return append(b, slow...), err
+	}
+	return fast.Append(b, v, fast.EscapeHTML|fast.SortMapKeys)
+}
+
+// alike holds what writtenAlike has found out, by type.
+var alike sync.Map
+
+// writtenAlike reports whether the fast writer is known to write a type as encoding/json does.
+func writtenAlike(t reflect.Type) bool {
+	if t == nil {
+		return true
+	}
+	if known, ok := alike.Load(t); ok {
+		return known.(bool)
+	}
+	is := !differs(t, map[reflect.Type]bool{})
+	alike.Store(t, is)
+	return is
+}
+
+// differs reports whether a type has in it what the fast writer writes in its own way, or anything at all: a duration, as text; a field with
+// omitzero, which it does not know; a pointer with ,string, of which it quotes the null.
+func differs(t reflect.Type, met map[reflect.Type]bool) bool {
+	if met[t] || t.Implements(marshalers[0]) || t.Implements(marshalers[1]) {
+		return false
+	}
+	met[t] = true
+	switch t.Kind() {
+	case reflect.Interface:
+		return true
+	case reflect.Pointer, reflect.Slice, reflect.Array:
+		return differs(t.Elem(), met)
+	case reflect.Map:
+		return differs(t.Key(), met) || differs(t.Elem(), met)
+	case reflect.Struct:
+		for f := range t.Fields() {
+			tag := f.Tag.Get("json")
+			_, options, _ := strings.Cut(tag, ",")
+			own := strings.Split(options, ",")
+			switch {
+			case tag == "-" || !f.IsExported() && !f.Anonymous:
+			case slices.Contains(own, "omitzero"), slices.Contains(own, "string") && f.Type.Kind() == reflect.Pointer, differs(f.Type, met):
+				return true
+			}
+		}
+	}
+	return t == reflect.TypeFor[time.Duration]()
+}
+
+var marshalers = [...]reflect.Type{reflect.TypeFor[json.Marshaler](), reflect.TypeFor[encoding.TextMarshaler]()}
+
+// Unmarshal is json.Unmarshal, except that strings may share memory with data, which must not be changed any more, and that a duration may be
+// text, such as "5s". Whether data is right, and what is wrong with it, is for encoding/json to say.
 func Unmarshal(data []byte, into any) error {
 	if utf8.Valid(data) && !hasLongNumber(data) {
 		if rest, err := fast.Parse(data, into, fast.ZeroCopy); err == nil && len(rest) == 0 {
@@ -60,20 +125,29 @@ func hasLongNumber(data []byte) bool {
 	return false
 }
 
-// JSON marshals a part or an item. It panics on a value that has no JSON form, which is a programming error in a view.
+// FormError says that a value of a view has no JSON form.
+type FormError struct {
+	value any
+	cause error
+}
+
+func (e *FormError) Error() string { return fmt.Sprintf("%T has no JSON form: %v", e.value, e.cause) }
+func (e *FormError) Unwrap() error { return e.cause }
+
+// JSON marshals a part or an item. It panics with a *FormError on a value that has no JSON form, which is a programming error in a view.
 func JSON(v any) []byte {
 	b, err := Marshal(v)
 	if err != nil {
-		panic(fmt.Sprintf("row: %T has no JSON form: %v", v, err))
+		panic(&FormError{v, err})
 	}
 	return b
 }
 
 // AppendJSON appends what JSON gives.
 func AppendJSON(b []byte, v any) []byte {
-	b, err := fast.Append(b, v, fast.EscapeHTML|fast.SortMapKeys)
+	b, err := appendJSON(b, v)
 	if err != nil {
-		panic(fmt.Sprintf("row: %T has no JSON form: %v", v, err))
+		panic(&FormError{v, err})
 	}
 	return b
 }
