@@ -3,6 +3,7 @@ package projector
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -91,6 +92,8 @@ type change struct {
 
 	rows   []row.Row // that the state at `to` yields
 	shared row.Part
+	data   []byte // that state as it is to be saved; unless the change is lazy, all three have their JSON
+	lazy   bool   // of which the JSON is made where it is written
 }
 
 // waitsError says that some streams could not be folded, the store being away perhaps. All others have landed.
@@ -308,7 +311,11 @@ func (a *Applier) foldOrPark(ctx context.Context, c *change, e arrival, strict b
 
 // guard makes an error of a panic in a view's code.
 func guard(err *error) {
-	if p := recover(); p != nil {
+	switch p := recover().(type) {
+	case nil:
+	case *row.FormError:
+		*err = p
+	default:
 		*err = fmt.Errorf("the view's code panics: %v", p)
 	}
 }
@@ -353,14 +360,40 @@ func load(source *view.Source, saved []byte) (state any, err error) {
 	return source.Load(saved)
 }
 
-// yield computes what the state contributes.
+// yield computes what the state contributes. What cannot be written is the failure of the view's code, so it is found out here.
 func (c *change) yield() (err error) {
 	defer guard(&err)
-	if !c.changed {
+	if c.changed {
+		c.rows = c.source.Rows(c.stream, c.state, c.to)
+		c.shared = c.source.Shared(c.stream, c.state)
+	}
+	for i := range c.rows {
+		for name, n := range c.rows[i].Sums {
+			if n > row.MaxSum || n < -row.MaxSum {
+				return fmt.Errorf("a row adds %d to the sum %s of document %s, and %d is the most", n, name, c.rows[i].Doc, row.MaxSum)
+			}
+		}
+	}
+	if c.lazy || c.to == c.from {
 		return nil
 	}
-	c.rows = c.source.Rows(c.stream, c.state, c.to)
-	c.shared = c.source.Shared(c.stream, c.state)
+	return c.marshal()
+}
+
+// marshal makes the JSON of what is to be written.
+func (c *change) marshal() (err error) {
+	if c.changed {
+		c.rows, c.shared = slices.Clone(c.rows), c.shared.Marshalled()
+	}
+	for i := range c.rows {
+		r := &c.rows[i]
+		if r.Part = r.Part.Marshalled(); r.Key != "" && r.Item != nil {
+			r.Item = json.RawMessage(row.JSON(r.Item))
+		}
+	}
+	if c.data, err = c.source.Save(c.state); err != nil {
+		return fmt.Errorf("its state: %w", err)
+	}
 	return nil
 }
 
@@ -410,11 +443,7 @@ func (a *Applier) save(ctx context.Context, changes []*change) error {
 		if c.to == c.from {
 			continue
 		}
-		data, err := c.source.Save(c.state)
-		if err != nil {
-			return fmt.Errorf("state of %s: %w", c.stream, err)
-		}
-		states, saved = append(states, row.State{Stream: c.stream, Revision: c.to, Data: data}), append(saved, c)
+		states, saved = append(states, row.State{Stream: c.stream, Revision: c.to, Data: c.data}), append(saved, c)
 	}
 	if len(parked) > 0 {
 		if err := a.rows.Park(ctx, a.gen, parked); err != nil {

@@ -63,7 +63,7 @@ type scratch struct {
 
 var scratches = sync.Pool{New: func() any { return &scratch{} }}
 
-// uncomposableError says that the view cannot compose a document of what the log holds. What becomes of its streams takes knowing which
+// uncomposableError says that the view cannot compose a document of what the log holds, or that something in it has no JSON form. What becomes of its streams takes knowing which
 // of them had landed, and so the careful way.
 type uncomposableError struct{ err error }
 
@@ -73,6 +73,16 @@ func (e *uncomposableError) Unwrap() error { return e.err }
 func uncomposable(err error) bool {
 	_, is := errors.AsType[*uncomposableError](err)
 	return is
+}
+
+// formed makes an uncomposableError of the panic with which what has no JSON form ends a call; the assembler is of no more use.
+func formed(err *error) {
+	p := recover()
+	if without, is := p.(*row.FormError); is {
+		*err = &uncomposableError{without}
+	} else if p != nil {
+		panic(p)
+	}
 }
 
 func newAssembler(v *view.View, g row.Generation, rows Builder, log StreamReader, room room) *assembler {
@@ -101,7 +111,8 @@ const (
 )
 
 // land lands events, grouped by stream, of which the first of a stream is its first, or goes on where the last ended.
-func (a *assembler) land(ctx context.Context, groups []group) error {
+func (a *assembler) land(ctx context.Context, groups []group) (err error) {
+	defer formed(&err)
 	a.begin()
 	if !a.folded {
 		failed, err := a.hold(ctx, groups)
@@ -157,7 +168,8 @@ func (a *assembler) landDue(ctx context.Context, due []*folding) error {
 }
 
 // flush lands all that is held back, and writes all that is only in memory.
-func (a *assembler) flush(ctx context.Context) error {
+func (a *assembler) flush(ctx context.Context) (err error) {
+	defer formed(&err)
 	a.begin()
 	if err := a.finish(ctx); err != nil {
 		return err

@@ -146,7 +146,7 @@ func (a *assembler) yield(ctx context.Context, c *change, base any) error {
 	if c.from == event.NoStream || !c.changed || c.to == c.from {
 		return nil
 	}
-	before := &change{stream: c.stream, source: c.source, state: base, to: c.from, changed: true}
+	before := &change{stream: c.stream, source: c.source, state: base, to: c.from, changed: true, lazy: true}
 	if err := before.yield(); err != nil {
 		return &uncomposableError{fmt.Errorf("rows of %s at revision %d, which there have been: %w", c.stream, c.from, err)}
 	}

@@ -158,7 +158,7 @@ func newFolding(stream string, source *view.Source, state any, revision int64) *
 // change is what landing the stream does, before its rows are made.
 func (f *folding) change(decode *decodings) change {
 	return change{
-		stream: f.stream, source: f.source, decode: decode, loaded: true, lone: true,
+		stream: f.stream, source: f.source, decode: decode, loaded: true, lone: true, lazy: true,
 		state: f.state, from: f.landed, to: f.revision, healed: f.healed, parked: f.parked,
 		changed: f.landed == event.NoStream || !f.source.Still(f.base, f.state),
 	}

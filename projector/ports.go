@@ -26,7 +26,8 @@ type Rows interface {
 // Builder writes a generation that nobody else writes to: as Rows, or, where the generation was fresh when the Builder was made for it,
 // by Put alone, which compares nothing. Held gives documents as they were put last, with version 0 where there is none, and with their
 // first and last keys where ends is set. A Builder is for one goroutine. Put is row.ErrRestarted when Redis may have lost what was put
-// before. Any call that writes is row.ErrAstray when it may be carried out later than it returns, which nothing written after it survives.
+// before, and panics with a *row.FormError, having written nothing, where something in the batch has no JSON form. Any call that writes
+// is row.ErrAstray when it may be carried out later than it returns, which nothing written after it survives.
 type Builder interface {
 	Rows
 	Put(ctx context.Context, g row.Generation, batch row.Batch) error

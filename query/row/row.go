@@ -21,11 +21,14 @@ import (
 type Row struct {
 	Doc  string           // the document within its view
 	Part Part             // what Compose sees under the name of the source stream; zero for none
-	Sums map[string]int64 // exact: the row's former contribution is replaced, never added to; |value| <= 1e12
+	Sums map[string]int64 // exact: the row's former contribution is replaced, never added to; MaxSum at most, either way
 	Key  string           // the row's place among the document's items, "" for none; no control characters
 	Item any              // what a list shows at Key, as JSON
 	Refs []string         // streams whose shared part this document shows too
 }
+
+// MaxSum is the most that a row adds to a sum, or takes from it: so Lua, which counts in floating point, counts exactly what one script lands.
+const MaxSum int64 = 1_000_000_000_000
 
 // Part is a JSON value, not marshalled before somebody needs its bytes, nor unmarshalled where it was made.
 type Part struct {

@@ -206,6 +206,11 @@ func TestRows(t *testing.T) {
 					t.Fatalf("%s: key %q", v.Name, r.Key)
 				}
 			}
+			for name, n := range r.Sums {
+				if n > row.MaxSum || n < -row.MaxSum {
+					t.Fatalf("%s, %s@%d adds %d to %s of %s", v.Name, e.Stream, e.Revision, n, name, r.Doc)
+				}
+			}
 			for _, ref := range r.Refs {
 				if to, ok := v.Source(ref); !ok || !to.Shares() {
 					t.Fatalf("%s refers to %s, which shares nothing", v.Name, ref)
