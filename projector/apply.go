@@ -69,26 +69,27 @@ func (a arrival) hollow() bool { return len(a.Data) == 0 }
 
 // change is what a batch of events does to one stream.
 type change struct {
-	stream  string
-	source  *view.Source
-	decode  *decodings
-	saved   []byte // the state record's JSON, until load
-	loaded  bool
-	state   any
-	from    int64 // the revision that had landed before
-	to      int64
-	changed bool             // some event changed what the stream contributes; else the rows that have landed are those of `to`, too
-	touched map[string]bool  // documents that some revision from `from` on contributed to
-	lone    bool             // what there is to withdraw need not be noted: it follows from was, as an assembler alone has landed the stream, or nothing lands
-	was     []row.Row        // that the state at `from` yielded, of a lone change
-	healed  bool             // some of it was read from the store
-	parked  *row.Parked      // where the view's code failed
-	events  []arrival        // that an Applier folds
-	first   any              // the state at `from`
-	remade  bool             // that was made of the log
-	tried   map[string]trial // documents that could not be composed, by name
-	skipped bool             // an event was passed over since an operator said so
-	over    bool             // its rows replace those of the same revision, which had such an event in them
+	stream    string
+	source    *view.Source
+	decode    *decodings
+	saved     []byte // the state record's JSON, until load
+	loaded    bool
+	state     any
+	from      int64 // the revision that had landed before
+	to        int64
+	changed   bool             // some event changed what the stream contributes; else the rows that have landed are those of `to`, too
+	touched   map[string]bool  // documents that some revision from `from` on contributed to
+	lone      bool             // what there is to withdraw need not be noted: it follows from was, as an assembler alone has landed the stream, or nothing lands
+	was       []row.Row        // that the state at `from` yielded, of a lone change
+	wasShared row.Part         // likewise
+	healed    bool             // some of it was read from the store
+	parked    *row.Parked      // where the view's code failed
+	events    []arrival        // that an Applier folds
+	first     any              // the state at `from`
+	remade    bool             // that was made of the log
+	tried     map[string]trial // documents that could not be composed, by name
+	skipped   bool             // an event was passed over since an operator said so
+	over      bool             // its rows replace those of the same revision, which had such an event in them
 
 	rows   []row.Row // that the state at `to` yields
 	shared row.Part

@@ -150,7 +150,7 @@ func (a *assembler) yield(ctx context.Context, c *change, base any) error {
 	if err := before.yield(); err != nil {
 		return &uncomposableError{fmt.Errorf("rows of %s at revision %d, which there have been: %w", c.stream, c.from, err)}
 	}
-	c.was = before.rows
+	c.was, c.wasShared = before.rows, before.shared
 	c.changed = !reflect.DeepEqual(before.rows, c.rows) || !reflect.DeepEqual(before.shared, c.shared)
 	return nil
 }

@@ -43,7 +43,16 @@ func (a *assembler) share(c *change) {
 	name := row.Shared(c.stream)
 	a.shared.add(part.Source, part)
 	a.known.add(name)
-	a.batch.Docs = append(a.batch.Docs, row.Put{Doc: name, Version: c.to + 1, Parts: []row.Sourced{part}})
+	put := row.Put{Doc: name, Version: c.to + 1}
+	if c.shared.Absent() {
+		put.GoneParts = []string{c.stream}
+	} else {
+		put.Parts = []row.Sourced{part}
+	}
+	a.batch.Docs = append(a.batch.Docs, put)
+	if first := c.from == event.NoStream; c.shared.Absent() || c.wasShared.Absent() && !first {
+		a.batch.Rows = append(a.batch.Rows, row.Placed{Doc: name, Sourced: part, First: first})
+	}
 	if c.from >= 0 || a.waited[c.stream] {
 		a.renewed[part.Source] = true
 		delete(a.waited, c.stream)
@@ -80,14 +89,24 @@ func rowIn(rows []row.Row, doc string) *row.Row {
 	return nil
 }
 
-// show sets a part of a document that is held in memory, or bulky.
+// show shows what a stream shares, if it shares anything, in a document that is held in memory, or bulky.
 func (a *assembler) show(doc string, part row.Sourced) {
+	nothing := part.Row.Part.Absent()
 	if a.bulky[doc] {
-		a.batch.Docs = append(a.batch.Docs, row.Put{Doc: doc, Version: 1, Parts: []row.Sourced{part}})
+		put := row.Put{Doc: doc, Version: 1}
+		if nothing {
+			put.GoneParts = []string{part.Source}
+		} else {
+			put.Parts = []row.Sourced{part}
+		}
+		a.batch.Docs = append(a.batch.Docs, put)
 		return
 	}
-	d, _ := a.document(doc)
-	d.show(part)
+	if d, _ := a.document(doc); nothing {
+		d.hide(part.Source)
+	} else {
+		d.show(part)
+	}
 }
 
 // plain reports whether a row, if any, adds to a document nothing but a part.

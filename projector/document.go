@@ -69,12 +69,18 @@ func (d *document) move(r row.Sourced, was *row.Row) {
 	case r.Row != nil && !r.Row.Part.Absent():
 		d.show(r)
 	case was != nil && !was.Part.Absent():
-		delete(d.Parts, r.Source)
-		if d.goneParts == nil {
-			d.goneParts = map[string]bool{}
-		}
-		d.goneParts[r.Source] = true
+		d.hide(r.Source)
 	}
+}
+
+// hide takes a part away.
+func (d *document) hide(source string) {
+	d.changed = true
+	delete(d.Parts, source)
+	if d.goneParts == nil {
+		d.goneParts = map[string]bool{}
+	}
+	d.goneParts[source] = true
 }
 
 // show sets a part.

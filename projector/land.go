@@ -130,9 +130,10 @@ func (a *Applier) spread(ctx context.Context, renewed []string, over bool, faile
 		}
 		var rows landings
 		for _, ref := range refs {
-			part := parts[ref.Stream]
-			part.Over = over
-			rows.add(ref.Doc, part)
+			if part, ok := parts[ref.Stream]; ok { // else it has changed again just now, and whoever changed it spreads it
+				part.Over = over
+				rows.add(ref.Doc, part)
+			}
 		}
 		if err := a.landAndCompose(ctx, &rows, failed); err != nil {
 			return err

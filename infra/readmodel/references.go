@@ -80,27 +80,36 @@ func (s *Store) scanReferrers(ctx context.Context, g row.Generation, scans []sca
 	return refs, nil
 }
 
-// SharedParts returns the shared parts of streams that have one, each as the row that lands in a referring document.
+// SharedParts returns what streams that have landed share, each as the row that lands in a referring document: without a part where the stream
+// shares nothing any more, or did not yet. A stream of which that changes meanwhile may be missing.
 func (s *Store) SharedParts(ctx context.Context, g row.Generation, streams []string) (map[string]row.Sourced, error) {
-	cmds, err := s.pipeline(ctx, func(p redis.Pipeliner) {
-		for _, stream := range streams {
-			p.HGet(ctx, s.key(g, 'd', row.Shared(stream)), "p:"+stream)
-		}
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read shared parts of %s: %w", g, err)
-	}
 	parts := make(map[string]row.Sourced, len(streams))
-	for i, cmd := range cmds {
-		stored, err := cmd.(*redis.StringCmd).Result()
-		if errors.Is(err, redis.Nil) {
-			continue
-		}
-		held, err := decodeRow(stored)
+	read := func(streams []string, hash byte, prefix string) (missing []string, err error) {
+		cmds, err := s.pipeline(ctx, func(p redis.Pipeliner) {
+			for _, stream := range streams {
+				p.HGet(ctx, s.key(g, hash, row.Shared(stream)), prefix+stream)
+			}
+		})
 		if err != nil {
-			return nil, fmt.Errorf("shared part of %s in %s: %w", streams[i], g, err)
+			return nil, fmt.Errorf("read shared parts of %s: %w", g, err)
 		}
-		parts[streams[i]] = row.Sourced{Source: streams[i], Revision: held.revision, Row: &row.Row{Part: row.StoredPart(held.part)}}
+		for i, cmd := range cmds {
+			stored, err := cmd.(*redis.StringCmd).Result()
+			if errors.Is(err, redis.Nil) {
+				missing = append(missing, streams[i])
+				continue
+			}
+			held, err := decodeRow(stored)
+			if err != nil {
+				return nil, fmt.Errorf("shared part of %s in %s: %w", streams[i], g, err)
+			}
+			parts[streams[i]] = row.Sourced{Source: streams[i], Revision: held.revision, Row: &row.Row{Part: row.StoredPart(held.part)}}
+		}
+		return missing, nil
 	}
-	return parts, nil
+	missing, err := read(streams, 'd', "p:")
+	if err == nil && len(missing) > 0 {
+		_, err = read(missing, 'r', "")
+	}
+	return parts, err
 }

@@ -66,7 +66,9 @@ func (v *View) assemble(states map[string]any, revisions map[string]int64) (Fold
 			for _, ref := range r.Refs {
 				if shared, ok := states[ref]; ok {
 					from, _ := v.Source(ref)
-					d.Parts[ref] = from.Shared(ref, shared)
+					if part := from.Shared(ref, shared); !part.Absent() {
+						d.Parts[ref] = part
+					}
 				}
 			}
 		}

@@ -106,7 +106,7 @@ func from[S any](category string, codec *event.Codec, apply func(S, *decoded) S,
 	}
 }
 
-// Sharing adds to a source what each of its streams shows to the documents that refer to it (Row.Refs).
+// Sharing adds to a source what each of its streams shows to the documents that refer to it (Row.Refs), nil while it shows nothing.
 func Sharing[S any](src Source, share func(id string, s S) any) Source {
 	src.share = func(id string, s any) any { return share(id, *s.(*S)) }
 	return src

@@ -184,19 +184,26 @@ func sharedParts(s *suite) {
 	share("m-1", 3, "three")
 	share("m-1", 2, "two")
 	share("m-2", 0, "zero")
+	share("m-5", 0, nil)
+	share("m-6", 1, "one")
+	share("m-6", 4, nil)
+	share("m-6", 3, "three")
 	s.land(row.Shared("m-3"), from("other-1", 0, part("not its own")))
-	parts, err := s.m.SharedParts(s.ctx, s.g, []string{"m-2", "m-3", "m-1", "m-4"})
+	parts, err := s.m.SharedParts(s.ctx, s.g, []string{"m-5", "m-2", "m-3", "m-1", "m-4", "m-6"})
 	s.must(err)
-	if len(parts) != 2 {
-		s.Errorf("shared parts are %+v, want those of m-1 and m-2", parts)
+	if len(parts) != 4 {
+		s.Errorf("shared parts are %+v, want those of m-1, m-2, m-5 and m-6", parts)
 	}
-	for stream, want := range map[string]string{"m-1": `3 "three"`, "m-2": `0 "zero"`} {
+	for stream, want := range map[string]string{"m-1": `3 "three"`, "m-2": `0 "zero"`, "m-5": "0 ", "m-6": "4 "} {
 		p := parts[stream]
 		if got := fmt.Sprintf("%d %s", p.Revision, p.Row.Part.Bytes()); p.Source != stream || got != want {
 			s.Errorf("shared part of %s is %s of %s, want %s", stream, got, p.Source, want)
 		}
 	}
 	s.land("doc", parts["m-1"]) // and it lands as it came
+	s.expect("doc", `m-1="three" [..]`)
+	s.land("doc", from("m-6", 1, part("one")))
+	s.land("doc", parts["m-6"])
 	s.expect("doc", `m-1="three" [..]`)
 	s.expectBody(row.Shared("m-1"), "")
 }
