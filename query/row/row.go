@@ -24,7 +24,9 @@ type Row struct {
 	Sums map[string]int64 // exact: the row's former contribution is replaced, never added to; MaxSum at most, either way
 	Key  string           // the row's place among the document's items, "" for none; no control characters
 	Item any              // what a list shows at Key, as JSON
-	Refs []string         // streams whose shared part this document shows too
+	// Refs are streams whose shared part this document shows too, in an order that the state alone decides. A document may still have the parts of
+	// streams that no row refers to any more, so Compose looks up those that its rows name, and walks over none.
+	Refs []string
 }
 
 // MaxSum is the most that a row adds to a sum, or takes from it: so Lua, which counts in floating point, counts exactly what one script lands.

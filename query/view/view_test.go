@@ -220,6 +220,59 @@ func TestRows(t *testing.T) {
 	})
 }
 
+// TestComposeLooksUp: parts of streams that no row of a document refers to, which a document may keep, change nothing in it.
+func TestComposeLooksUp(t *testing.T) {
+	history.Seeds(t, 2, func(t *testing.T, r *rand.Rand) {
+		log := history.Random(t, r, 200).Events()
+		for _, v := range view.All() {
+			if v.Compose == nil {
+				continue
+			}
+			states, strays := map[string]any{}, map[string]row.Part{}
+			for _, e := range log {
+				src, ok := v.Source(e.Stream)
+				if !ok || !src.Shares() {
+					continue
+				}
+				decoded, err := src.Decode(e)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if states[e.Stream] == nil {
+					if states[e.Stream], err = src.Load(nil); err != nil {
+						t.Fatal(err)
+					}
+				}
+				states[e.Stream] = src.Fold(states[e.Stream], decoded)
+				strays[e.Stream] = src.Shared(e.Stream, states[e.Stream])
+			}
+			littered := *v
+			littered.Compose = func(d row.Document) ([]byte, error) {
+				parts := maps.Clone(strays)
+				maps.Copy(parts, d.Parts)
+				d.Parts = parts
+				return v.Compose(d)
+			}
+			want, err := view.Fold(v, log)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := view.Fold(&littered, log)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(got.Documents) != len(want.Documents) {
+				t.Errorf("%s has %d documents with parts that nobody refers to, %d without", v.Name, len(got.Documents), len(want.Documents))
+			}
+			for doc, body := range want.Documents {
+				if string(got.Documents[doc]) != string(body) {
+					t.Errorf("%s/%s with parts that nobody refers to\n%s\nwithout\n%s", v.Name, doc, got.Documents[doc], body)
+				}
+			}
+		}
+	})
+}
+
 // TestFoldInto: a state that is changed in its place becomes what Fold makes of it, and is as it was when the fold panics.
 func TestFoldInto(t *testing.T) {
 	states := map[string]any{}
