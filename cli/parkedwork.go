@@ -158,7 +158,7 @@ type parkedSkipMode struct {
 
 func (parkedSkipMode) Help() string {
 	return `
-Leaves the event at which the stream is parked out of the view, and lands the rest of the stream. The log keeps the event; this view goes without it, in every later replay, too; the note is kept in Redis. It cannot be taken back, so it asks.
+Leaves the event at which the stream is parked out of the view, and lands the rest of the stream. The log keeps the event; this view goes without it, in every later replay, too, even when the code could take it by then; the note is kept in Redis. It cannot be taken back, so it asks.
 
 Examples:
 

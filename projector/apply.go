@@ -3,7 +3,6 @@ package projector
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -33,8 +32,12 @@ import (
 // A saved revision therefore means: landed, composed, and free of ghosts.
 //
 // Where the view's code fails on an event, by an error or a panic, what comes before the event lands and the stream is parked
-// there; other streams go on. A document that cannot be composed has its rows already: see amend. So an error of the Applier never comes
+// there; other streams go on. A document that cannot be composed has its rows already: see blame. So an error of the Applier never comes
 // from an event, but from what it depends on.
+//
+// An event that an operator left out of the view is passed over, whatever the code would say of it. Someone may have landed what it
+// led to all the same, before it was left out: so of a stream with such an event rows and states replace those of the same revision, too, and
+// are withdrawn from where it would have them.
 type Applier struct {
 	view      *view.View
 	gen       row.Generation
@@ -42,6 +45,9 @@ type Applier struct {
 	log       StreamReader
 	cache     *lru.Cache[string, cachedState] // of states, perhaps older than the saved ones; nil: they are always loaded
 	fresh     bool                            // it was when the Applier began: a first event is taken for the beginning, and nothing loaded
+	careful   bool                            // no two events of a stream land at once, so that a document stays as composed before the one it fails on
+	anew      bool                            // streams are folded from their beginnings, whatever has landed
+	skipped   row.Skipped                     // what operators left out of the view, as of the last batch
 	fromQueue bool                            // what it is given a queue brought; else it was read from the log
 	now       func() time.Time
 
@@ -67,36 +73,6 @@ type arrival struct {
 
 func (a arrival) hollow() bool { return len(a.Data) == 0 }
 
-// change is what a batch of events does to one stream.
-type change struct {
-	stream    string
-	source    *view.Source
-	decode    *decodings
-	saved     []byte // the state record's JSON, until load
-	loaded    bool
-	state     any
-	from      int64 // the revision that had landed before
-	to        int64
-	changed   bool             // some event changed what the stream contributes; else the rows that have landed are those of `to`, too
-	touched   map[string]bool  // documents that some revision from `from` on contributed to
-	lone      bool             // what there is to withdraw need not be noted: it follows from was, as an assembler alone has landed the stream, or nothing lands
-	was       []row.Row        // that the state at `from` yielded, of a lone change
-	wasShared row.Part         // likewise
-	healed    bool             // some of it was read from the store
-	parked    *row.Parked      // where the view's code failed
-	events    []arrival        // that an Applier folds
-	first     any              // the state at `from`
-	remade    bool             // that was made of the log
-	tried     map[string]trial // documents that could not be composed, by name
-	skipped   bool             // an event was passed over since an operator said so
-	over      bool             // its rows replace those of the same revision, which had such an event in them
-
-	rows   []row.Row // that the state at `to` yields
-	shared row.Part
-	data   []byte // that state as it is to be saved; unless the change is lazy, all three have their JSON
-	lazy   bool   // of which the JSON is made where it is written
-}
-
 // waitsError says that some streams could not be folded, the store being away perhaps. All others have landed.
 type waitsError struct {
 	streams map[string]bool
@@ -119,6 +95,36 @@ func (a *Applier) Apply(ctx context.Context, events []event.Recorded) error {
 
 // apply also returns how many events had not landed before.
 func (a *Applier) apply(ctx context.Context, arrivals []arrival) (landed int64, err error) {
+	if !a.careful {
+		return a.applyBatch(ctx, arrivals)
+	}
+	for _, wave := range waves(arrivals) {
+		n, err := a.applyBatch(ctx, wave)
+		if landed += n; err != nil {
+			return landed, err
+		}
+	}
+	return landed, nil
+}
+
+// waves parts events so that each part has one of a stream at most, and those of a stream keep their order.
+func waves(arrivals []arrival) (parts [][]arrival) {
+	seen := map[string]int{}
+	for _, e := range arrivals {
+		n := seen[e.Stream]
+		seen[e.Stream]++
+		if n == len(parts) {
+			parts = append(parts, nil)
+		}
+		parts[n] = append(parts[n], e)
+	}
+	return parts
+}
+
+func (a *Applier) applyBatch(ctx context.Context, arrivals []arrival) (landed int64, err error) {
+	if a.skipped, err = a.rows.Skipped(ctx, a.view.Name); err != nil {
+		return 0, err
+	}
 	changes, waits := a.fold(ctx, arrivals)
 	if len(changes) == 0 {
 		return 0, waits
@@ -127,7 +133,7 @@ func (a *Applier) apply(ctx context.Context, arrivals []arrival) (landed int64, 
 	if err != nil {
 		return 0, err
 	}
-	if err := a.amend(ctx, changes, failed); err != nil {
+	if err := a.blame(ctx, changes, failed); err != nil {
 		return 0, err
 	}
 	for _, c := range changes {
@@ -169,7 +175,7 @@ func (a *Applier) fold(ctx context.Context, arrivals []arrival) (changes []*chan
 			waits.streams[stream], waits.first = true, cmp.Or(waits.first, err)
 			continue
 		}
-		if c.to > c.from || c.parked != nil {
+		if c.moved() || c.parked != nil {
 			changes = append(changes, c)
 		}
 	}
@@ -187,7 +193,7 @@ func (a *Applier) bases(ctx context.Context, streams []string, events map[string
 	var at []int
 	for i, stream := range streams {
 		source, _ := a.view.Source(stream)
-		bases[i] = &change{stream: stream, source: source, decode: a.decodings, from: event.NoStream, to: event.NoStream}
+		bases[i] = a.newChange(stream, source)
 		if a.cache != nil {
 			if held, ok := a.cache.Get(stream); ok {
 				bases[i].state, bases[i].loaded, bases[i].from, bases[i].to = held.state, true, held.revision, held.revision
@@ -208,7 +214,9 @@ func (a *Applier) bases(ctx context.Context, streams []string, events map[string
 	}
 	for k, st := range states {
 		b := bases[at[k]]
-		b.from, b.to, b.saved = st.Revision, st.Revision, st.Data
+		if b.from, b.anew = st.Revision, a.anew; !b.anew {
+			b.to, b.saved = st.Revision, st.Data
+		}
 	}
 	return bases, nil
 }
@@ -226,7 +234,7 @@ func (a *Applier) foldStream(ctx context.Context, c *change, events []arrival) e
 	if err != nil || c.parked != nil {
 		return err
 	}
-	c.first = c.state
+	c.first, c.start = c.state, c.to
 	base := *c
 	if err := a.foldEvents(ctx, c, events, false); err != nil {
 		return err
@@ -257,9 +265,7 @@ func (a *Applier) foldEvents(ctx context.Context, c *change, events []arrival, s
 		case e.Revision <= c.to:
 			continue
 		case e.Revision == c.to+1 && !e.hollow():
-			if err := a.foldOrPark(ctx, c, e, strict); err != nil {
-				return err
-			}
+			a.foldOrPark(c, e, strict)
 			continue
 		}
 		c.healed = true
@@ -270,10 +276,7 @@ func (a *Applier) foldEvents(ctx context.Context, c *change, events []arrival, s
 			if err != nil {
 				return fmt.Errorf("heal %s from revision %d: %w", c.stream, c.to+1, err)
 			}
-			if err := a.foldOrPark(ctx, c, arrival{Recorded: healed}, strict); err != nil {
-				return err
-			}
-			if c.parked != nil {
+			if a.foldOrPark(c, arrival{Recorded: healed}, strict); c.parked != nil {
 				return nil
 			}
 		}
@@ -285,29 +288,34 @@ func (a *Applier) foldEvents(ctx context.Context, c *change, events []arrival, s
 	return nil
 }
 
-// foldOrPark adds one event, or passes over it if an operator said so, or parks the stream before it.
-func (a *Applier) foldOrPark(ctx context.Context, c *change, e arrival, strict bool) error {
+// foldOrPark adds one event, or passes over it if an operator left it out, or parks the stream before it.
+func (a *Applier) foldOrPark(c *change, e arrival, strict bool) {
+	left := slices.Contains(c.left, e.Revision)
+	if left && c.whole == nil {
+		c.whole = c.state
+	}
+	if c.whole != nil && !c.lone {
+		c.touchWhole(e)
+	}
 	before := *c
-	failure := c.fold(e)
+	var failure error
+	if left {
+		c.to, c.changed = e.Revision, true // its rows may tell the revision, or have landed with the event
+	} else {
+		failure = c.fold(e)
+	}
 	if failure == nil && strict {
 		if failure = c.yield(); failure == nil {
-			failure = a.compositions(c)
+			failure = a.try(c)
 		}
 	}
-	if failure == nil {
-		return nil
+	if failure != nil {
+		c.state, c.to, c.rows, c.shared = before.state, before.to, before.rows, before.shared
+		c.parked = &row.Parked{Stream: c.stream, Revision: e.Revision, Type: e.Type, Reason: failure.Error()}
+		if e.Revision <= c.from { // it had landed
+			c.parked.Revision, c.parked.Type = c.from+1, ""
+		}
 	}
-	c.state, c.to, c.rows, c.shared = before.state, before.to, before.rows, before.shared
-	skipped, err := a.rows.Skipped(ctx, a.view.Name, c.stream, e.Revision)
-	switch {
-	case err != nil:
-		return err
-	case skipped:
-		c.to, c.changed, c.skipped = e.Revision, true, true // its rows may tell the revision
-		return nil
-	}
-	c.parked = &row.Parked{Stream: c.stream, Revision: e.Revision, Type: e.Type, Reason: failure.Error()}
-	return nil
 }
 
 // guard makes an error of a panic in a view's code.
@@ -330,7 +338,8 @@ func (a *Applier) load(ctx context.Context, c *change) error {
 	}
 	state, failure := load(c.source, c.saved)
 	if failure == nil && len(c.saved) == 0 && c.to >= 0 {
-		again := &change{stream: c.stream, source: c.source, decode: c.decode, loaded: true, state: state, from: event.NoStream, to: event.NoStream, lone: true}
+		again := a.newChange(c.stream, c.source)
+		again.loaded, again.state, again.lone = true, state, true
 		arrivals, err := stretch(ctx, a.log, c.stream, 0, c.to)
 		if err == nil {
 			err = a.foldStream(ctx, again, arrivals)
@@ -346,7 +355,7 @@ func (a *Applier) load(ctx context.Context, c *change) error {
 		case again.parked != nil:
 			failure = errors.New(again.parked.Reason)
 		}
-		state, c.remade = again.state, true
+		state = again.state
 	}
 	if failure != nil {
 		c.parked = &row.Parked{Stream: c.stream, Revision: c.to + 1, Reason: fmt.Sprintf("its state in %s: %v", a.gen, failure)}
@@ -359,73 +368,6 @@ func (a *Applier) load(ctx context.Context, c *change) error {
 func load(source *view.Source, saved []byte) (state any, err error) {
 	defer guard(&err)
 	return source.Load(saved)
-}
-
-// yield computes what the state contributes. What cannot be written is the failure of the view's code, so it is found out here.
-func (c *change) yield() (err error) {
-	defer guard(&err)
-	if c.changed {
-		c.rows = c.source.Rows(c.stream, c.state, c.to)
-		c.shared = c.source.Shared(c.stream, c.state)
-	}
-	for i := range c.rows {
-		for name, n := range c.rows[i].Sums {
-			if n > row.MaxSum || n < -row.MaxSum {
-				return fmt.Errorf("a row adds %d to the sum %s of document %s, and %d is the most", n, name, c.rows[i].Doc, row.MaxSum)
-			}
-		}
-	}
-	if c.lazy || c.to == c.from {
-		return nil
-	}
-	return c.marshal()
-}
-
-// marshal makes the JSON of what is to be written.
-func (c *change) marshal() (err error) {
-	if c.changed {
-		c.rows, c.shared = slices.Clone(c.rows), c.shared.Marshalled()
-	}
-	for i := range c.rows {
-		r := &c.rows[i]
-		if r.Part = r.Part.Marshalled(); r.Key != "" && r.Item != nil {
-			r.Item = json.RawMessage(row.JSON(r.Item))
-		}
-	}
-	if c.data, err = c.source.Save(c.state); err != nil {
-		return fmt.Errorf("its state: %w", err)
-	}
-	return nil
-}
-
-// fold adds one event, and remembers which documents the states before and after it contribute to.
-func (c *change) fold(e arrival) (err error) {
-	defer guard(&err)
-	if e.decoded == nil {
-		if e.decoded, err = c.decode.decode(c.source, e.Recorded); err != nil {
-			return err
-		}
-	}
-	next := c.source.Fold(c.state, e.decoded)
-	if c.lone {
-		c.changed, c.state, c.to = true, next, e.Revision
-		return nil
-	}
-	if c.to >= 0 && !c.changed && c.source.Same(c.stream, c.state, c.to, next, e.Revision) {
-		c.state, c.to = next, e.Revision
-		return nil
-	}
-	c.changed = true
-	if c.touched == nil {
-		c.touched = map[string]bool{}
-	}
-	if c.to >= 0 {
-		for _, r := range c.source.Rows(c.stream, c.state, c.to) {
-			c.touched[r.Doc] = true
-		}
-	}
-	c.state, c.to = next, e.Revision
-	return nil
 }
 
 // save does step 6. What is parked is noted before anything claims to have been dealt with.
@@ -441,10 +383,10 @@ func (a *Applier) save(ctx context.Context, changes []*change) error {
 		} else if c.healed {
 			unparked = append(unparked, c.stream)
 		}
-		if c.to == c.from {
+		if !c.moved() {
 			continue
 		}
-		states, saved = append(states, row.State{Stream: c.stream, Revision: c.to, Data: c.data}), append(saved, c)
+		states, saved = append(states, row.State{Stream: c.stream, Revision: c.to, Data: c.data, Over: c.over()}), append(saved, c)
 	}
 	if len(parked) > 0 {
 		if err := a.rows.Park(ctx, a.gen, parked); err != nil {

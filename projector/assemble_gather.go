@@ -15,6 +15,11 @@ import (
 
 // hold folds events, and returns the streams where the view's code failed, which have to be landed now. Repeating it changes nothing.
 func (a *assembler) hold(ctx context.Context, groups []group) (failed []*folding, err error) {
+	if a.folder.skipped == nil { // what is left out later is seen to when the generation is open
+		if a.folder.skipped, err = a.rows.Skipped(ctx, a.view.Name); err != nil {
+			return nil, err
+		}
+	}
 	streams, err := a.bases(ctx, groups)
 	if err != nil {
 		return nil, err
@@ -79,7 +84,8 @@ func (a *assembler) bases(ctx context.Context, groups []group) ([]*folding, erro
 
 // base holds a stream in a state that has landed. One whose state cannot be read is parked, and not held.
 func (a *assembler) base(ctx context.Context, st row.State, source *view.Source) (*folding, error) {
-	c := &change{stream: st.Stream, source: source, decode: a.folder.decodings, saved: st.Data, from: st.Revision, to: st.Revision, lone: true}
+	c := a.folder.newChange(st.Stream, source)
+	c.saved, c.from, c.to, c.lone = st.Data, st.Revision, st.Revision, true
 	if err := a.folder.load(ctx, c); err != nil {
 		return nil, err
 	}
@@ -92,9 +98,10 @@ func (a *assembler) base(ctx context.Context, st row.State, source *view.Source)
 
 // fold brings a stream to its newest state.
 func (a *assembler) fold(ctx context.Context, s *folding, arrivals []arrival) error {
-	if !s.fold(arrivals) {
-		c := change{stream: s.stream, source: s.source, decode: a.folder.decodings, loaded: true, lone: true, state: s.state, from: s.revision, to: s.revision}
-		if err := a.folder.foldStream(ctx, &c, arrivals); err != nil {
+	if a.folder.skipped[s.stream] != nil || !s.fold(arrivals) {
+		c := a.folder.newChange(s.stream, s.source)
+		c.loaded, c.lone, c.state, c.from, c.to = true, true, s.state, s.revision, s.revision
+		if err := a.folder.foldStream(ctx, c, arrivals); err != nil {
 			return err
 		}
 		s.state, s.revision, s.healed, s.parked = c.state, c.to, s.healed || c.healed, c.parked
@@ -129,7 +136,7 @@ func (a *assembler) gather(ctx context.Context, due []*folding) ([]*change, erro
 
 // change makes c of what landing a stream does.
 func (a *assembler) change(ctx context.Context, c *change, s *folding) error {
-	if *c = s.change(a.folder.decodings); c.to == c.from {
+	if *c = s.change(a.folder); c.to == c.from {
 		return nil
 	}
 	return a.yield(ctx, c, s.base)
@@ -146,7 +153,7 @@ func (a *assembler) yield(ctx context.Context, c *change, base any) error {
 	if c.from == event.NoStream || !c.changed || c.to == c.from {
 		return nil
 	}
-	before := &change{stream: c.stream, source: c.source, state: base, to: c.from, changed: true, lazy: true}
+	before := &change{stream: c.stream, source: c.source, left: c.left, state: base, to: c.from, changed: true, lazy: true}
 	if err := before.yield(); err != nil {
 		return &uncomposableError{fmt.Errorf("rows of %s at revision %d, which there have been: %w", c.stream, c.from, err)}
 	}
@@ -250,7 +257,8 @@ func (a *assembler) fetch(ctx context.Context, stream string) (*change, error) {
 	if !ok {
 		return nil, nil
 	}
-	c := &change{stream: strings.Clone(stream), source: source, decode: a.folder.decodings, from: event.NoStream, to: event.NoStream, lone: true, healed: true}
+	c := a.folder.newChange(strings.Clone(stream), source)
+	c.lone, c.healed = true, true
 	if err := a.folder.load(ctx, c); err != nil {
 		return nil, err
 	}

@@ -156,10 +156,9 @@ func newFolding(stream string, source *view.Source, state any, revision int64) *
 }
 
 // change is what landing the stream does, before its rows are made.
-func (f *folding) change(decode *decodings) change {
-	return change{
-		stream: f.stream, source: f.source, decode: decode, loaded: true, lone: true, lazy: true,
-		state: f.state, from: f.landed, to: f.revision, healed: f.healed, parked: f.parked,
-		changed: f.landed == event.NoStream || !f.source.Still(f.base, f.state),
-	}
+func (f *folding) change(folder *Applier) change {
+	c := *folder.newChange(f.stream, f.source)
+	c.loaded, c.lone, c.lazy, c.state, c.from, c.to, c.healed, c.parked = true, true, true, f.state, f.landed, f.revision, f.healed, f.parked
+	c.changed = c.blank(f.landed) || !f.source.Still(f.base, f.state)
+	return c
 }

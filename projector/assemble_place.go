@@ -25,7 +25,7 @@ func (a *assembler) document(name string) (d *document, held bool) {
 // place takes what changes contribute into the documents, and queues what is to be put. It is done once.
 func (a *assembler) place(changes []*change) {
 	for _, c := range changes {
-		if c.changed && c.to > c.from && c.source.Shares() {
+		if c.changed && c.to > c.from && c.source.Shares() && !c.blank(c.to) {
 			a.share(c)
 		}
 	}

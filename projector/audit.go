@@ -160,6 +160,10 @@ func (s *sample) fold(ctx context.Context, docs []string) (bodies [][]byte, err 
 	if err != nil {
 		return nil, err
 	}
+	skipped, err := s.model.Skipped(ctx, s.build.view.Name)
+	if err != nil {
+		return nil, err
+	}
 	until := map[string]int64{}
 	for _, p := range parked {
 		until[p.Stream] = p.Revision
@@ -179,7 +183,7 @@ func (s *sample) fold(ctx context.Context, docs []string) (bodies [][]byte, err 
 			}
 		}
 	}
-	folded, err := view.Fold(s.build.view, events)
+	folded, err := view.FoldWithout(s.build.view, events, skipped)
 	if err != nil {
 		return nil, err
 	}
@@ -193,7 +197,7 @@ func (s *sample) fold(ctx context.Context, docs []string) (bodies [][]byte, err 
 	return [][]byte{bytes.Join(items, []byte("\n"))}, nil
 }
 
-// read reads a stream, at first whole, then on where more of it has landed. What was left out of the view is left out.
+// read reads a stream, at first whole, then on where more of it has landed.
 func (s *sample) read(ctx context.Context, stream string, landed int64) error {
 	held, known := s.streams[stream]
 	from := int64(0)
@@ -203,25 +207,12 @@ func (s *sample) read(ctx context.Context, stream string, landed int64) error {
 	if known && landed < from {
 		return nil
 	}
-	source, ok := s.build.view.Source(stream)
-	if !ok {
-		return nil
-	}
 	for e, err := range s.log.ReadStream(ctx, stream, from) {
 		if errors.Is(err, event.ErrStreamNotFound) {
 			break
 		}
 		if err != nil {
 			return fmt.Errorf("read %s: %w", stream, err)
-		}
-		if _, undecodable := source.Decode(e); undecodable != nil {
-			skipped, err := s.model.Skipped(ctx, s.build.view.Name, stream, e.Revision)
-			if err != nil {
-				return err
-			}
-			if skipped {
-				continue
-			}
 		}
 		held = append(held, e)
 	}

@@ -122,8 +122,8 @@ func (m faultyRows) Skip(ctx context.Context, view, stream string, revision int6
 	return m.do(func() error { return m.Rows.Skip(ctx, view, stream, revision) })
 }
 
-func (m faultyRows) Skipped(ctx context.Context, view, stream string, revision int64) (bool, error) {
-	return through(m.faults, func() (bool, error) { return m.Rows.Skipped(ctx, view, stream, revision) })
+func (m faultyRows) Skipped(ctx context.Context, view string) (row.Skipped, error) {
+	return through(m.faults, func() (row.Skipped, error) { return m.Rows.Skipped(ctx, view) })
 }
 
 // faultyModel is a Model over a link that fails.

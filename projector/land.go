@@ -46,27 +46,30 @@ func (l *landings) composed(compose bool) []row.Landing {
 func (a *Applier) land(ctx context.Context, changes []*change) (failed failures, err error) {
 	failed = failures{}
 	var shared, rows landings
-	refs := map[string][]string{} // referred stream -> documents
-	var renewed []string          // streams whose shared part changed
-	over := false
+	refs := map[string][]string{}       // referred stream -> documents
+	renewed := map[string]row.Sourced{} // shared parts that changed, by stream
 	for _, c := range changes {
-		if !c.changed || c.to == c.from {
+		if !c.changed || !c.moved() {
 			continue
 		}
-		over = over || c.over
+		over := c.over()
 		for _, r := range c.rows {
-			rows.add(r.Doc, row.Sourced{Source: c.stream, Revision: c.to, Over: c.over, Row: &r})
+			rows.add(r.Doc, row.Sourced{Source: c.stream, Revision: c.to, Over: over, Row: &r})
 			delete(c.touched, r.Doc)
 			for _, ref := range r.Refs {
 				refs[ref] = append(refs[ref], r.Doc)
 			}
 		}
 		for doc := range c.touched {
-			rows.add(doc, row.Sourced{Source: c.stream, Revision: c.to, Over: c.over})
+			rows.add(doc, row.Sourced{Source: c.stream, Revision: c.to, Over: over})
 		}
 		if c.source.Shares() {
-			shared.add(row.Shared(c.stream), row.Sourced{Source: c.stream, Revision: c.to, Over: c.over, Row: &row.Row{Part: c.shared}})
-			renewed = append(renewed, c.stream)
+			part := row.Sourced{Source: c.stream, Revision: c.to, Over: over}
+			if !c.blank(c.to) {
+				part.Row = &row.Row{Part: c.shared}
+			}
+			shared.add(row.Shared(c.stream), part)
+			renewed[c.stream] = part
 		}
 	}
 	if len(shared.list) > 0 {
@@ -80,7 +83,7 @@ func (a *Applier) land(ctx context.Context, changes []*change) (failed failures,
 	if err := a.landAndCompose(ctx, &rows, failed); err != nil {
 		return nil, err
 	}
-	return failed, a.spread(ctx, renewed, over, failed)
+	return failed, a.spread(ctx, renewed, failed)
 }
 
 // join notes the references, then adds the shared parts that the documents refer to. A part nobody has landed yet is
@@ -116,24 +119,27 @@ func (a *Applier) join(ctx context.Context, refs map[string][]string, rows *land
 
 // spread lands the shared parts that changed in the documents that refer to them. It reads the referrers after the
 // shared parts have landed, and the parts again, since a newer one may have landed meanwhile.
-func (a *Applier) spread(ctx context.Context, renewed []string, over bool, failed failures) error {
+func (a *Applier) spread(ctx context.Context, renewed map[string]row.Sourced, failed failures) error {
 	if len(renewed) == 0 {
 		return nil
 	}
-	parts, err := a.rows.SharedParts(ctx, a.gen, renewed)
+	streams := slices.Collect(maps.Keys(renewed))
+	parts, err := a.rows.SharedParts(ctx, a.gen, streams)
 	if err != nil {
 		return err
 	}
-	for refs, err := range a.rows.Referrers(ctx, a.gen, renewed) {
+	for refs, err := range a.rows.Referrers(ctx, a.gen, streams) {
 		if err != nil {
 			return err
 		}
 		var rows landings
 		for _, ref := range refs {
-			if part, ok := parts[ref.Stream]; ok { // else it has changed again just now, and whoever changed it spreads it
-				part.Over = over
-				rows.add(ref.Doc, part)
+			part, ok := parts[ref.Stream]
+			if !ok { // it was withdrawn
+				part = renewed[ref.Stream]
 			}
+			part.Over = renewed[ref.Stream].Over
+			rows.add(ref.Doc, part)
 		}
 		if err := a.landAndCompose(ctx, &rows, failed); err != nil {
 			return err

@@ -73,6 +73,9 @@ func (f *fragile) view() *view.View {
 			return s.Events
 		})},
 		Compose: func(d row.Document) ([]byte, error) {
+			if len(d.Parts) == 0 {
+				return nil, nil
+			}
 			s, err := row.Decode[fragileState](d.Parts[order.Stream(d.Doc)])
 			if err != nil {
 				return nil, err
@@ -382,6 +385,9 @@ func crowded(broken *bool) *view.View {
 			}, nil), func(_ string, s named) any { return s.Name }),
 		},
 		Compose: func(d row.Document) ([]byte, error) {
+			if d.Sums["events"] == 0 {
+				return nil, nil
+			}
 			var all []string
 			for source, part := range d.Parts {
 				text, err := row.Decode[string](part)

@@ -210,6 +210,7 @@ func (r *Replay) landChunk(ctx context.Context, b *build, c chunk) error {
 			}
 		}
 	}
+	b.applier.careful = b.careful
 	if _, err := b.applier.apply(ctx, fresh); err != nil {
 		return err
 	}
@@ -225,4 +226,21 @@ func (r *Replay) claimBuilt(ctx context.Context, b *build, to event.Position, la
 		return nil
 	}
 	return r.model.Advance(ctx, b.Generation, last)
+}
+
+// leaveOut lands the streams anew, in a build that is open, of which events are left out: what was left out since the build began, or since
+// what is revived was live, may be in it. Who leaves out one from now on sees to the build, too.
+func (r *Replay) leaveOut(ctx context.Context, b *build) error {
+	return r.insist(ctx, b, func() error {
+		skipped, err := r.model.Skipped(ctx, b.view.Name)
+		if err != nil {
+			return err
+		}
+		for stream := range skipped {
+			if err := landWhole(ctx, r.model, r.log, b.view, b.Generation, stream); err != nil {
+				return fmt.Errorf("leave events of %s out: %w", stream, err)
+			}
+		}
+		return nil
+	})
 }

@@ -58,13 +58,13 @@ type Registry interface {
 }
 
 // Parking keeps the streams that a view's code failed on, a generation, and the events that an operator chose to leave out
-// of a view, in all generations, as long as its code fails on them.
+// of a view, in all generations.
 type Parking interface {
 	Park(ctx context.Context, g row.Generation, parked []row.Parked) error
 	Unpark(ctx context.Context, g row.Generation, streams []string) error
 	ParkedIn(ctx context.Context, g row.Generation) ([]row.Parked, error)
 	Skip(ctx context.Context, view, stream string, revision int64) error
-	Skipped(ctx context.Context, view, stream string, revision int64) (bool, error)
+	Skipped(ctx context.Context, view string) (row.Skipped, error)
 }
 
 // Contents reads a generation as a whole, in batches and in no order. A body is nil where readers find nothing.

@@ -262,6 +262,9 @@ func (r *Replay) attempt(ctx context.Context, all []*build, j job) (err error) {
 		if err := r.open(ctx, b); err != nil {
 			return cause(ctx, err)
 		}
+		if err := r.leaveOut(ctx, b); err != nil {
+			return cause(ctx, err)
+		}
 	}
 	if err := r.pass(ctx, builds); err != nil {
 		return cause(ctx, err)

@@ -24,14 +24,35 @@ func Land(ctx context.Context, model Model, log StreamReader, v *view.View, stre
 		return fmt.Errorf("view %s (version %d of its code): %w; run jangbu replay %s, or use the release that built it", v.Name, v.Version, err, v.Name)
 	}
 	for _, g := range generations {
-		if err := NewApplier(v, g, model, log).ensure(ctx, []string{stream}); err != nil {
-			return err
-		}
-		if err := unparkLanded(ctx, model, g, map[string]bool{stream: true}); err != nil {
+		if err := landWhole(ctx, model, log, v, g, stream); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// landWhole lands all of one stream in a generation. Where what has landed may have been made with an event that is left out by now, it is
+// folded from its beginning.
+func landWhole(ctx context.Context, model Model, log StreamReader, v *view.View, g row.Generation, stream string) error {
+	skipped, err := model.Skipped(ctx, v.Name)
+	if err != nil {
+		return err
+	}
+	states, err := model.States(ctx, g, []string{stream})
+	if err != nil {
+		return err
+	}
+	a, landed := NewApplier(v, g, model, log), states[0].Revision
+	if left := skipped[stream]; len(left) > 0 && slices.Min(left) <= landed {
+		a.anew = true
+		_, err = a.apply(ctx, []arrival{{Recorded: event.Recorded{Stream: stream, Revision: landed}}}) // hollow: the store is asked
+	} else {
+		err = a.ensure(ctx, []string{stream})
+	}
+	if err != nil {
+		return err
+	}
+	return unparkLanded(ctx, model, g, map[string]bool{stream: true})
 }
 
 // unparkLanded takes those of the streams off the parked list of which the event that they stood at has landed. In this order a crash

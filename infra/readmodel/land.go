@@ -243,17 +243,17 @@ func decodeState(stream string, stored any) (row.State, error) {
 	return st, nil
 }
 
-// SaveStates keeps state records; one of a lower revision never replaces one of a higher. It must be called only when
+// SaveStates keeps state records; each replaces only one of a lower revision, or of its own where it is Over. It must be called only when
 // all rows up to those revisions have landed and are composed.
 func (s *Store) SaveStates(ctx context.Context, g row.Generation, states []row.State) error {
 	byBucket := map[string][]any{}
 	for _, st := range states {
 		b := bucket(st.Stream)
-		byBucket[b] = append(byBucket[b], st.Stream, st.Revision, st.Data)
+		byBucket[b] = append(byBucket[b], st.Stream, st.Revision, st.Data, flag(st.Over))
 	}
 	_, err := s.claim(ctx, g, func(p redis.Pipeliner, f *redisdb.Fence) {
 		for b, args := range byBucket {
-			for chunk := range slices.Chunk(args, 3*maxRecords) {
+			for chunk := range slices.Chunk(args, 4*maxRecords) {
 				p.EvalSha(ctx, f.Hash(statesLua), []string{s.tag(g, b) + "s"}, chunk...)
 			}
 		}

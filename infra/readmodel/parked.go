@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 
@@ -74,23 +75,28 @@ func (s *Store) ParkedIn(ctx context.Context, g row.Generation) ([]row.Parked, e
 	return parked, nil
 }
 
-// Skip notes that an event is to be left out of a view where its code fails on it, in this generation and all to come.
+// Skip notes that an event is to be left out of a view, in this generation and all to come.
 func (s *Store) Skip(ctx context.Context, view, stream string, revision int64) error {
-	if err := s.client.HSet(ctx, s.skippedKey(view), skipped(stream, revision), 1).Err(); err != nil {
+	if err := s.client.HSet(ctx, s.skippedKey(view), fmt.Sprintf("%s@%d", stream, revision), 1).Err(); err != nil {
 		return fmt.Errorf("skip %s@%d in %s: %w", stream, revision, view, redisdb.Classify(err))
 	}
 	return nil
 }
 
-// Skipped reports whether an event was left out of a view.
-func (s *Store) Skipped(ctx context.Context, view, stream string, revision int64) (bool, error) {
-	found, err := s.client.HExists(ctx, s.skippedKey(view), skipped(stream, revision)).Result()
+// Skipped gives the events that are left out of a view.
+func (s *Store) Skipped(ctx context.Context, view string) (row.Skipped, error) {
+	notes, err := s.client.HKeys(ctx, s.skippedKey(view)).Result()
 	if err != nil {
-		return false, fmt.Errorf("see whether %s@%d is skipped in %s: %w", stream, revision, view, redisdb.Classify(err))
+		return nil, fmt.Errorf("read what is skipped in %s: %w", view, redisdb.Classify(err))
 	}
-	return found, nil
-}
-
-func skipped(stream string, revision int64) string {
-	return stream + "@" + strconv.FormatInt(revision, 10)
+	skipped := row.Skipped{}
+	for _, note := range notes {
+		at := strings.LastIndexByte(note, '@')
+		revision, err := strconv.ParseInt(note[at+1:], 10, 64)
+		if at < 0 || err != nil {
+			return nil, fmt.Errorf("the note that %q is skipped in %s is damaged", note, view)
+		}
+		skipped[note[:at]] = append(skipped[note[:at]], revision)
+	}
+	return skipped, nil
 }

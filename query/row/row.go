@@ -127,6 +127,9 @@ type Parked struct {
 	Since    time.Time
 }
 
+// Skipped is the revisions of the events that are left out of a view, by stream, in no order.
+type Skipped map[string][]int64
+
 // Content is a document as readers find it. The Body of a list is its items, a line each; of a long list their number and
 // a hash.
 type Content struct {
@@ -177,7 +180,7 @@ type Sourced struct {
 	Source   string
 	Revision int64
 	Row      *Row
-	Over     bool // it replaces one of the same revision, too, which was made of an event that is left out
+	Over     bool // it replaces one of the same revision, too, which may have been made with an event that is left out
 }
 
 // Document is a document as its rows add up to it, before it is composed.
@@ -195,6 +198,7 @@ type State struct {
 	Stream   string
 	Revision int64  // event.NoStream when nothing has
 	Data     []byte // JSON of the folded state, empty where it is not kept
+	Over     bool   // as of a Sourced
 	Saved    []SavedAt
 }
 

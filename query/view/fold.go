@@ -17,7 +17,10 @@ type Folded struct {
 
 // Fold computes a view from a log. It is the definition that everything else is tested against, kept simple rather than
 // fast. Events of one stream must be in order.
-func Fold(v *View, log []event.Recorded) (Folded, error) {
+func Fold(v *View, log []event.Recorded) (Folded, error) { return FoldWithout(v, log, nil) }
+
+// FoldWithout is Fold where an operator has left out some of the events.
+func FoldWithout(v *View, log []event.Recorded, skipped row.Skipped) (Folded, error) {
 	states, revisions := map[string]any{}, map[string]int64{}
 	for _, e := range log {
 		source, ok := v.Source(e.Stream)
@@ -25,6 +28,12 @@ func Fold(v *View, log []event.Recorded) (Folded, error) {
 			continue
 		}
 		state, known := states[e.Stream]
+		if slices.Contains(skipped[e.Stream], e.Revision) {
+			if known { // its rows may tell the revision
+				revisions[e.Stream] = e.Revision
+			}
+			continue
+		}
 		if !known {
 			var err error
 			if state, err = source.Load(nil); err != nil {

@@ -137,6 +137,16 @@ func states(s *suite) {
 	save(9, `{"n":9}`) // "9" is more than "10" as text
 	save(10, `{"n":"again"}`)
 	expect(10, "{\n\"text\":\"two\\nlines\"\n}")
+	over := func(revision int64, data string) {
+		s.Helper()
+		s.must(s.m.SaveStates(s.ctx, s.g, []row.State{{Stream: "a-1", Revision: revision, Data: []byte(data), Over: true}}))
+	}
+	over(9, `{"n":9}`)
+	expect(10, "{\n\"text\":\"two\\nlines\"\n}")
+	over(10, `{"n":10}`)
+	expect(10, `{"n":10}`)
+	save(10, `{"n":"late"}`)
+	expect(10, `{"n":10}`)
 	save(11, `{}`)
 	expect(11, `{}`)
 }

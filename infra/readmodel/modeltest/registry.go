@@ -2,6 +2,7 @@ package modeltest
 
 import (
 	"errors"
+	"reflect"
 	"time"
 
 	"jangbu/domain/event"
@@ -190,10 +191,13 @@ func parkedStreams(s *suite) {
 	s.expectParked(g)
 
 	s.must(s.m.Skip(s.ctx, view, "a-1", 3))
-	for revision, want := range map[int64]bool{2: false, 3: true} {
-		if skipped, err := s.m.Skipped(s.ctx, view, "a-1", revision); err != nil || skipped != want {
-			s.Errorf("a-1@%d is skipped: %v, %v", revision, skipped, err)
-		}
+	s.must(s.m.Skip(s.ctx, view, "a@1-1", 0))
+	s.must(s.m.Skip(s.ctx, view, "a-1", 3))
+	if skipped, err := s.m.Skipped(s.ctx, view); err != nil || !reflect.DeepEqual(skipped, row.Skipped{"a-1": {3}, "a@1-1": {0}}) {
+		s.Errorf("skipped: %v, %v", skipped, err)
+	}
+	if skipped, err := s.m.Skipped(s.ctx, "another"); err != nil || len(skipped) > 0 {
+		s.Errorf("skipped in another view: %v, %v", skipped, err)
 	}
 }
 
