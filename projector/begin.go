@@ -26,13 +26,15 @@ func (r *Replay) begin(ctx context.Context, b *build, j job) error {
 			}
 			return err
 		}
-		if anew, err := r.anew(ctx, b, j); err != nil || !anew {
-			return err
+		anew, err := r.anew(ctx, b, j)
+		if err == nil && anew {
+			if err = r.model.Abandon(ctx, b.Generation, r.token); err == nil {
+				b.Build, err = j.begin(ctx, b.view.Name, b.view.Version, r.token)
+			}
 		}
-		if err := r.model.Abandon(ctx, b.Generation, r.token); err != nil {
-			return err
+		if err != nil {
+			r.leave(ctx, []*build{b}, false)
 		}
-		b.Build, err = j.begin(ctx, b.view.Name, b.view.Version, r.token)
 		return err
 	})
 	if err != nil {
@@ -66,11 +68,10 @@ func (r *Replay) anew(ctx context.Context, b *build, j job) (bool, error) {
 		switch {
 		case another && j.revives:
 			return false, errors.Join(err, r.model.Abandon(ctx, b.Generation, r.token))
-		case err != nil && !another:
-			r.leave(ctx, []*build{b}, false) // the store is away
-			return false, err
 		case another:
 			return true, nil
+		case err != nil:
+			return false, err
 		}
 	}
 	return !b.Open && (b.assembled || b.astray || b.Built == event.Position{}), nil
