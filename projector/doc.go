@@ -15,7 +15,8 @@
 //
 //   - relay.go: from the log to the bus, and the relay's checkpoint.
 //   - consume.go, delete.go: from a queue to batches of events; what has landed is deleted.
-//   - apply.go, land.go: a batch of events into a generation, in whatever order: the careful way (Applier).
+//   - apply.go, change.go, land.go: a batch of events into a generation, in whatever order: the careful way (Applier); blame.go: which event
+//     of it made a document that cannot be composed.
 //   - sweep.go: what was lost; watch.go: what is stalled, silent or to be built; elect.go: which process relays and sweeps.
 //
 // What builds a generation, or looks at one as a whole:
