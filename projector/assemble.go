@@ -63,8 +63,8 @@ type scratch struct {
 
 var scratches = sync.Pool{New: func() any { return &scratch{} }}
 
-// uncomposableError says that the view cannot compose a document of what the log holds, or that something in it has no JSON form. What becomes of its streams takes knowing which
-// of them had landed, and so the careful way.
+// uncomposableError says that the view cannot compose a document of what the log holds, or that something in it has no JSON form. What
+// becomes of its streams takes knowing which of them had landed, and so the careful way.
 type uncomposableError struct{ err error }
 
 func (e *uncomposableError) Error() string { return e.err.Error() }

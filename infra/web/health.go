@@ -29,6 +29,7 @@ type Health struct {
 
 	mu     sync.Mutex
 	checks map[string]Check
+	told   map[string]bool // which of the red ones the log has
 	probes map[string]func(context.Context) error
 }
 
@@ -39,9 +40,12 @@ type Check struct {
 	Error string    `json:"error,omitempty"` // why it is red
 }
 
-// NewHealth returns a registry without checks. It logs when one turns red, and when it is green again.
+// redFor is how long a check is red before that is logged: much is for a moment, while a process starts.
+const redFor = 5 * time.Second
+
+// NewHealth returns a registry without checks. It logs which stay red, and when these are green again.
 func NewHealth(now func() time.Time, log *slog.Logger) *Health {
-	return &Health{now: now, log: log, checks: map[string]Check{}, probes: map[string]func(context.Context) error{}}
+	return &Health{now: now, log: log, checks: map[string]Check{}, told: map[string]bool{}, probes: map[string]func(context.Context) error{}}
 }
 
 // Expect registers checks as red until their first Set, so that a loop which never starts is seen.
@@ -72,13 +76,13 @@ func (h *Health) set(name string, err error) {
 		check.Since = now
 	}
 	h.checks[name] = check
-	reported := was.OK || was.Error != "" && was.Error != errNotReported.Error()
 	switch {
-	case err == errNotReported:
-	case !check.OK && (was.OK || !reported):
-		h.log.Warn("check is red", "check", name, "err", err)
-	case check.OK && !was.OK && reported:
+	case check.OK && h.told[name]:
+		delete(h.told, name)
 		h.log.Info("check is green again", "check", name, "after", now.Sub(was.Since).Round(time.Millisecond))
+	case !check.OK && !h.told[name] && now.Sub(check.Since) >= redFor:
+		h.told[name] = true
+		h.log.Warn("check is red", "check", name, "since", check.Since, "err", err)
 	}
 }
 

@@ -43,7 +43,7 @@ func TestHealth(t *testing.T) {
 	}
 	h.Set("relay", nil)
 	said := strings.Split(strings.TrimSpace(log.String()), "\n")
-	if len(said) != 2 || !strings.Contains(said[0], `level=WARN msg="check is red" check=relay err=away`) ||
+	if len(said) != 2 || !strings.Contains(said[0], `level=WARN msg="check is red" check=relay since=2026-01-01T00:02:00.000Z err="still away"`) ||
 		!strings.Contains(said[1], `msg="check is green again" check=relay after=1m0s`) {
 		t.Errorf("logged: %q", said)
 	}
