@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"time"
 
 	"jangbu/query/row"
 	"jangbu/query/view"
@@ -87,7 +86,7 @@ func formed(err *error) {
 
 func newAssembler(v *view.View, g row.Generation, rows Builder, log StreamReader, room room) *assembler {
 	return &assembler{
-		view: v, gen: g, rows: rows, folder: &Applier{view: v, gen: g, rows: rows, log: log, now: time.Now},
+		view: v, gen: g, rows: rows, folder: NewApplier(v, g, rows, log),
 		held:   newHolding(room.hold, holdMost*room.hold, heldBytes),
 		docs:   newRecent[*document](room.remember),
 		shared: newRecent[row.Sourced](max(1, room.remember/8)),

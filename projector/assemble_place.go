@@ -43,13 +43,7 @@ func (a *assembler) share(c *change) {
 	name := row.Shared(c.stream)
 	a.shared.add(part.Source, part)
 	a.known.add(name)
-	put := row.Put{Doc: name, Version: c.to + 1}
-	if c.shared.Absent() {
-		put.GoneParts = []string{c.stream}
-	} else {
-		put.Parts = []row.Sourced{part}
-	}
-	a.batch.Docs = append(a.batch.Docs, put)
+	a.putPart(name, c.to+1, part)
 	if first := c.from == event.NoStream; c.shared.Absent() || c.wasShared.Absent() && !first {
 		a.batch.Rows = append(a.batch.Rows, row.Placed{Doc: name, Sourced: part, First: first})
 	}
@@ -91,22 +85,26 @@ func rowIn(rows []row.Row, doc string) *row.Row {
 
 // show shows what a stream shares, if it shares anything, in a document that is held in memory, or bulky.
 func (a *assembler) show(doc string, part row.Sourced) {
-	nothing := part.Row.Part.Absent()
 	if a.bulky[doc] {
-		put := row.Put{Doc: doc, Version: 1}
-		if nothing {
-			put.GoneParts = []string{part.Source}
-		} else {
-			put.Parts = []row.Sourced{part}
-		}
-		a.batch.Docs = append(a.batch.Docs, put)
+		a.putPart(doc, 1, part)
 		return
 	}
-	if d, _ := a.document(doc); nothing {
+	if d, _ := a.document(doc); part.Row.Part.Absent() {
 		d.hide(part.Source)
 	} else {
 		d.show(part)
 	}
+}
+
+// putPart queues a part of a document by itself, or that it is gone where a stream shares nothing.
+func (a *assembler) putPart(doc string, version int64, part row.Sourced) {
+	put := row.Put{Doc: doc, Version: version}
+	if part.Row.Part.Absent() {
+		put.GoneParts = []string{part.Source}
+	} else {
+		put.Parts = []row.Sourced{part}
+	}
+	a.batch.Docs = append(a.batch.Docs, put)
 }
 
 // plain reports whether a row, if any, adds to a document nothing but a part.

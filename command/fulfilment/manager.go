@@ -27,6 +27,9 @@ const (
 	retryMost  = 5 * time.Minute // the longest
 )
 
+// pauseAfter is how long to leave an order alone after a step failed that had failed so often before, without jitter.
+func pauseAfter(failures int) time.Duration { return min(retryFirst<<min(failures, 20), retryMost) }
+
 // Config says how orders are fulfilled. The zero Config is ready for use.
 type Config struct {
 	PayWithin time.Duration // how long after it was placed an order by card may wait to be confirmed; 0: DefaultPayWithin
@@ -220,8 +223,7 @@ func (m *Manager) attempt(ctx context.Context, id string) (outcome, job) {
 func (m *Manager) retryAt(id string, err error) time.Time {
 	n, _ := m.failures.Get(id)
 	m.failures.Add(id, n+1)
-	pause := min(retryFirst<<min(n, 20), retryMost)
-	due := m.cfg.Now().Add(backoff.Jittered(pause))
+	due := m.cfg.Now().Add(backoff.Jittered(pauseAfter(n)))
 	var failed *stepError
 	if errors.As(err, &failed) && !failed.until.IsZero() && failed.until.Before(due) {
 		return failed.until

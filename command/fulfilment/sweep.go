@@ -290,7 +290,7 @@ func (s *sweep) drive(ctx context.Context, p *pending) {
 	case result == settled: // more has come since
 		p.due = s.m.cfg.Now().Add(s.m.cfg.Margin)
 	default:
-		p.due = s.m.cfg.Now().Add(min(retryFirst<<min(p.failures, 20), retryMost))
+		p.due = s.m.cfg.Now().Add(pauseAfter(p.failures))
 		p.failures++
 	}
 }
