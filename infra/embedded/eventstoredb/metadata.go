@@ -31,18 +31,18 @@ func parseMeta(data []byte) streamMeta {
 	if json.Unmarshal(data, &all) != nil {
 		return streamMeta{}
 	}
-	var numbers [3]int64
-	for i, key := range [...]string{"$maxCount", "$maxAge", "$tb"} {
+	numbers := map[string]int64{}
+	for _, key := range []string{"$maxCount", "$maxAge", "$tb"} {
 		var n json.Number
 		if text, ok := all[key]; ok && json.Unmarshal(text, &n) != nil {
 			return streamMeta{}
 		}
 		if v, err := n.Int64(); err == nil && v > 0 {
-			numbers[i] = v
+			numbers[key] = v
 		}
 	}
-	m := streamMeta{maxCount: uint64(numbers[0]), truncateBefore: uint64(numbers[2])}
-	if age := numbers[1]; age < math.MaxInt64/int64(time.Second) {
+	m := streamMeta{maxCount: uint64(numbers["$maxCount"]), truncateBefore: uint64(numbers["$tb"])}
+	if age := numbers["$maxAge"]; age < math.MaxInt64/int64(time.Second) {
 		m.maxAge = time.Duration(age) * time.Second
 	}
 	return m
