@@ -13,13 +13,13 @@ import (
 // that needed something up to there has been dealt with, or is in its schedule.
 type fulfilmentStatus struct{ reading }
 
-// lookAtFulfilment looks at it without its queue. head is where the log ended before.
-func (o *observer) lookAtFulfilment(ctx context.Context, head event.Position) (fulfilmentStatus, error) {
+// lookAtFulfilment looks at it without its queue.
+func (o *observer) lookAtFulfilment(ctx context.Context) (fulfilmentStatus, error) {
 	at, err := o.due.Checkpoint(ctx)
 	if err != nil {
 		return fulfilmentStatus{}, err
 	}
-	_, ahead, err := projector.Ahead(ctx, o.store, at, head)
+	_, ahead, err := projector.Ahead(ctx, o.store, at)
 	if err != nil {
 		return fulfilmentStatus{}, err
 	}

@@ -133,13 +133,13 @@ func TestFulfilmentBehindManyEvents(t *testing.T) {
 	}
 	defer due.Close()
 	o := &observer{store: s.Store, due: due, limit: 10}
-	if f, err := o.lookAtFulfilment(t.Context(), event.Position{}); err != nil || f.Status != "not run yet" || f.LagSeconds == 0 {
+	if f, err := o.lookAtFulfilment(t.Context()); err != nil || f.Status != "not run yet" || f.LagSeconds == 0 {
 		t.Errorf("with an order behind twenty events it is %+v, %v", f, err)
 	} else if cells := f.cells(); cells[5] != "0+" || cells[6] == "-" {
 		t.Errorf("its line is %v", cells)
 	}
 	o.limit = 100
-	if f, err := o.lookAtFulfilment(t.Context(), event.Position{}); err != nil || f.LagEvents != 1 || f.more {
+	if f, err := o.lookAtFulfilment(t.Context()); err != nil || f.LagEvents != 1 || f.more {
 		t.Errorf("looked at further, it is %+v, %v", f, err)
 	}
 }

@@ -95,7 +95,7 @@ func (o *observer) look(ctx context.Context) (all []statusLine, note, err error)
 	}
 	var orders fulfilmentStatus
 	g.Go(func() (err error) {
-		orders, err = o.lookAtFulfilment(running, head.Position)
+		orders, err = o.lookAtFulfilment(running)
 		return err
 	})
 	last := len(views)
@@ -167,7 +167,7 @@ func (o *observer) lookAt(ctx context.Context, v *view.View, head event.Position
 			return viewStatus{}, err
 		}
 	}
-	_, ahead, err := projector.Ahead(ctx, o.store, registry.At, head)
+	_, ahead, err := projector.Ahead(ctx, o.store, registry.At)
 	if err != nil {
 		return viewStatus{}, err
 	}

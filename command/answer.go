@@ -101,7 +101,7 @@ func idOf(body interface{ clientID() string }, r request) string {
 // changing handles the POST that changes the thing whose id is in the path; decode is web.Decode or web.DecodeOptional.
 func changing[S, C, B any](s *Service, a aggregate[S, C], decode func(echo.Context, any) error, command func(id string, body B) C) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		id, body, r, err := readChange[B](s, c, a.category, decode)
+		id, body, r, err := readChange[B](c, a.category, decode)
 		if err != nil {
 			return err
 		}
@@ -110,7 +110,7 @@ func changing[S, C, B any](s *Service, a aggregate[S, C], decode func(echo.Conte
 }
 
 // readChange reads a POST about the thing whose id is in the path.
-func readChange[B any](s *Service, c echo.Context, category string, decode func(echo.Context, any) error) (id string, body B, r request, err error) {
+func readChange[B any](c echo.Context, category string, decode func(echo.Context, any) error) (id string, body B, r request, err error) {
 	if err = decode(c, &body); err != nil {
 		return "", body, r, err
 	}

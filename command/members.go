@@ -78,7 +78,7 @@ func (s *Service) closeMember(c echo.Context) error {
 
 // changingEmail handles a POST after which a member may no longer have the e-mail address they had.
 func changingEmail[B any](s *Service, c echo.Context, decode func(echo.Context, any) error, command func(id string, body B) member.Command) error {
-	id, body, r, err := readChange[B](s, c, member.Category, decode)
+	id, body, r, err := readChange[B](c, member.Category, decode)
 	if err != nil {
 		return err
 	}

@@ -108,7 +108,7 @@ type saleBody struct {
 
 // setSale handles POST /products/:id/sale, which the clock refuses when the sale would be over.
 func (s *Service) setSale(c echo.Context) error {
-	id, body, r, err := readChange[saleBody](s, c, product.Category, web.Decode)
+	id, body, r, err := readChange[saleBody](c, product.Category, web.Decode)
 	if err != nil {
 		return err
 	}

@@ -51,7 +51,7 @@ func setLowWater(id string, known bool, b lowWaterBody) stock.Command {
 // once, beforehand: one that is there stays there.
 func stocking[B any](s *Service, command func(id string, known bool, body B) stock.Command) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		id, body, r, err := readChange[B](s, c, product.Category, web.Decode)
+		id, body, r, err := readChange[B](c, product.Category, web.Decode)
 		if err != nil {
 			return err
 		}

@@ -44,7 +44,6 @@ type Applier struct {
 	rows      Rows
 	log       StreamReader
 	cache     *lru.Cache[string, cachedState] // of states, perhaps older than the saved ones; nil: they are always loaded
-	fresh     bool                            // it was when the Applier began: a first event is taken for the beginning, and nothing loaded
 	careful   bool                            // no two events of a stream land at once, so that a document stays as composed before the one it fails on
 	anew      bool                            // streams are folded from their beginnings, whatever has landed
 	skipped   row.Skipped                     // what operators left out of the view, as of the last batch
@@ -158,7 +157,7 @@ func (a *Applier) fold(ctx context.Context, arrivals []arrival) (changes []*chan
 		}
 		byStream[e.Stream] = append(byStream[e.Stream], e)
 	}
-	bases, err := a.bases(ctx, streams, byStream)
+	bases, err := a.bases(ctx, streams)
 	if err != nil {
 		return nil, err
 	}
@@ -185,9 +184,8 @@ func (a *Applier) fold(ctx context.Context, arrivals []arrival) (changes []*chan
 	return changes, nil
 }
 
-// bases loads the states to fold from. A cached state, or none at all for a stream's first event, may be older than
-// the saved one; the rule makes that harmless where rows have landed one revision at a time, but not where they were assembled.
-func (a *Applier) bases(ctx context.Context, streams []string, events map[string][]arrival) ([]*change, error) {
+// bases loads the states to fold from. A cached state may be older than the saved one; the rule makes that harmless.
+func (a *Applier) bases(ctx context.Context, streams []string) ([]*change, error) {
 	bases := make([]*change, len(streams))
 	var missing []string
 	var at []int
@@ -199,9 +197,6 @@ func (a *Applier) bases(ctx context.Context, streams []string, events map[string
 				bases[i].state, bases[i].loaded, bases[i].from, bases[i].to = held.state, true, held.revision, held.revision
 				continue
 			}
-		}
-		if a.fresh && slices.ContainsFunc(events[stream], func(e arrival) bool { return e.Revision == 0 }) {
-			continue
 		}
 		missing, at = append(missing, stream), append(at, i)
 	}

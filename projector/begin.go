@@ -10,7 +10,6 @@ import (
 
 	"jangbu/domain/event"
 	"jangbu/query/row"
-	"jangbu/query/view"
 )
 
 // begin takes the lease, and finds out what there is to go on with. What was assembled here and is not open yet is given up: to begin
@@ -48,9 +47,7 @@ func (r *Replay) begin(ctx context.Context, b *build, j job) error {
 	if b.Open {
 		b.phase = PhaseCatchUp
 	}
-	if err := r.equip(b); err != nil {
-		return err
-	}
+	r.equip(b)
 	r.tell(b, nil)
 	return nil
 }
@@ -88,7 +85,7 @@ func (r *Replay) sameLog(ctx context.Context, b *build) error {
 	if at.Compare(registry.At) < 0 {
 		at = registry.At
 	}
-	end, ahead, err := Ahead(ctx, r.log, at, event.Position{})
+	end, ahead, err := Ahead(ctx, r.log, at)
 	if err != nil || !ahead {
 		return err
 	}
@@ -135,28 +132,26 @@ func (r *Replay) leave(ctx context.Context, builds []*build, full bool) {
 func (r *Replay) makeRoom(ctx context.Context, b *build) { _ = r.model.DropGarbage(ctx, b.view.Name) }
 
 // equip gives a build what it is to be landed with.
-func (r *Replay) equip(b *build) (err error) {
-	if b.Open || r.cfg.Builder == nil {
-		b.applier, err = r.applier(b.view, b.Generation, r.model)
-		return err
+func (r *Replay) equip(b *build) {
+	switch {
+	case b.Open || r.cfg.Builder == nil:
+		b.applier = r.applier(b, r.model)
+	case !b.Fresh || b.careful:
+		b.applier = r.applier(b, r.cfg.Builder(b.Build))
+	default:
+		b.assembled = true
+		b.assembler = newAssembler(b.view, b.Generation, r.cfg.Builder(b.Build), r.log, r.room)
 	}
-	rows := r.cfg.Builder(b.Build)
-	if !b.Fresh || b.careful {
-		if b.applier, err = r.applier(b.view, b.Generation, rows); err == nil {
-			b.applier.fresh = b.Fresh
-		}
-		return err
-	}
-	b.assembled = true
-	b.assembler = newAssembler(b.view, b.Generation, rows, r.log, r.room)
-	return nil
 }
 
-func (r *Replay) applier(v *view.View, g row.Generation, rows Rows) (*Applier, error) {
-	a := NewApplier(v, g, rows, r.log)
-	var err error
-	a.cache, err = lru.New[string, cachedState](r.cacheStates)
-	return a, err
+func (r *Replay) applier(b *build, rows Rows) *Applier {
+	cache, err := lru.New[string, cachedState](r.cacheStates)
+	if err != nil {
+		panic(err) // only for a size below 1
+	}
+	a := NewApplier(b.view, b.Generation, rows, r.log)
+	a.cache, a.careful = cache, b.careful
+	return a
 }
 
 // open ends the build phase: from here on, others write to the generation too.
@@ -169,6 +164,6 @@ func (r *Replay) open(ctx context.Context, b *build) error {
 		return fmt.Errorf("replay %s: %w", b.view.Name, err)
 	}
 	b.phase, b.assembler, b.assembled = PhaseCatchUp, nil, false
-	b.applier, err = r.applier(b.view, b.Generation, r.model)
-	return err
+	b.applier = r.applier(b, r.model)
+	return nil
 }

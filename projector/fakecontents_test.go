@@ -15,10 +15,6 @@ func (m faultyModel) Abandon(ctx context.Context, g row.Generation, token string
 	return m.do(func() error { return m.store.Abandon(ctx, g, token) })
 }
 
-func (m faultyModel) ParkedIn(ctx context.Context, g row.Generation) ([]row.Parked, error) {
-	return through(m.faults, func() ([]row.Parked, error) { return m.store.ParkedIn(ctx, g) })
-}
-
 func (m faultyModel) Contents(ctx context.Context, g row.Generation, composed bool) iter.Seq2[[]row.Content, error] {
 	return func(yield func([]row.Content, error) bool) {
 		for batch, err := range m.store.Contents(ctx, g, composed) {

@@ -118,10 +118,6 @@ func (m faultyRows) ParkedIn(ctx context.Context, g row.Generation) ([]row.Parke
 	return through(m.faults, func() ([]row.Parked, error) { return m.Rows.ParkedIn(ctx, g) })
 }
 
-func (m faultyRows) Skip(ctx context.Context, view, stream string, revision int64) error {
-	return m.do(func() error { return m.Rows.Skip(ctx, view, stream, revision) })
-}
-
 func (m faultyRows) Skipped(ctx context.Context, view string) (row.Skipped, error) {
 	return through(m.faults, func() (row.Skipped, error) { return m.Rows.Skipped(ctx, view) })
 }

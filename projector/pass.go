@@ -210,7 +210,6 @@ func (r *Replay) landChunk(ctx context.Context, b *build, c chunk) error {
 			}
 		}
 	}
-	b.applier.careful = b.careful
 	if _, err := b.applier.apply(ctx, fresh); err != nil {
 		return err
 	}

@@ -63,7 +63,6 @@ type Parking interface {
 	Park(ctx context.Context, g row.Generation, parked []row.Parked) error
 	Unpark(ctx context.Context, g row.Generation, streams []string) error
 	ParkedIn(ctx context.Context, g row.Generation) ([]row.Parked, error)
-	Skip(ctx context.Context, view, stream string, revision int64) error
 	Skipped(ctx context.Context, view string) (row.Skipped, error)
 }
 

@@ -175,7 +175,7 @@ func (r *Relay) checkpoint(ctx context.Context) (event.Position, error) {
 	if err != nil {
 		return event.Position{}, err
 	}
-	end, ahead, err := Ahead(ctx, r.feed, at, event.Position{})
+	end, ahead, err := Ahead(ctx, r.feed, at)
 	if err == nil && ahead {
 		at, err = end, r.keep(ctx, end)
 	}
@@ -232,7 +232,7 @@ func (r *Relay) batches(ctx context.Context, another func(), from event.Position
 // One that writes events of its own at the end may, too: there, starting anew does no harm.
 func (r *Relay) endsBefore(ctx context.Context, at event.Position) (ahead bool) {
 	return r.until(ctx, func() (err error) {
-		_, ahead, err = Ahead(ctx, r.feed, at, event.Position{})
+		_, ahead, err = Ahead(ctx, r.feed, at)
 		return err
 	}) && ahead
 }
@@ -290,7 +290,7 @@ func (r *Relay) save(ctx context.Context, another func(), p *prefix) {
 		if at == kept {
 			return
 		}
-		_, ahead, err := Ahead(ctx, r.feed, at, event.Position{})
+		_, ahead, err := Ahead(ctx, r.feed, at)
 		if ahead {
 			another()
 			return

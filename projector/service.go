@@ -84,7 +84,7 @@ func (s *Service) Run(ctx context.Context) error {
 			return relay.Run(ctx)
 		}, relayPublishes, relayKeeps)
 	})
-	sweep := &Sweep{log: s.store, head: s.store, model: s.model, views: s.cfg.Views, report: s.cfg.Report, logger: s.cfg.Logger, losses: map[string]loss{}}
+	sweep := &Sweep{log: s.store, model: s.model, views: s.cfg.Views, report: s.cfg.Report, logger: s.cfg.Logger, losses: map[string]loss{}}
 	g.Go(func() error { return s.elected(ctx, "sweep", "sweep-"+fleet(s.cfg.Views), sweep.Run) })
 	decodings := newDecodings()
 	for _, v := range s.cfg.Views {

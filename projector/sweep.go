@@ -18,7 +18,6 @@ import (
 // backup the verified position is as old as the rest, so the sweep mends that, too.
 type Sweep struct {
 	log    Log
-	head   HeadReader
 	model  Model
 	views  []*view.View
 	report Report
@@ -166,7 +165,7 @@ func (s *Sweep) lostAgain(b *sweeping, now time.Time) bool {
 // target is where the log ended sweepMargin ago, as far as that was seen; false if nothing was. At first it is where the
 // log ends now: what the queues held before this sweep began may be lost.
 func (s *Sweep) target(ctx context.Context, now time.Time) (event.Position, bool, error) {
-	head, err := s.head.Head(ctx)
+	head, err := s.log.Head(ctx)
 	if errors.Is(err, event.ErrStreamNotFound) {
 		return event.Position{}, false, nil
 	}
@@ -237,12 +236,9 @@ type Lag struct {
 }
 
 // Ahead reports whether the log ends before a position that has been verified, and where: the event store was put back to a backup, or is
-// another one. head is where the log ended before that position was read; where that does not settle it, the store is asked again.
-func Ahead(ctx context.Context, store HeadReader, at, head event.Position) (end event.Position, ahead bool, err error) {
-	if at.Compare(head) <= 0 {
-		return head, false, nil
-	}
-	last, err := store.Head(ctx) // there may be more since
+// another one.
+func Ahead(ctx context.Context, store HeadReader, at event.Position) (end event.Position, ahead bool, err error) {
+	last, err := store.Head(ctx)
 	if err != nil && !errors.Is(err, event.ErrStreamNotFound) {
 		return event.Position{}, false, err
 	}

@@ -254,8 +254,11 @@ func (w *watch) judge(ctx context.Context, v *view.View, r row.Registry, head ev
 
 // ahead tells that a view is ahead of the log. It is not for a replay begun by itself to throw away what Redis alone still knows.
 func (w *watch) ahead(ctx context.Context, v *view.View, at, head event.Position) error {
-	end, ahead, err := Ahead(ctx, w.store, at, head)
-	if err != nil || !ahead { // the error is one that others report
+	if at.Compare(head) <= 0 {
+		return nil
+	}
+	end, ahead, err := Ahead(ctx, w.store, at) // the log may have grown since head was read
+	if err != nil || !ahead {                  // the error is one that others report
 		return nil
 	}
 	return fmt.Errorf("verified up to %s, and the log ends at %s: it is another log than the view was made of, or one restored from a backup; run `jangbu replay %s --allow-drift`",

@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/cespare/xxhash/v2"
 	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/redis/go-redis/v9"
 
@@ -27,9 +26,7 @@ import (
 // Redis, so where an answer to some of it never came the generation has to be given up. It is for one goroutine.
 type Builder struct {
 	*Store
-	fresh   bool
-	touched map[uint64]struct{}             // of a fresh generation: hashes of the documents that may exist
-	docs    *lru.Cache[string, *builderDoc] // what Redis holds, as far as it is remembered
+	docs *lru.Cache[string, *builderDoc] // what Redis holds, as far as it is remembered
 }
 
 // builderDoc is a document with all that landing needs to know of it.
@@ -47,7 +44,7 @@ func (s *Store) NewBuilder(b row.Build) *Builder {
 		panic(err) // only for a size below 1
 	}
 	own := &Store{client: s.once, namespace: s.namespace, now: s.now, lease: s.lease, fences: s.fences}
-	return &Builder{Store: own, fresh: b.Fresh, touched: map[uint64]struct{}{}, docs: docs}
+	return &Builder{Store: own, docs: docs}
 }
 
 // write carries out writes that compare nothing, and is row.ErrAstray where some of them was not answered, also if it was when sent again.
@@ -88,7 +85,7 @@ func (b *Builder) Land(ctx context.Context, g row.Generation, landings []row.Lan
 		w := &docWrite{doc: docs[i]}
 		for _, r := range l.Rows {
 			if err := w.land(r, bare[l.Doc][r.Source]); err != nil {
-				b.forget()
+				b.docs.Purge()
 				return nil, fmt.Errorf("land %s in %s/%s: %w", r.Source, g, l.Doc, err)
 			}
 		}
@@ -97,7 +94,7 @@ func (b *Builder) Land(ctx context.Context, g row.Generation, landings []row.Lan
 		}
 	}
 	if err := b.write(ctx, func(ctx context.Context) error { return b.writeAll(ctx, g, writes) }); err != nil {
-		b.forget()
+		b.docs.Purge() // what was decided may or may not have been written: Redis is asked again
 		return nil, fmt.Errorf("land rows of %s: %w", g, err)
 	}
 	var due []row.Document
@@ -109,13 +106,7 @@ func (b *Builder) Land(ctx context.Context, g row.Generation, landings []row.Lan
 	return due, nil
 }
 
-// forget is for when what was decided may or may not have been written: Redis is asked again.
-func (b *Builder) forget() {
-	b.docs.Purge()
-	b.fresh = false
-}
-
-// load gives what Redis holds of the documents: remembered, known to be nothing, or read.
+// load gives what Redis holds of the documents, remembered or read.
 func (b *Builder) load(ctx context.Context, g row.Generation, landings []row.Landing) ([]*builderDoc, error) {
 	docs := make([]*builderDoc, len(landings))
 	var missing []int
@@ -124,14 +115,7 @@ func (b *Builder) load(ctx context.Context, g row.Generation, landings []row.Lan
 			docs[i] = held
 			continue
 		}
-		hash := xxhash.Sum64String(l.Doc)
-		if _, touched := b.touched[hash]; touched || !b.fresh {
-			missing = append(missing, i)
-			continue
-		}
-		b.touched[hash] = struct{}{}
-		docs[i] = &builderDoc{Document: row.Document{Doc: l.Doc, Parts: map[string]row.Part{}, Sums: map[string]int64{}}, parts: map[string]storedRow{}}
-		b.docs.Add(l.Doc, docs[i])
+		missing = append(missing, i)
 	}
 	cmds, err := b.pipeline(ctx, func(p redis.Pipeliner) {
 		for _, i := range missing {

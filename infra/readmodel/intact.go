@@ -41,7 +41,7 @@ func (s *Store) nodes(ctx context.Context) (string, error) {
 
 func (s *Store) eachBucket(g row.Generation, each func(key string)) {
 	for b := range buckets {
-		each(s.tag(g, fmt.Sprintf("%02x", b)) + "w")
+		each(s.tag(g, bucketName(b)) + "w")
 	}
 }
 

@@ -95,3 +95,24 @@ func inOneCurrency(sums map[string]int64, count, sum string) (*int64, map[string
 	}
 	return &only, nil
 }
+
+// purchase is what an order bought, and whether that stands: all that a view needs of an order whose lines it counts.
+type purchase struct {
+	Goods     goods `json:"g,omitempty"`
+	Cancelled bool  `json:"x,omitempty"`
+	ending
+}
+
+// apply keeps of each line what keep leaves.
+func (p purchase) apply(e any, keep func(good) good) purchase {
+	switch e := e.(type) {
+	case order.Placed:
+		p = purchase{Goods: goodsOf(e.Lines, keep)}
+	case order.Returned:
+		p.Goods = p.Goods.takeBack(e.Lines)
+	case order.Cancelled:
+		p.Cancelled = true
+	}
+	p.ending = p.ending.apply(e)
+	return p
+}

@@ -101,23 +101,10 @@ func onShelfRows(id string, s onShelf) []row.Row {
 }
 
 // basket is all that the products' documents need of an order.
-type basket struct {
-	Goods     goods `json:"g,omitempty"`
-	Cancelled bool  `json:"x,omitempty"`
-	ending
-}
+type basket struct{ purchase }
 
 func (s basket) apply(e any) basket {
-	switch e := e.(type) {
-	case order.Placed:
-		s = basket{Goods: goodsOf(e.Lines, func(g good) good { g.Category = ""; return g })}
-	case order.Returned:
-		s.Goods = s.Goods.takeBack(e.Lines)
-	case order.Cancelled:
-		s.Cancelled = true
-	}
-	s.ending = s.ending.apply(e)
-	return s
+	return basket{s.purchase.apply(e, func(g good) good { g.Category = ""; return g })}
 }
 
 func basketRows(_ string, s basket) []row.Row {

@@ -40,24 +40,17 @@ const (
 
 // sale is all that the tallies need of an order.
 type sale struct {
-	PlacedOn  string `json:"d,omitempty"`
-	Country   string `json:"l,omitempty"`
-	Currency  string `json:"c,omitempty"`
-	Goods     goods  `json:"g,omitempty"`
-	Cancelled bool   `json:"x,omitempty"`
-	ending
+	PlacedOn string `json:"d,omitempty"`
+	Country  string `json:"l,omitempty"`
+	Currency string `json:"c,omitempty"`
+	purchase
 }
 
 func (s sale) apply(e any) sale {
-	switch e := e.(type) {
-	case order.Placed:
-		s = sale{PlacedOn: e.PlacedOn, Country: e.MemberCountry, Currency: e.Currency, Goods: goodsOf(e.Lines, func(g good) good { return g })}
-	case order.Returned:
-		s.Goods = s.Goods.takeBack(e.Lines)
-	case order.Cancelled:
-		s.Cancelled = true
+	if e, ok := e.(order.Placed); ok {
+		s = sale{PlacedOn: e.PlacedOn, Country: e.MemberCountry, Currency: e.Currency}
 	}
-	s.ending = s.ending.apply(e)
+	s.purchase = s.purchase.apply(e, func(g good) good { return g })
 	return s
 }
 
