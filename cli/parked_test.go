@@ -68,7 +68,7 @@ func TestParked(t *testing.T) {
 		if views["sales"].Parked != 1 {
 			t.Errorf("another view is %+v", views["sales"])
 		}
-		if got, _ := printed[trace](t, 0, "trace", "order-9"); got.Views[0].Revision != 2 {
+		if got, _ := printed[trace](t, 0, "trace", "order-9"); got.Views[0].Revision != 2 || got.Views[0].Missing != 0 || got.Views[0].Arrivals[1] != (arrival{Revision: 1, State: skipped}) {
 			t.Errorf("its trace is %+v", got.Views[0])
 		}
 		mustRun(t, "replay", "orders")

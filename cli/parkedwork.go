@@ -11,6 +11,7 @@ import (
 	"jangbu/infra/eventstore"
 	"jangbu/infra/readmodel"
 	"jangbu/projector"
+	"jangbu/query/row"
 	"jangbu/query/view"
 )
 
@@ -187,7 +188,7 @@ func (m *parkedSkipMode) Run(ctx context.Context, a *app) (err error) {
 	if err := m.confirm(ctx, a, question); err != nil {
 		return err
 	}
-	if err := model.Skip(ctx, v.Name, p.Stream, p.Revision); err != nil {
+	if err := model.Skip(ctx, v.Name, p.Stream, row.Skip{Revision: e.Revision, ID: e.ID}); err != nil {
 		return redisAway(err)
 	}
 	// The same again would be about the event at which the stream is parked by then.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"jangbu/cli/term"
@@ -59,7 +60,7 @@ type tracedView struct {
 
 type arrival struct {
 	Revision int64      `json:"revision"`
-	State    string     `json:"state"`        // arrived, missing or parked
+	State    string     `json:"state"`        // arrived, missing, parked or skipped
 	At       *time.Time `json:"at,omitempty"` // when it arrived
 	By       *time.Time `json:"by,omitempty"` // when it had arrived at the latest, where no more is known
 }
@@ -68,6 +69,7 @@ const (
 	arrived = "arrived"
 	missing = "missing"
 	parked  = "parked"
+	skipped = "skipped" // left out by an operator
 )
 
 // Run prints the trace.
@@ -125,11 +127,17 @@ func traceIn(ctx context.Context, model *readmodel.Store, v *view.View, stream s
 	}
 	t := tracedView{View: v.Name, Generation: registry.Live.Number, Revision: event.NoStream}
 	state := row.State{Revision: event.NoStream}
+	var leftOut []row.Skip
 	if registry.Live.Number > 0 {
 		states, err := model.States(ctx, registry.Live, []string{stream})
 		if err != nil {
 			return tracedView{}, err
 		}
+		skips, err := model.Skipped(ctx, v.Name)
+		if err != nil {
+			return tracedView{}, err
+		}
+		leftOut = skips[stream]
 		all, err := model.ParkedIn(ctx, registry.Live)
 		if err != nil {
 			return tracedView{}, err
@@ -144,6 +152,8 @@ func traceIn(ctx context.Context, model *readmodel.Store, v *view.View, stream s
 	for _, e := range events {
 		arrival := arrivalOf(e.Revision, state)
 		switch {
+		case slices.ContainsFunc(leftOut, func(s row.Skip) bool { return s.Of(e) }):
+			arrival.State, arrival.At, arrival.By = skipped, nil, nil
 		case arrival.State == missing && t.Parked != nil && t.Parked.Revision == e.Revision:
 			arrival.State = parked
 		case arrival.State == missing:

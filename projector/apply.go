@@ -35,9 +35,9 @@ import (
 // there; other streams go on. A document that cannot be composed has its rows already: see blame. So an error of the Applier never comes
 // from an event, but from what it depends on.
 //
-// An event that an operator left out of the view is passed over, whatever the code would say of it. Someone may have landed what it
-// led to all the same, before it was left out: so of a stream with such an event rows and states replace those of the same revision, too, and
-// are withdrawn from where it would have them.
+// An event that an operator left out of the view is passed over, whatever the code would say of it. What has landed says how many skips of
+// its stream were known. Where they are not those of now, the stream is folded from its beginning and lands over what was made with fewer, and is
+// withdrawn from where it may have been with them.
 type Applier struct {
 	view      *view.View
 	gen       row.Generation
@@ -45,7 +45,6 @@ type Applier struct {
 	log       StreamReader
 	cache     *lru.Cache[string, cachedState] // of states, perhaps older than the saved ones; nil: they are always loaded
 	careful   bool                            // no two events of a stream land at once, so that a document stays as composed before the one it fails on
-	anew      bool                            // streams are folded from their beginnings, whatever has landed
 	skipped   row.Skipped                     // what operators left out of the view, as of the last batch
 	fromQueue bool                            // what it is given a queue brought; else it was read from the log
 	now       func() time.Time
@@ -57,6 +56,7 @@ type Applier struct {
 type cachedState struct {
 	state    any
 	revision int64
+	skips    int // as of a row.State
 }
 
 // NewApplier returns an Applier, for one goroutine.
@@ -121,9 +121,6 @@ func waves(arrivals []arrival) (parts [][]arrival) {
 }
 
 func (a *Applier) applyBatch(ctx context.Context, arrivals []arrival) (landed int64, err error) {
-	if a.skipped, err = a.rows.Skipped(ctx, a.view.Name); err != nil {
-		return 0, err
-	}
 	changes, waits := a.fold(ctx, arrivals)
 	if len(changes) == 0 {
 		return 0, waits
@@ -166,6 +163,9 @@ func (a *Applier) fold(ctx context.Context, arrivals []arrival) (changes []*chan
 		events := byStream[stream]
 		slices.SortStableFunc(events, func(x, y arrival) int { return cmp.Compare(x.Revision, y.Revision) })
 		c := bases[i]
+		if c.anew {
+			events = append(events, arrival{Recorded: event.Recorded{Stream: stream, Revision: c.from}}) // hollow: what has landed is to be landed again
+		}
 		c.events = events
 		if err := a.foldStream(ctx, c, events); err != nil {
 			if ctx.Err() != nil {
@@ -173,6 +173,9 @@ func (a *Applier) fold(ctx context.Context, arrivals []arrival) (changes []*chan
 			}
 			waits.streams[stream], waits.first = true, cmp.Or(waits.first, err)
 			continue
+		}
+		if c.anew && c.to < c.from { // not all of it could be folded: what has landed stays
+			c.to, c.anew = c.from, false
 		}
 		if c.moved() || c.parked != nil {
 			changes = append(changes, c)
@@ -184,9 +187,11 @@ func (a *Applier) fold(ctx context.Context, arrivals []arrival) (changes []*chan
 	return changes, nil
 }
 
-// bases loads the states to fold from. A cached state may be older than the saved one; the rule makes that harmless.
+// bases loads the states to fold from. A cached state may be older than the saved one; the rule makes that harmless. The skips are read
+// after the states, so that none is missing that a state was made with.
 func (a *Applier) bases(ctx context.Context, streams []string) ([]*change, error) {
 	bases := make([]*change, len(streams))
+	skips := make([]int, len(streams)) // that were known of what has landed
 	var missing []string
 	var at []int
 	for i, stream := range streams {
@@ -194,14 +199,11 @@ func (a *Applier) bases(ctx context.Context, streams []string) ([]*change, error
 		bases[i] = a.newChange(stream, source)
 		if a.cache != nil {
 			if held, ok := a.cache.Get(stream); ok {
-				bases[i].state, bases[i].loaded, bases[i].from, bases[i].to = held.state, true, held.revision, held.revision
+				bases[i].state, bases[i].loaded, bases[i].from, bases[i].to, skips[i] = held.state, true, held.revision, held.revision, held.skips
 				continue
 			}
 		}
 		missing, at = append(missing, stream), append(at, i)
-	}
-	if len(missing) == 0 {
-		return bases, nil
 	}
 	states, err := a.rows.States(ctx, a.gen, missing)
 	if err != nil {
@@ -209,8 +211,15 @@ func (a *Applier) bases(ctx context.Context, streams []string) ([]*change, error
 	}
 	for k, st := range states {
 		b := bases[at[k]]
-		if b.from, b.anew = st.Revision, a.anew; !b.anew {
-			b.to, b.saved = st.Revision, st.Data
+		b.from, b.to, b.saved, skips[at[k]] = st.Revision, st.Revision, st.Data, st.Skips
+	}
+	if a.skipped, err = a.rows.Skipped(ctx, a.view.Name); err != nil {
+		return nil, err
+	}
+	for i, b := range bases {
+		if b.skips = a.skipped[b.stream]; b.from != event.NoStream && skips[i] != len(b.skips) {
+			b.anew, b.healed = true, true
+			b.state, b.loaded, b.saved, b.to = nil, true, nil, event.NoStream
 		}
 	}
 	return bases, nil
@@ -271,6 +280,10 @@ func (a *Applier) foldEvents(ctx context.Context, c *change, events []arrival, s
 			if err != nil {
 				return fmt.Errorf("heal %s from revision %d: %w", c.stream, c.to+1, err)
 			}
+			if c.anew && healed.Revision != c.to+1 {
+				c.parked = &row.Parked{Stream: c.stream, Revision: c.from + 1, Reason: fmt.Sprintf("an event was left out after it had landed, and %v; replay the view", errCut)}
+				return nil
+			}
 			if a.foldOrPark(c, arrival{Recorded: healed}, strict); c.parked != nil {
 				return nil
 			}
@@ -285,16 +298,14 @@ func (a *Applier) foldEvents(ctx context.Context, c *change, events []arrival, s
 
 // foldOrPark adds one event, or passes over it if an operator left it out, or parks the stream before it.
 func (a *Applier) foldOrPark(c *change, e arrival, strict bool) {
-	left := slices.Contains(c.left, e.Revision)
-	if left && c.whole == nil {
-		c.whole = c.state
+	skipped := c.leavesOut(e, len(c.skips))
+	if skipped && c.otherwise == nil && !c.lone {
+		c.otherwise = slices.Repeat([]any{c.state}, len(c.skips))
 	}
-	if c.whole != nil && !c.lone {
-		c.touchWhole(e)
-	}
+	c.foldOtherwise(e)
 	before := *c
 	var failure error
-	if left {
+	if skipped {
 		c.to, c.changed = e.Revision, true // its rows may tell the revision, or have landed with the event
 	} else {
 		failure = c.fold(e)
@@ -307,9 +318,6 @@ func (a *Applier) foldOrPark(c *change, e arrival, strict bool) {
 	if failure != nil {
 		c.state, c.to, c.rows, c.shared = before.state, before.to, before.rows, before.shared
 		c.parked = &row.Parked{Stream: c.stream, Revision: e.Revision, Type: e.Type, Reason: failure.Error()}
-		if e.Revision <= c.from { // it had landed
-			c.parked.Revision, c.parked.Type = c.from+1, ""
-		}
 	}
 }
 
@@ -334,7 +342,7 @@ func (a *Applier) load(ctx context.Context, c *change) error {
 	state, failure := load(c.source, c.saved)
 	if failure == nil && len(c.saved) == 0 && c.to >= 0 {
 		again := a.newChange(c.stream, c.source)
-		again.loaded, again.state, again.lone = true, state, true
+		again.skips, again.loaded, again.state, again.lone = c.skips, true, state, true
 		arrivals, err := stretch(ctx, a.log, c.stream, 0, c.to)
 		if err == nil {
 			err = a.foldStream(ctx, again, arrivals)
@@ -381,7 +389,7 @@ func (a *Applier) save(ctx context.Context, changes []*change) error {
 		if !c.moved() {
 			continue
 		}
-		states, saved = append(states, row.State{Stream: c.stream, Revision: c.to, Data: c.data, Over: c.over()}), append(saved, c)
+		states, saved = append(states, row.State{Stream: c.stream, Revision: c.to, Skips: len(c.skips), Data: c.data}), append(saved, c)
 	}
 	if len(parked) > 0 {
 		if err := a.rows.Park(ctx, a.gen, parked); err != nil {
@@ -393,7 +401,7 @@ func (a *Applier) save(ctx context.Context, changes []*change) error {
 	}
 	if a.cache != nil {
 		for _, c := range saved {
-			a.cache.Add(c.stream, cachedState{state: c.state, revision: c.to})
+			a.cache.Add(c.stream, cachedState{state: c.state, revision: c.to, skips: len(c.skips)})
 		}
 	}
 	return a.rows.Unpark(ctx, a.gen, unparked)

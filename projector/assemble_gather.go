@@ -82,14 +82,18 @@ func (a *assembler) bases(ctx context.Context, groups []group) ([]*folding, erro
 	return bases, nil
 }
 
-// base holds a stream in a state that has landed. One whose state cannot be read is parked, and not held.
+// base holds a stream in a state that has landed, and goes on with the skips that were known of it: others are seen to when the generation
+// is open. One whose state cannot be read is parked, and not held.
 func (a *assembler) base(ctx context.Context, st row.State, source *view.Source) (*folding, error) {
 	c := a.folder.newChange(st.Stream, source)
 	c.saved, c.from, c.to, c.lone = st.Data, st.Revision, st.Revision, true
+	if st.Revision != event.NoStream {
+		c.skips = c.skips[:min(st.Skips, len(c.skips))]
+	}
 	if err := a.folder.load(ctx, c); err != nil {
 		return nil, err
 	}
-	s := newFolding(st.Stream, source, c.state, st.Revision)
+	s := newFolding(c)
 	if s.parked = c.parked; s.parked == nil {
 		a.held.add(s)
 	}
@@ -98,9 +102,9 @@ func (a *assembler) base(ctx context.Context, st row.State, source *view.Source)
 
 // fold brings a stream to its newest state.
 func (a *assembler) fold(ctx context.Context, s *folding, arrivals []arrival) error {
-	if a.folder.skipped[s.stream] != nil || !s.fold(arrivals) {
+	if len(s.skips) > 0 || !s.fold(arrivals) {
 		c := a.folder.newChange(s.stream, s.source)
-		c.loaded, c.lone, c.state, c.from, c.to = true, true, s.state, s.revision, s.revision
+		c.skips, c.loaded, c.lone, c.state, c.from, c.to = s.skips, true, true, s.state, s.revision, s.revision
 		if err := a.folder.foldStream(ctx, c, arrivals); err != nil {
 			return err
 		}
@@ -153,7 +157,7 @@ func (a *assembler) yield(ctx context.Context, c *change, base any) error {
 	if c.from == event.NoStream || !c.changed || c.to == c.from {
 		return nil
 	}
-	before := &change{stream: c.stream, source: c.source, left: c.left, state: base, to: c.from, changed: true, lazy: true}
+	before := &change{stream: c.stream, source: c.source, state: base, to: c.from, changed: true, lazy: true}
 	if err := before.yield(); err != nil {
 		return &uncomposableError{fmt.Errorf("rows of %s at revision %d, which there have been: %w", c.stream, c.from, err)}
 	}

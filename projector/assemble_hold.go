@@ -10,6 +10,7 @@ import (
 type folding struct {
 	stream   string
 	source   *view.Source
+	skips    []row.Skip
 	state    any
 	revision int64       // folded up to here
 	base     any         // the state when it was landed last
@@ -150,15 +151,16 @@ func (r *ring) longest(streams int) (all []*folding) {
 	return all
 }
 
-// newFolding is a stream at a revision that has landed, event.NoStream for none.
-func newFolding(stream string, source *view.Source, state any, revision int64) *folding {
-	return &folding{stream: stream, source: source, state: state, revision: revision, base: state, landed: revision}
+// newFolding is a stream as a change has landed it, if anything of it has landed.
+func newFolding(c *change) *folding {
+	return &folding{stream: c.stream, source: c.source, skips: c.skips, state: c.state, revision: c.to, base: c.state, landed: c.to}
 }
 
 // change is what landing the stream does, before its rows are made.
 func (f *folding) change(folder *Applier) change {
 	c := *folder.newChange(f.stream, f.source)
+	c.skips = f.skips
 	c.loaded, c.lone, c.lazy, c.state, c.from, c.to, c.healed, c.parked = true, true, true, f.state, f.landed, f.revision, f.healed, f.parked
-	c.changed = c.blank(f.landed) || !f.source.Still(f.base, f.state)
+	c.changed = f.base == nil || !f.source.Still(f.base, f.state)
 	return c
 }

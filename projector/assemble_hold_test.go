@@ -27,10 +27,10 @@ func TestHolding(t *testing.T) {
 	h := newHolding(4, 4, 100)
 	of, others := new(view.Source), new(view.Source)
 	for i := range 3 {
-		h.add(newFolding(fmt.Sprint("other", i), others, nil, 0))
+		h.add(newFolding(&change{stream: fmt.Sprint("other", i), source: others}))
 	}
 	add := func(name string, bytes int) *folding {
-		f := newFolding(name, of, nil, 0)
+		f := newFolding(&change{stream: name, source: of})
 		h.add(f)
 		f.touch(bytes)
 		return f
@@ -78,7 +78,7 @@ func TestHoldingGrows(t *testing.T) {
 			if back > 0 && i%back == 0 {
 				revision = 0
 			}
-			f := newFolding(fmt.Sprint(i), of, nil, revision)
+			f := newFolding(&change{stream: fmt.Sprint(i), source: of, to: revision})
 			h.add(f)
 			h.remove(f)
 		}
@@ -96,7 +96,7 @@ func TestFoldingLeavesItsBase(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f := newFolding("product-1", &source, landed, 0)
+		f := newFolding(&change{stream: "product-1", source: &source, state: landed})
 		f.revision += passed
 		for range 2 {
 			e := event.Recorded{Type: "product.discontinued.v1", Data: []byte("{}"), Revision: f.revision + 1}

@@ -206,7 +206,7 @@ func TestAssembledLikeLanded(t *testing.T) {
 					}
 					for _, v := range view.All() {
 						for _, m := range []*readmodel.Store{assembled, landed} {
-							if err := m.Skip(t.Context(), v.Name, e.Stream, e.Revision); err != nil {
+							if err := m.Skip(t.Context(), v.Name, e.Stream, row.Skip{Revision: e.Revision, ID: e.ID}); err != nil {
 								t.Fatal(err)
 							}
 						}

@@ -25,7 +25,7 @@ func (a *assembler) document(name string) (d *document, held bool) {
 // place takes what changes contribute into the documents, and queues what is to be put. It is done once.
 func (a *assembler) place(changes []*change) {
 	for _, c := range changes {
-		if c.changed && c.to > c.from && c.source.Shares() && !c.blank(c.to) {
+		if c.changed && c.to > c.from && c.source.Shares() && c.state != nil {
 			a.share(c)
 		}
 	}
@@ -39,7 +39,7 @@ func (a *assembler) place(changes []*change) {
 
 // share makes a stream's shared part known.
 func (a *assembler) share(c *change) {
-	part := row.Sourced{Source: c.stream, Revision: c.to, Row: &row.Row{Part: c.shared.Marshalled()}}
+	part := c.sourced(&row.Row{Part: c.shared.Marshalled()})
 	name := row.Shared(c.stream)
 	a.shared.add(part.Source, part)
 	a.known.add(name)
@@ -57,7 +57,7 @@ func (a *assembler) placeRows(c *change) {
 	first := c.from == event.NoStream
 	for i := range c.rows {
 		r := &c.rows[i]
-		a.placeRow(row.Placed{Doc: r.Doc, Sourced: row.Sourced{Source: c.stream, Revision: c.to, Row: r}, Was: rowIn(c.was, r.Doc), First: first})
+		a.placeRow(row.Placed{Doc: r.Doc, Sourced: c.sourced(r), Was: rowIn(c.was, r.Doc), First: first})
 		for _, ref := range r.Refs {
 			a.batch.Refs = append(a.batch.Refs, row.Ref{Stream: ref, Doc: r.Doc})
 			if part, ok := a.shared.get(ref); ok {
@@ -69,7 +69,7 @@ func (a *assembler) placeRows(c *change) {
 	}
 	for i := range c.was {
 		if was := &c.was[i]; rowIn(c.rows, was.Doc) == nil {
-			a.placeRow(row.Placed{Doc: was.Doc, Sourced: row.Sourced{Source: c.stream, Revision: c.to}, Was: was})
+			a.placeRow(row.Placed{Doc: was.Doc, Sourced: c.sourced(nil), Was: was})
 		}
 	}
 }
@@ -145,12 +145,12 @@ func (a *assembler) keep(c *change) {
 	if s := a.held.streams[c.stream]; s != nil {
 		s.state, s.revision, s.base, s.landed, s.healed, s.parked = c.state, c.to, c.state, c.to, false, nil
 	} else if c.to > c.from {
-		a.held.add(newFolding(c.stream, c.source, c.state, c.to))
+		a.held.add(newFolding(c))
 	}
 	if c.to == c.from {
 		return
 	}
-	saved := row.Save{Stream: c.stream, Revision: c.to}
+	saved := row.Save{Stream: c.stream, Revision: c.to, Skips: len(c.skips)}
 	if !c.source.Rests(c.state) {
 		saved.State = c.state
 	}

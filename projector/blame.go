@@ -60,7 +60,7 @@ func (a *Applier) blame(ctx context.Context, changes []*change, failed failures)
 		if err := a.foldEvents(ctx, again, c.events, true); err != nil {
 			return err
 		}
-		c.parked = &row.Parked{Stream: c.stream, Revision: c.from + 1, Reason: failed[c.stream].reason.Error()}
+		c.parked = &row.Parked{Stream: c.stream, Revision: c.start + 1, Reason: failed[c.stream].reason.Error()}
 		if again.parked != nil && again.to < c.to {
 			c.parked = again.parked
 		}
@@ -71,7 +71,7 @@ func (a *Applier) blame(ctx context.Context, changes []*change, failed failures)
 
 // before is the change before its first event.
 func (c *change) before() *change {
-	return &change{stream: c.stream, source: c.source, decode: c.decode, left: c.left, loaded: true, state: c.first, from: c.from, to: c.start,
+	return &change{stream: c.stream, source: c.source, decode: c.decode, skips: c.skips, loaded: true, state: c.first, from: c.from, to: c.start,
 		changed: true, lone: true, lazy: true}
 }
 

@@ -15,16 +15,16 @@ type change struct {
 	stream    string
 	source    *view.Source
 	decode    *decodings
-	left      []int64 // revisions that operators left out
-	saved     []byte  // the state record's JSON, until load
+	skips     []row.Skip // events that operators left out
+	saved     []byte     // the state record's JSON, until load
 	loaded    bool
 	state     any
 	from      int64 // the revision that had landed before
 	to        int64
-	anew      bool            // it is folded from its beginning, so that `to` may end as `from`
+	anew      bool            // other skips were known of what has landed, so it is folded from its beginning, and `to` may end as `from`
 	changed   bool            // some event changed what the stream contributes; else the rows that have landed are those of `to`, too
 	touched   map[string]bool // documents that some revision from `from` on contributed to
-	whole     any             // the state with what is left out, once there is some, nil else
+	otherwise []any           // the states with only the first of skips left out, from none to all but one, once one of them was met
 	lone      bool            // what there is to withdraw need not be noted: it follows from was, as an assembler alone has landed the stream, or nothing lands
 	was       []row.Row       // that the state at `from` yielded, of a lone change
 	wasShared row.Part        // likewise
@@ -44,36 +44,23 @@ type change struct {
 
 // newChange is of a stream of which nothing has landed.
 func (a *Applier) newChange(stream string, source *view.Source) *change {
-	return &change{stream: stream, source: source, decode: a.decodings, left: a.skipped[stream], from: event.NoStream, to: event.NoStream}
+	return &change{stream: stream, source: source, decode: a.decodings, skips: a.skipped[stream], from: event.NoStream, to: event.NoStream}
 }
 
 // moved reports whether there is anything to land.
 func (c *change) moved() bool { return c.to != c.from || c.anew }
 
-// leftOut counts the events up to a revision that were left out.
-func (c *change) leftOut(to int64) (n int64) {
-	for _, revision := range c.left {
-		if revision <= to {
-			n++
-		}
-	}
-	return n
+// sourced is a row that the change lands, nil for a withdrawal.
+func (c *change) sourced(r *row.Row) row.Sourced {
+	return row.Sourced{Source: c.stream, Revision: c.to, Skips: len(c.skips), Row: r}
 }
-
-// over reports whether rows and states that have landed for the same revision may have been made with what is left out.
-func (c *change) over() bool { return c.leftOut(c.to) > 0 }
-
-// blank reports whether the stream contributes nothing at a revision, as all that it has to it was left out.
-func (c *change) blank(at int64) bool { return c.leftOut(at) == at+1 }
 
 // yield computes what the state contributes. What cannot be written is the failure of the view's code, so it is found out here.
 func (c *change) yield() (err error) {
 	defer guard(&err)
 	if c.changed {
-		if c.rows, c.shared = nil, (row.Part{}); !c.blank(c.to) {
-			c.rows = c.source.Rows(c.stream, c.state, c.to)
-			c.shared = c.source.Shared(c.stream, c.state)
-		}
+		c.rows = c.source.Rows(c.stream, c.state, c.to)
+		c.shared = c.source.Shared(c.stream, c.state)
 	}
 	for i := range c.rows {
 		for name, n := range c.rows[i].Sums {
@@ -118,30 +105,39 @@ func (c *change) fold(e arrival) (err error) {
 		c.changed, c.state, c.to = true, next, e.Revision
 		return nil
 	}
-	blank := c.blank(c.to)
-	if !blank && !c.changed && c.source.Same(c.stream, c.state, c.to, next, e.Revision) {
+	if c.state != nil && !c.changed && c.source.Same(c.stream, c.state, c.to, next, e.Revision) {
 		c.state, c.to = next, e.Revision
 		return nil
 	}
-	if c.changed = true; !blank {
-		c.touch(c.state, c.to)
-	}
+	c.changed = true
+	c.touch(c.state, c.to)
 	c.state, c.to = next, e.Revision
 	return nil
 }
 
-// touchWhole remembers the documents that the stream contributes to if nothing is left out, as far as the view's code can tell.
-func (c *change) touchWhole(e arrival) {
-	defer func() { _ = recover() }()
-	if c.to >= 0 {
-		c.touch(c.whole, c.to)
+// leavesOut reports whether one of the first n skips is of an event.
+func (c *change) leavesOut(e arrival, n int) bool {
+	return slices.ContainsFunc(c.skips[:n], func(s row.Skip) bool { return s.Of(e.Recorded) })
+}
+
+// foldOtherwise remembers the documents that the stream contributed to while not all of the skips were known, as far as the view's code can tell.
+func (c *change) foldOtherwise(e arrival) {
+	for n := range c.otherwise {
+		if !c.leavesOut(e, n) {
+			c.foldOne(n, e)
+		}
 	}
+}
+
+func (c *change) foldOne(n int, e arrival) {
+	defer func() { _ = recover() }()
+	c.touch(c.otherwise[n], c.to)
 	decoded, err := c.decode.decode(c.source, e.Recorded)
 	if err != nil {
 		return
 	}
-	c.whole = c.source.Fold(c.whole, decoded)
-	c.touch(c.whole, e.Revision)
+	c.otherwise[n] = c.source.Fold(c.otherwise[n], decoded)
+	c.touch(c.otherwise[n], e.Revision)
 }
 
 // touch remembers the documents that a state contributes to.

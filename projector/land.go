@@ -9,7 +9,7 @@ import (
 	"jangbu/query/row"
 )
 
-// landings gathers rows by document. Of two rows from one source the higher revision stays.
+// landings gathers rows by document. Of two rows from one source the newer stays.
 type landings struct {
 	list []row.Landing
 	docs map[string]int    // where in list a document is
@@ -30,7 +30,7 @@ func (l *landings) add(doc string, r row.Sourced) {
 	if held, ok := l.rows[[2]string{doc, r.Source}]; !ok {
 		l.rows[[2]string{doc, r.Source}] = len(landing.Rows)
 		landing.Rows = append(landing.Rows, r)
-	} else if landing.Rows[held].Revision < r.Revision {
+	} else if was := landing.Rows[held]; was.Revision < r.Revision || was.Revision == r.Revision && was.Skips < r.Skips {
 		landing.Rows[held] = r
 	}
 }
@@ -52,20 +52,19 @@ func (a *Applier) land(ctx context.Context, changes []*change) (failed failures,
 		if !c.changed || !c.moved() {
 			continue
 		}
-		over := c.over()
 		for _, r := range c.rows {
-			rows.add(r.Doc, row.Sourced{Source: c.stream, Revision: c.to, Over: over, Row: &r})
+			rows.add(r.Doc, c.sourced(&r))
 			delete(c.touched, r.Doc)
 			for _, ref := range r.Refs {
 				refs[ref] = append(refs[ref], r.Doc)
 			}
 		}
 		for doc := range c.touched {
-			rows.add(doc, row.Sourced{Source: c.stream, Revision: c.to, Over: over})
+			rows.add(doc, c.sourced(nil))
 		}
 		if c.source.Shares() {
-			part := row.Sourced{Source: c.stream, Revision: c.to, Over: over}
-			if !c.blank(c.to) {
+			part := c.sourced(nil)
+			if c.state != nil {
 				part.Row = &row.Row{Part: c.shared}
 			}
 			shared.add(row.Shared(c.stream), part)
@@ -138,7 +137,6 @@ func (a *Applier) spread(ctx context.Context, renewed map[string]row.Sourced, fa
 			if !ok { // it was withdrawn
 				part = renewed[ref.Stream]
 			}
-			part.Over = renewed[ref.Stream].Over
 			rows.add(ref.Doc, part)
 		}
 		if err := a.landAndCompose(ctx, &rows, failed); err != nil {

@@ -234,7 +234,7 @@ func TestSkipped(t *testing.T) {
 			p.fault("bad", "none")
 			p.apply(p.log.Events()...)
 			p.expect("bad", 0, `{"events":1}`)
-			if err := p.model.store.Skip(t.Context(), "orders", "order-bad", 1); err != nil {
+			if err := p.note("order-bad", 1); err != nil {
 				t.Fatal(err)
 			}
 			if err := Land(t.Context(), p.model, p.log, p.view, "order-bad"); err != nil {
@@ -271,7 +271,7 @@ func TestSkippedLast(t *testing.T) {
 				if parked := p.parked(); len(parked) != 1 || parked[0].Revision != 2 {
 					t.Fatalf("parked: %+v", parked)
 				}
-				if err := p.model.store.Skip(t.Context(), "orders", "order-bad", 2); err != nil {
+				if err := p.note("order-bad", 2); err != nil {
 					t.Fatal(err)
 				}
 				if err := Land(t.Context(), p.model, p.log, p.view, "order-bad"); err != nil {
@@ -436,7 +436,7 @@ func TestSkippedAmongOthers(t *testing.T) {
 				if !slices.ContainsFunc(p.parked(), func(one row.Parked) bool { return one.Stream == test.stream }) {
 					t.Errorf("parked: %+v", p.parked())
 				}
-				if err := p.model.store.Skip(t.Context(), "orders", test.stream, test.revision); err != nil {
+				if err := p.note(test.stream, test.revision); err != nil {
 					t.Fatal(err)
 				}
 				retry := func() {
@@ -475,7 +475,7 @@ func TestSkippedAtRest(t *testing.T) {
 	p.order("bad")
 	p.log.Add(p, "order-bad", order.Cancelled{}, order.Cancelled{}, order.Cancelled{Reason: " cursed"})
 	p.apply(p.log.Events()...)
-	if err := p.model.store.Skip(t.Context(), "orders", "order-bad", 3); err != nil {
+	if err := p.note("order-bad", 3); err != nil {
 		t.Fatal(err)
 	}
 	if err := Land(t.Context(), p.model, p.log, p.view, "order-bad"); err != nil {

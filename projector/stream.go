@@ -31,28 +31,24 @@ func Land(ctx context.Context, model Model, log StreamReader, v *view.View, stre
 	return nil
 }
 
-// landWhole lands all of one stream in a generation. Where what has landed may have been made with an event that is left out by now, it is
-// folded from its beginning.
+// landWhole lands all of one stream in a generation. Others may land it further at the same time without knowing of an event that is left out
+// by now, so it is landed again until nobody has.
 func landWhole(ctx context.Context, model Model, log StreamReader, v *view.View, g row.Generation, stream string) error {
-	skipped, err := model.Skipped(ctx, v.Name)
-	if err != nil {
-		return err
+	a := NewApplier(v, g, model, log)
+	for before := event.NoStream; ; {
+		if err := a.ensure(ctx, []string{stream}); err != nil {
+			return err
+		}
+		states, err := model.States(ctx, g, []string{stream})
+		if err != nil {
+			return err
+		}
+		landed := states[0]
+		if landed.Revision == before || landed.Skips == len(a.skipped[stream]) {
+			return unparkLanded(ctx, model, g, map[string]bool{stream: true})
+		}
+		before = landed.Revision
 	}
-	states, err := model.States(ctx, g, []string{stream})
-	if err != nil {
-		return err
-	}
-	a, landed := NewApplier(v, g, model, log), states[0].Revision
-	if left := skipped[stream]; len(left) > 0 && slices.Min(left) <= landed {
-		a.anew = true
-		_, err = a.apply(ctx, []arrival{{Recorded: event.Recorded{Stream: stream, Revision: landed}}}) // hollow: the store is asked
-	} else {
-		err = a.ensure(ctx, []string{stream})
-	}
-	if err != nil {
-		return err
-	}
-	return unparkLanded(ctx, model, g, map[string]bool{stream: true})
 }
 
 // unparkLanded takes those of the streams off the parked list of which the event that they stood at has landed. In this order a crash
@@ -74,9 +70,13 @@ func unparkLanded(ctx context.Context, model Model, g row.Generation, streams ma
 	if err != nil {
 		return err
 	}
+	skipped, err := model.Skipped(ctx, g.View)
+	if err != nil {
+		return err
+	}
 	var landed []string
 	for i, st := range states {
-		if parked[i].Revision <= st.Revision {
+		if parked[i].Revision <= st.Revision && st.Skips == len(skipped[st.Stream]) {
 			landed = append(landed, st.Stream)
 		}
 	}

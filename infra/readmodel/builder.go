@@ -246,7 +246,7 @@ func (b *Builder) SaveStates(ctx context.Context, g row.Generation, states []row
 	byBucket := map[string][]any{}
 	for _, st := range states {
 		k := bucket(st.Stream)
-		byBucket[k] = append(byBucket[k], st.Stream, strconv.FormatInt(st.Revision, 10)+now+string(st.Data))
+		byBucket[k] = append(byBucket[k], st.Stream, stamp(st.Revision, st.Skips)+now+string(st.Data))
 	}
 	err := b.write(ctx, func(ctx context.Context) error {
 		_, err := b.claim(ctx, g, func(p redis.Pipeliner, f *redisdb.Fence) {

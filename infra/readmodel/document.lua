@@ -5,7 +5,7 @@
 --   r  hash   <source>: a row without a part, and what withdrawn rows leave behind
 --   z  zset   Key NUL source NUL item, all of score 0, for rows with a Key
 --   j  string the composed JSON
--- A row is stored as revision LF contribution LF part. The contribution is a JSON array of strings: the row's Key (or nothing), then names
+-- A row is stored as stamp (stamp.lua) LF contribution LF part. The contribution is a JSON array of strings: the row's Key (or nothing), then names
 -- and values of sums. (Earlier releases wrote the whole member of z for the Key, and the version last composed in a field w.)
 
 local function document(d, z)

@@ -33,7 +33,7 @@ func (w *docWrite) land(r row.Sourced, bare *storedRow) error {
 	if hasPart {
 		held = &shown
 	}
-	if held != nil && (held.revision > r.Revision || held.revision == r.Revision && !r.Over) {
+	if held != nil && (held.revision > r.Revision || held.revision == r.Revision && held.skips >= r.Skips) {
 		return nil
 	}
 	w.changed = true
@@ -44,7 +44,7 @@ func (w *docWrite) land(r row.Sourced, bare *storedRow) error {
 	}
 	contribution, member, part := encode(r)
 	w.count(r, member)
-	stored := storedRow{revision: r.Revision, contribution: string(contribution)}
+	stored := storedRow{revision: r.Revision, skips: r.Skips, contribution: string(contribution)}
 	if part != nil {
 		w.hset = append(w.hset, "p:"+r.Source, stored.text(part))
 		d.Parts[r.Source], d.parts[r.Source] = r.Row.Part, stored

@@ -2,10 +2,13 @@ package readmodel_test
 
 import (
 	"context"
+	"reflect"
 	"testing"
 
+	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
 
+	"jangbu/domain/event"
 	"jangbu/query/row"
 	"jangbu/test/servers"
 )
@@ -42,15 +45,48 @@ func TestRowsOfEarlierReleases(t *testing.T) {
 	}
 }
 
-// rememberWhole makes the one row of a list what earlier releases wrote.
-func rememberWhole(t *testing.T, url, doc string) {
+// TestSkipsOfEarlierReleases: a note without the event's id means any event of the revision.
+func TestSkipsOfEarlierReleases(t *testing.T) {
+	url := servers.EmbeddedRedis(t)
+	m := open(t, url)
+	if err := m.Skip(t.Context(), "orders", "order-1", row.Skip{Revision: 3}); err != nil {
+		t.Fatal(err)
+	}
+	client := clientOf(t, url)
+	keys, err := client.Keys(t.Context(), "*:skipped").Result()
+	if err != nil || len(keys) != 1 {
+		t.Fatalf("keys %q, %v", keys, err)
+	}
+	if err := client.Del(t.Context(), keys[0]).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := client.HSet(t.Context(), keys[0], "order-a@b@3", 1).Err(); err != nil {
+		t.Fatal(err)
+	}
+	skipped, err := m.Skipped(t.Context(), "orders")
+	if err != nil || !reflect.DeepEqual(skipped, row.Skipped{"order-a@b": {{Revision: 3}}}) {
+		t.Errorf("%v, %v", skipped, err)
+	}
+	if e := (event.Recorded{ID: uuid.New(), Revision: 3}); !skipped["order-a@b"][0].Of(e) {
+		t.Error("it is not of an event of the revision")
+	}
+}
+
+func clientOf(t *testing.T, url string) *redis.Client {
 	t.Helper()
 	options, err := redis.ParseURL(url)
 	if err != nil {
 		t.Fatal(err)
 	}
 	client := redis.NewClient(options)
-	defer client.Close()
+	t.Cleanup(func() { client.Close() })
+	return client
+}
+
+// rememberWhole makes the one row of a list what earlier releases wrote.
+func rememberWhole(t *testing.T, url, doc string) {
+	t.Helper()
+	client := clientOf(t, url)
 	keys, err := client.Keys(t.Context(), "*:r:"+doc).Result()
 	if err != nil || len(keys) != 1 {
 		t.Fatalf("keys %q, %v", keys, err)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -90,7 +89,7 @@ func (s *Store) landCalls(g row.Generation, landings []row.Landing) []*scriptCal
 			c.args = append(c.args, flag(last), len(part))
 			for _, r := range part {
 				contribution, member, shown := encode(r)
-				c.args = append(c.args, r.Source, r.Revision, contribution, member, shown, flag(r.Over))
+				c.args = append(c.args, r.Source, stamp(r.Revision, r.Skips), contribution, member, shown)
 			}
 			c.rows += len(part)
 		}
@@ -170,15 +169,16 @@ func text(v any) string {
 	return fmt.Sprint(v)
 }
 
-// storedRow is a row as a document keeps it: revision LF contribution LF part.
+// storedRow is a row as a document keeps it: stamp LF contribution LF part.
 type storedRow struct {
 	revision     int64
+	skips        int
 	contribution string
 	part         []byte
 }
 
 func (r storedRow) text(part []byte) string {
-	return strconv.FormatInt(r.revision, 10) + "\n" + r.contribution + "\n" + string(part)
+	return stamp(r.revision, r.skips) + "\n" + r.contribution + "\n" + string(part)
 }
 
 func decodeRow(stored string) (storedRow, error) {
@@ -186,8 +186,8 @@ func decodeRow(stored string) (storedRow, error) {
 	if len(fields) != 3 {
 		return storedRow{}, fmt.Errorf("row %q is damaged", stored)
 	}
-	revision, err := strconv.ParseInt(fields[0], 10, 64)
-	return storedRow{revision, fields[1], []byte(fields[2])}, err
+	revision, skips, err := readStamp(fields[0])
+	return storedRow{revision, skips, fields[1], []byte(fields[2])}, err
 }
 
 // States returns the state records of streams, in their order; a stream without one stands at event.NoStream.
@@ -233,27 +233,29 @@ func decodeState(stream string, stored any) (row.State, error) {
 		return st, fmt.Errorf("state record of %s is damaged: %q", stream, text)
 	}
 	for pair := range slices.Chunk(saved, 2) {
-		revision, err := strconv.ParseInt(pair[0], 10, 64)
+		revision, skips, err := readStamp(pair[0])
 		if err != nil {
 			return st, fmt.Errorf("state record of %s is damaged: %q", stream, text)
 		}
+		if len(st.Saved) == 0 {
+			st.Revision, st.Skips, st.Data = revision, skips, []byte(data)
+		}
 		st.Saved = append(st.Saved, row.SavedAt{Revision: revision, Time: millis(pair[1])})
 	}
-	st.Revision, st.Data = st.Saved[0].Revision, []byte(data)
 	return st, nil
 }
 
-// SaveStates keeps state records; each replaces only one of a lower revision, or of its own where it is Over. It must be called only when
+// SaveStates keeps state records; each replaces only one of a lower revision, or of its own of fewer Skips. It must be called only when
 // all rows up to those revisions have landed and are composed.
 func (s *Store) SaveStates(ctx context.Context, g row.Generation, states []row.State) error {
 	byBucket := map[string][]any{}
 	for _, st := range states {
 		b := bucket(st.Stream)
-		byBucket[b] = append(byBucket[b], st.Stream, st.Revision, st.Data, flag(st.Over))
+		byBucket[b] = append(byBucket[b], st.Stream, stamp(st.Revision, st.Skips), st.Data)
 	}
 	_, err := s.claim(ctx, g, func(p redis.Pipeliner, f *redisdb.Fence) {
 		for b, args := range byBucket {
-			for chunk := range slices.Chunk(args, 4*maxRecords) {
+			for chunk := range slices.Chunk(args, 3*maxRecords) {
 				p.EvalSha(ctx, f.Hash(statesLua), []string{s.tag(g, b) + "s"}, chunk...)
 			}
 		}

@@ -1,11 +1,9 @@
--- Lands rows in documents of one slot: a row of a lower or equal revision never replaces one of a higher, but for an equal one that is to.
+-- Lands rows in documents of one slot, each only over an older one (newer, in stamp.lua).
 -- KEYS: d, r, z of each document. ARGV, a document: compose (1 or 0), number of rows, and for each row: source,
--- revision, contribution, member of z, part ('' for none of these), 1 if it replaces one of its revision. A withdrawn row has none.
+-- stamp, contribution, member of z, part ('' for none of these). A withdrawn row has none.
 -- Returns for each document: its contents where a composition is due, else false.
 
-local NOTHING, FIELDS = '', 6
-
-local function revision(row) return tonumber(string.match(row, '^%-?%d+')) end
+local NOTHING, FIELDS = '', 5
 
 local function contribution(row)
   local from = string.find(row, '\n', 1, true)
@@ -66,10 +64,9 @@ local function land(d, r, z, first, n)
   local changed = false
   for i = 1, n do
     local at = first + FIELDS * (i - 1)
-    local source, rev, contributes, member, part = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
+    local source, stamp, contributes, member, part = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
     local row = shown[i + 1] or hidden[i]
-    local over = ARGV[at + 5] == '1' and 1 or 0
-    if not row or revision(row) < tonumber(rev) + over then
+    if not row or newer(stamp, row) then
       changed = true
       local was = row and count(p, contribution(row), -1) or NOTHING
       count(p, contributes, 1)
@@ -85,7 +82,7 @@ local function land(d, r, z, first, n)
         field, other = other, source
       end
       to[#to + 1] = field
-      to[#to + 1] = rev .. '\n' .. contributes .. '\n' .. part
+      to[#to + 1] = stamp .. '\n' .. contributes .. '\n' .. part
       if elsewhere then from[#from + 1] = other end
     end
   end

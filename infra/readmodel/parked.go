@@ -5,10 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
 
 	"jangbu/infra/redisdb"
@@ -75,28 +77,51 @@ func (s *Store) ParkedIn(ctx context.Context, g row.Generation) ([]row.Parked, e
 	return parked, nil
 }
 
-// Skip notes that an event is to be left out of a view, in this generation and all to come.
-func (s *Store) Skip(ctx context.Context, view, stream string, revision int64) error {
-	if err := s.client.HSet(ctx, s.skippedKey(view), fmt.Sprintf("%s@%d", stream, revision), 1).Err(); err != nil {
-		return fmt.Errorf("skip %s@%d in %s: %w", stream, revision, view, redisdb.Classify(err))
+// Skip notes that an event is to be left out of a view, in this generation and all to come. The notes' order is that of their numbers; two
+// that are made at once may have the same.
+func (s *Store) Skip(ctx context.Context, view, stream string, skip row.Skip) error {
+	key := s.skippedKey(view)
+	n, err := s.client.HLen(ctx, key).Result()
+	if err == nil {
+		err = s.client.HSetNX(ctx, key, fmt.Sprintf("%s@%d@%s", stream, skip.Revision, skip.ID), n).Err()
+	}
+	if err != nil {
+		return fmt.Errorf("skip %s@%d in %s: %w", stream, skip.Revision, view, redisdb.Classify(err))
 	}
 	return nil
 }
 
 // Skipped gives the events that are left out of a view.
 func (s *Store) Skipped(ctx context.Context, view string) (row.Skipped, error) {
-	notes, err := s.client.HKeys(ctx, s.skippedKey(view)).Result()
+	notes, err := s.client.HGetAll(ctx, s.skippedKey(view)).Result()
 	if err != nil {
 		return nil, fmt.Errorf("read what is skipped in %s: %w", view, redisdb.Classify(err))
 	}
-	skipped := row.Skipped{}
-	for _, note := range notes {
-		at := strings.LastIndexByte(note, '@')
-		revision, err := strconv.ParseInt(note[at+1:], 10, 64)
-		if at < 0 || err != nil {
-			return nil, fmt.Errorf("the note that %q is skipped in %s is damaged", note, view)
+	numbers, skipped := map[string]int{}, row.Skipped{}
+	for note, number := range notes {
+		if numbers[note], err = strconv.Atoi(number); err != nil {
+			return nil, fmt.Errorf("the note that %q is skipped in %s is damaged: number %q", note, view, number)
 		}
-		skipped[note[:at]] = append(skipped[note[:at]], revision)
+	}
+	for _, note := range slices.SortedFunc(maps.Keys(notes), func(a, b string) int { return cmp.Or(cmp.Compare(numbers[a], numbers[b]), cmp.Compare(a, b)) }) {
+		stream, skip, err := readSkip(note)
+		if err != nil {
+			return nil, fmt.Errorf("the note that %q is skipped in %s is damaged: %w", note, view, err)
+		}
+		skipped[stream] = append(skipped[stream], skip)
 	}
 	return skipped, nil
+}
+
+// readSkip reads STREAM@REVISION@ID, or STREAM@REVISION as earlier releases wrote.
+func readSkip(note string) (stream string, skip row.Skip, err error) {
+	stream = note
+	if at := strings.LastIndexByte(note, '@'); at >= 0 {
+		if skip.ID, err = uuid.Parse(note[at+1:]); err == nil {
+			stream = note[:at]
+		}
+	}
+	at := strings.LastIndexByte(stream, '@')
+	skip.Revision, err = strconv.ParseInt(stream[at+1:], 10, 64)
+	return stream[:max(at, 0)], skip, err
 }

@@ -265,7 +265,7 @@ func (w *putter) states(states []row.Save) {
 	for i := range states {
 		st := &states[i]
 		record := w.text(func(b []byte) []byte {
-			b = append(strconv.AppendInt(b, st.Revision, 10), now...)
+			b = append(appendStamp(b, st.Revision, st.Skips), now...)
 			if b = append(b, '\n'); st.State == nil {
 				return b
 			}
@@ -304,7 +304,7 @@ func (w *putter) document(p *row.Put) {
 
 // appendRow appends a row as document.lua describes it.
 func appendRow(b []byte, r row.Sourced) []byte {
-	b = append(strconv.AppendInt(b, r.Revision, 10), '\n')
+	b = append(appendStamp(b, r.Revision, r.Skips), '\n')
 	b = append(appendContribution(b, r.Row), '\n')
 	if r.Row != nil {
 		b = r.Row.Part.AppendTo(b)

@@ -103,7 +103,7 @@ func (s *Store) SharedParts(ctx context.Context, g row.Generation, streams []str
 			if err != nil {
 				return nil, fmt.Errorf("shared part of %s in %s: %w", streams[i], g, err)
 			}
-			parts[streams[i]] = row.Sourced{Source: streams[i], Revision: held.revision, Row: &row.Row{Part: row.StoredPart(held.part)}}
+			parts[streams[i]] = row.Sourced{Source: streams[i], Revision: held.revision, Skips: held.skips, Row: &row.Row{Part: row.StoredPart(held.part)}}
 		}
 		return missing, nil
 	}

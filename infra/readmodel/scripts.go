@@ -7,6 +7,8 @@ import (
 )
 
 var (
+	//go:embed stamp.lua
+	stampLua string
 	//go:embed document.lua
 	documentLua string
 	//go:embed land.lua
@@ -14,7 +16,7 @@ var (
 	//go:embed compose.lua
 	composeLua string
 	//go:embed states.lua
-	statesLua string
+	statesOnlyLua string
 	//go:embed save.lua
 	saveLua string
 	//go:embed giveup.lua
@@ -39,8 +41,9 @@ var (
 
 var (
 	takeStepLua = giveUpLua + stepLua
+	statesLua   = stampLua + statesOnlyLua
 
-	landScript    = redis.NewScript(documentLua + landLua)
+	landScript    = redis.NewScript(documentLua + stampLua + landLua)
 	composeScript = redis.NewScript(documentLua + composeLua)
 	beginScript   = redis.NewScript(giveUpLua + beginLua)
 	stepScript    = redis.NewScript(takeStepLua)

@@ -33,6 +33,7 @@ type Put struct {
 type Save struct {
 	Stream   string
 	Revision int64
+	Skips    int // as of a Sourced
 	State    any
 }
 

@@ -4,6 +4,7 @@
 //	A stream folds to a state. A state yields rows. A row lands in a document under the name of the stream it came
 //	from, with the revision it came from. A row of a lower revision never replaces one of a higher.
 //
+// (Where an operator leaves an event out, what was made of its stream before is older than what is made of the same revision then.)
 // Everything the read side promises under duplicates, reordering, loss and replay follows from that rule, because it
 // makes landing a row commutative and idempotent.
 package row
@@ -12,6 +13,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/google/uuid"
 
 	"jangbu/domain/event"
 )
@@ -127,8 +130,19 @@ type Parked struct {
 	Since    time.Time
 }
 
-// Skipped is the revisions of the events that are left out of a view, by stream, in no order.
-type Skipped map[string][]int64
+// Skipped is the events that operators left out of a view, by stream, in the order in which they did.
+type Skipped map[string][]Skip
+
+// Skip is an event that is left out.
+type Skip struct {
+	Revision int64
+	ID       uuid.UUID // tells it from one in its place in another log; uuid.Nil in notes of earlier releases, which mean any
+}
+
+// Of reports whether e is the event.
+func (s Skip) Of(e event.Recorded) bool {
+	return s.Revision == e.Revision && (s.ID == e.ID || s.ID == uuid.Nil)
+}
 
 // Content is a document as readers find it. The Body of a list is its items, a line each; of a long list their number and
 // a hash.
@@ -179,8 +193,8 @@ type Landing struct {
 type Sourced struct {
 	Source   string
 	Revision int64
+	Skips    int // of events of Source that were known when it was made: of one revision, the row of more of them stands
 	Row      *Row
-	Over     bool // it replaces one of the same revision, too, which may have been made with an event that is left out
 }
 
 // Document is a document as its rows add up to it, before it is composed.
@@ -197,8 +211,8 @@ type Document struct {
 type State struct {
 	Stream   string
 	Revision int64  // event.NoStream when nothing has
+	Skips    int    // as of a Sourced
 	Data     []byte // JSON of the folded state, empty where it is not kept
-	Over     bool   // as of a Sourced
 	Saved    []SavedAt
 }
 

@@ -27,24 +27,15 @@ func FoldWithout(v *View, log []event.Recorded, skipped row.Skipped) (Folded, er
 		if !ok {
 			continue
 		}
-		state, known := states[e.Stream]
-		if slices.Contains(skipped[e.Stream], e.Revision) {
-			if known { // its rows may tell the revision
-				revisions[e.Stream] = e.Revision
-			}
+		revisions[e.Stream] = e.Revision
+		if slices.ContainsFunc(skipped[e.Stream], func(s row.Skip) bool { return s.Of(e) }) {
 			continue
-		}
-		if !known {
-			var err error
-			if state, err = source.Load(nil); err != nil {
-				return Folded{}, err
-			}
 		}
 		decoded, err := source.Decode(e)
 		if err != nil {
 			return Folded{}, err
 		}
-		states[e.Stream], revisions[e.Stream] = source.Fold(state, decoded), e.Revision
+		states[e.Stream] = source.Fold(states[e.Stream], decoded)
 	}
 	return v.assemble(states, revisions)
 }

@@ -28,7 +28,7 @@ type View struct {
 type Source struct {
 	Category string
 	codec    *event.Codec
-	load     func([]byte) (any, error)             // as all states here, a pointer
+	load     func([]byte) (any, error)             // as all states here, a pointer, or nil before the first event
 	apply    func(into, state any, e *decoded) any // into may be nil, or state
 	rows     func(id string, state any, revision int64) []row.Row
 	share    func(id string, state any) any
@@ -84,9 +84,6 @@ func from[S any](category string, codec *event.Codec, apply func(S, *decoded) S,
 		codec:    codec.With(row.Unmarshal),
 		load: func(data []byte) (any, error) {
 			s := new(S)
-			if len(data) == 0 {
-				return s, nil
-			}
 			return s, row.Unmarshal(data, s)
 		},
 		apply: func(into, state any, e *decoded) any {
@@ -94,7 +91,11 @@ func from[S any](category string, codec *event.Codec, apply func(S, *decoded) S,
 			if !ok {
 				s = new(S)
 			}
-			*s = apply(*state.(*S), e)
+			var was S
+			if state != nil {
+				was = *state.(*S)
+			}
+			*s = apply(was, e)
 			return s
 		},
 		rows: func(id string, s any, revision int64) []row.Row {
@@ -143,8 +144,13 @@ func (v *View) Categories() []string {
 	return names
 }
 
-// Load reads a state that Save wrote; nil data is the state of a stream without events.
-func (s *Source) Load(data []byte) (any, error) { return s.load(data) }
+// Load reads a state that Save wrote. No data gives nil, the state of a stream of which no event has been folded; it contributes nothing.
+func (s *Source) Load(data []byte) (any, error) {
+	if len(data) == 0 {
+		return nil, nil
+	}
+	return s.load(data)
+}
 
 // Save writes a state, nil for one that is not kept.
 func (s *Source) Save(state any) ([]byte, error) {
@@ -162,7 +168,7 @@ func (s *Source) Rests(state any) (rests bool) {
 			rests = false
 		}
 	}()
-	return s.rests != nil && s.rests(state)
+	return state == nil || s.rests != nil && s.rests(state)
 }
 
 // Decode reads e for Fold. Views that read one category share its codec, so one decoding serves them all.
@@ -177,7 +183,7 @@ func (s *Source) Decode(e event.Recorded) (any, error) {
 // Fold applies one event, as Decode gave it, to a state, which it leaves alone.
 func (s *Source) Fold(state, e any) any { return s.apply(nil, state, e.(*decoded)) }
 
-// FoldInto is Fold for a state that nobody else holds: the state itself changes. If the fold panics, the state is as it was.
+// FoldInto is Fold for a state, not nil, that nobody else holds: the state itself changes. If the fold panics, the state is as it was.
 func (s *Source) FoldInto(state, e any) { s.apply(state, state, e.(*decoded)) }
 
 // Same reports whether a stream contributes the same in two states, each at its revision: rows that have landed for one
@@ -192,12 +198,15 @@ func (s *Source) Still(a, b any) bool { return !s.revised && reflect.DeepEqual(a
 
 // Rows says what a stream in this state contributes, and to which documents. At most one row a document.
 func (s *Source) Rows(stream string, state any, revision int64) []row.Row {
+	if state == nil {
+		return nil
+	}
 	return s.rows(event.StreamID(stream), state, revision)
 }
 
 // Shared is the part that documents referring to the stream show, absent if its streams share nothing.
 func (s *Source) Shared(stream string, state any) row.Part {
-	if s.share == nil {
+	if s.share == nil || state == nil {
 		return row.Part{}
 	}
 	return row.PartOf(s.share(event.StreamID(stream), state))

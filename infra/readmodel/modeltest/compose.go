@@ -137,16 +137,22 @@ func states(s *suite) {
 	save(9, `{"n":9}`) // "9" is more than "10" as text
 	save(10, `{"n":"again"}`)
 	expect(10, "{\n\"text\":\"two\\nlines\"\n}")
-	over := func(revision int64, data string) {
+	with := func(skips int, revision int64, data string) {
 		s.Helper()
-		s.must(s.m.SaveStates(s.ctx, s.g, []row.State{{Stream: "a-1", Revision: revision, Data: []byte(data), Over: true}}))
+		s.must(s.m.SaveStates(s.ctx, s.g, []row.State{{Stream: "a-1", Revision: revision, Skips: skips, Data: []byte(data)}}))
 	}
-	over(9, `{"n":9}`)
+	with(1, 9, `{"n":9}`)
 	expect(10, "{\n\"text\":\"two\\nlines\"\n}")
-	over(10, `{"n":10}`)
-	expect(10, `{"n":10}`)
+	with(9, 10, `{"n":9}`)
+	expect(10, `{"n":9}`)
+	with(9, 10, `{"n":"late"}`)
 	save(10, `{"n":"late"}`)
+	expect(10, `{"n":9}`)
+	with(10, 10, `{"n":10}`)
 	expect(10, `{"n":10}`)
+	if got, err := s.m.States(s.ctx, s.g, []string{"a-1"}); err != nil || got[0].Skips != 10 || len(got[0].Saved) != 4 {
+		s.Errorf("state is %+v, %v, want 10 skips, saved 4 times", got, err)
+	}
 	save(11, `{}`)
 	expect(11, `{}`)
 }

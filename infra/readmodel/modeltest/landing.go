@@ -24,17 +24,19 @@ func landByRevision(s *suite) {
 	s.land("equal", from("a-1", 3, part("first")))
 	s.land("equal", from("a-1", 3, part("second")))
 	s.expect("equal", `a-1="first" [..]`)
-	over := func(revision int64, r *row.Row) row.Sourced {
-		return row.Sourced{Source: "a-1", Revision: revision, Row: r, Over: true}
+	with := func(skips int, revision int64, r *row.Row) row.Sourced {
+		return row.Sourced{Source: "a-1", Revision: revision, Skips: skips, Row: r}
 	}
-	s.land("equal", over(2, part("lower")))
+	s.land("equal", with(1, 2, part("lower")))
 	s.expect("equal", `a-1="first" [..]`)
-	s.land("equal", over(3, &row.Row{Part: row.PartOf("over"), Sums: map[string]int64{"n": 1}, Key: "k"}))
-	s.land("equal", from("a-1", 3, part("late")))
-	s.expect("equal", `a-1="over" n:1 [k..k]`)
-	s.land("equal", over(3, nil))
-	s.land("equal", from("a-1", 3, part("late")))
+	s.land("equal", with(9, 3, &row.Row{Part: row.PartOf("skipped"), Sums: map[string]int64{"n": 1}, Key: "k"}))
+	s.land("equal", from("a-1", 3, part("late")), with(9, 3, part("late")))
+	s.expect("equal", `a-1="skipped" n:1 [k..k]`)
+	s.land("equal", with(10, 3, nil))
+	s.land("equal", from("a-1", 3, part("late")), with(9, 3, part("late")))
 	s.expect("equal", "[..]")
+	s.land("equal", from("a-1", 4, part("next")))
+	s.expect("equal", `a-1="next" [..]`)
 }
 
 func withdraw(s *suite) {

@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"time"
 
+	"github.com/google/uuid"
+
 	"jangbu/domain/event"
 	"jangbu/infra/readmodel"
 	"jangbu/query/row"
@@ -190,10 +192,12 @@ func parkedStreams(s *suite) {
 	s.must(s.m.DropGarbage(s.ctx, view))
 	s.expectParked(g)
 
-	s.must(s.m.Skip(s.ctx, view, "a-1", 3))
-	s.must(s.m.Skip(s.ctx, view, "a@1-1", 0))
-	s.must(s.m.Skip(s.ctx, view, "a-1", 3))
-	if skipped, err := s.m.Skipped(s.ctx, view); err != nil || !reflect.DeepEqual(skipped, row.Skipped{"a-1": {3}, "a@1-1": {0}}) {
+	three, also, second := row.Skip{Revision: 3, ID: uuid.New()}, row.Skip{Revision: 3, ID: uuid.New()}, row.Skip{Revision: 2, ID: uuid.New()}
+	for _, skip := range []row.Skip{three, second, three, also} {
+		s.must(s.m.Skip(s.ctx, view, "a-1", skip))
+	}
+	s.must(s.m.Skip(s.ctx, view, "a@1-1", second))
+	if skipped, err := s.m.Skipped(s.ctx, view); err != nil || !reflect.DeepEqual(skipped, row.Skipped{"a-1": {three, second, also}, "a@1-1": {second}}) {
 		s.Errorf("skipped: %v, %v", skipped, err)
 	}
 	if skipped, err := s.m.Skipped(s.ctx, "another"); err != nil || len(skipped) > 0 {
