@@ -59,6 +59,7 @@ func (a *app) serve(ctx context.Context, s service) error {
 	}
 	g, running := errgroup.WithContext(ctx)
 	g.Go(func() error { return web.Serve(running, e, s.listener, grace) })
+	g.Go(func() error { return s.health.Watch(running) })
 	for _, loop := range s.loops {
 		g.Go(func() error { return loop(running) })
 	}

@@ -40,10 +40,12 @@ type Check struct {
 	Error string    `json:"error,omitempty"` // why it is red
 }
 
-// redFor is how long a check is red before that is logged: much is for a moment, while a process starts.
-const redFor = 5 * time.Second
+const (
+	redFor        = 5 * time.Second // how long a check is red before that is logged: much is for a moment, while a process starts
+	watchInterval = 2 * time.Second
+)
 
-// NewHealth returns a registry without checks. It logs which stay red, and when these are green again.
+// NewHealth returns a registry without checks. Whenever a report is made, it logs which have stayed red; and when these are green again.
 func NewHealth(now func() time.Time, log *slog.Logger) *Health {
 	return &Health{now: now, log: log, checks: map[string]Check{}, told: map[string]bool{}, probes: map[string]func(context.Context) error{}}
 }
@@ -76,13 +78,34 @@ func (h *Health) set(name string, err error) {
 		check.Since = now
 	}
 	h.checks[name] = check
-	switch {
-	case check.OK && h.told[name]:
+	if check.OK && h.told[name] {
 		delete(h.told, name)
 		h.log.Info("check is green again", "check", name, "after", now.Sub(was.Since).Round(time.Millisecond))
-	case !check.OK && !h.told[name] && now.Sub(check.Since) >= redFor:
-		h.told[name] = true
-		h.log.Warn("check is red", "check", name, "since", check.Since, "err", err)
+	}
+}
+
+// tell logs the checks that have stayed red, each once.
+func (h *Health) tell() {
+	now := h.now()
+	for _, name := range slices.Sorted(maps.Keys(h.checks)) {
+		if check := h.checks[name]; !check.OK && !h.told[name] && now.Sub(check.Since) >= redFor {
+			h.told[name] = true
+			h.log.Warn("check is red", "check", name, "since", check.Since, "err", check.Error)
+		}
+	}
+}
+
+// Watch makes a report every few seconds until ctx ends, and returns nil: what stays red is logged though nobody asks.
+func (h *Health) Watch(ctx context.Context) error {
+	ticker := time.NewTicker(watchInterval)
+	defer ticker.Stop()
+	for {
+		h.Report(ctx)
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return nil
+		}
 	}
 }
 
@@ -115,6 +138,7 @@ func (h *Health) Report(ctx context.Context) (checks map[string]Check, ready boo
 
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.tell()
 	ready = true
 	for _, check := range h.checks {
 		ready = ready && check.OK
