@@ -29,8 +29,8 @@ type decided struct {
 	Data json.RawMessage `json:"data"`
 }
 
-// refused: the keyed request was refused, on account of other streams or the clock. It binds nothing; whoever had read the claim before
-// must read it again.
+// refused: the keyed request was refused, on account of other streams or the clock; or the claim begins anew. It binds nothing; whoever had
+// read the claim before must read it again.
 type refused struct {
 	InARow int `json:"in_a_row"` // how many of them the claim ends with, this one included; 0: it is not said
 }
@@ -49,6 +49,7 @@ var claimCodec = event.NewCodec(
 // claim is what a claim stream adds up to.
 type claim struct {
 	revision int64  // event.NoStream: nobody has used the key
+	empty    bool   // so it was read, not presumed
 	hash     string // "": it is bound to no request
 	stream   string
 	expected []int64   // after which attempts have meant to append, the latest last
@@ -68,7 +69,7 @@ func (o *operation) claimStream() string {
 func (s *Service) readClaim(ctx context.Context, o *operation) (claim, error) {
 	last, err := s.store.Last(ctx, o.claimStream())
 	if errors.Is(err, event.ErrStreamNotFound) {
-		return unclaimed, nil
+		return claim{revision: event.NoStream, empty: true}, nil
 	}
 	if err != nil {
 		return claim{}, fmt.Errorf("read claim of key: %w", err)
@@ -197,10 +198,27 @@ func (s *Service) appendClaim(ctx context.Context, o *operation, c claim, events
 	if err != nil {
 		return err
 	}
-	if err := s.append(ctx, o.claimStream(), c.revision, proposed); err != nil {
+	err = s.append(ctx, o.claimStream(), c.revision, proposed)
+	if c.empty && errors.Is(err, event.ErrConflict) {
+		err = errors.Join(err, s.beginAnew(ctx, o))
+	}
+	if err != nil {
 		return fmt.Errorf("claim key: %w", err)
 	}
 	return nil
+}
+
+// beginAnew gives a claim an event to be read by. Where all that it held has aged out, the store goes on with its numbers and tells nobody where
+// they are, so no append at an exact revision could follow. The event binds nothing, wherever it comes to stand: if it was a rival's
+// that the caller's append met, it only has those who had read the claim read it again.
+func (s *Service) beginAnew(ctx context.Context, o *operation) error {
+	fresh := o.request
+	fresh.commandID = newID()
+	proposed, err := fresh.propose(claimCodec, []any{refused{}})
+	if err != nil {
+		return err
+	}
+	return s.append(ctx, o.claimStream(), event.Any, proposed)
 }
 
 func keyReused() *web.Problem {

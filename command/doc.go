@@ -58,7 +58,8 @@
 //	idempotency.reserved.v1 {request_hash, stream, expected, events}  an attempt is about to append events to stream after expected
 //	idempotency.answered.v1 {revision}                                the command changed nothing; this is its answer for good
 //	idempotency.refused.v1  {in_a_row}                                an attempt was refused on account of other streams or the clock; those
-//	                                                                  that had read the claim must read it again
+//	                                                                  that had read the claim must read it again; so it is where a
+//	                                                                  claim of which nothing is left begins anew
 //
 // A row has at most 1024 events (or one command), and its claims name its base. So if an attempt had an effect, its first event is
 // among the 1024 after a revision that the claim names: its window. Nobody reads a whole stream to find it.
@@ -76,7 +77,8 @@
 //     have one on the base as well; else the row ends before it.
 //  5. The command has an effect: append reserved with the base's revision, and its effect on the base, to the claim, unless its latest
 //     reservation is of that base. A conflict: a rival attempt of the same key moved on; the command leaves the row, the others are
-//     decided again without it, and it starts again at 1.
+//     decided again without it, and it starts again at 1. If the claim was empty when it was read, its events may have aged out, and their
+//     numbers not: then an event that binds nothing is appended to it first, wherever it ends, so that 1 finds a revision to append after.
 //  6. Append the row's events to the target at the base's revision. A conflict: another command was faster; all start
 //     again at 1.
 //  7. The row has landed, or nobody in it had an effect and the base was found to stand. The command has none: append answered
@@ -119,7 +121,8 @@
 //
 //   - Without a key a request repeated by the client is another command. The appends within one request are safe to
 //     repeat, and are repeated a few times when the log does not answer.
-//   - Claims are kept for ever. Deleting them (say, by $maxAge) ends the memory of what went under those keys; an answer of which the request is gone is none.
+//   - Claims are kept for ever. Deleting them (say, by $maxAge) ends the memory of what went under those keys, which can be used anew; an answer of which
+//     the request is gone is none.
 //   - An event store takes an append after the last event of a stream that was deleted, though that event is gone. So a process that
 //     knows a stream goes on from what it knows for as long as Trust after the stream was deleted.
 //   - Reservations of releases that wrote no events into them bind as before: an attempt that one of them holds up can have its effect after a

@@ -194,8 +194,8 @@ func (h *History) Last(stream string) int64 { return int64(len(h.Stream(stream))
 
 // LastOf is the newest event of a stream; event.ErrStreamNotFound if it has none.
 func (h *History) LastOf(stream string) (event.Recorded, error) {
-	events := h.Stream(stream)
-	if len(events) == 0 {
+	events, floor := h.stream(stream)
+	if int64(len(events)) <= floor {
 		return event.Recorded{}, fmt.Errorf("read the end of %s: %w", stream, event.ErrStreamNotFound)
 	}
 	return events[len(events)-1], nil
