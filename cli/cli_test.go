@@ -206,6 +206,8 @@ func TestWrongUsage(t *testing.T) {
 		"no simulator in dev": {[]string{"dev", "--simulator-url", "http:///x"}, "correct --simulator-url"},
 		"money both ways":     {[]string{"fulfilment", "--gateway", "stripe", "--stripe-key", "k", "--simulator-url", "http://x"}, "--simulator-url"},
 		"Stripe for nothing":  {[]string{"fulfilment", "--stripe-url", "http://x"}, "--gateway stripe"},
+		"commands, stale":     {[]string{"command", "--http", "0", "--eventstore-url", "esdb://n1:2113,n2:2113?nodePreference=follower"}, "nodePreference=Follower"},
+		"fulfilment, stale":   {[]string{"fulfilment", "--http", "0", "--eventstore-url", "esdb://n1:2113,n2:2113?nodePreference=random"}, "correct --eventstore-url"},
 		"no store to back up": {[]string{"store", "backup", "x.db", "--eventstore-url", "postgres:x"}, "correct --eventstore-url"},
 	}
 	for name, tt := range tests {

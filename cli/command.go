@@ -32,7 +32,7 @@ func (m *commandMode) Run(ctx context.Context, a *app) (err error) {
 	if err != nil {
 		return err
 	}
-	store, err := m.open(a)
+	store, err := m.openLeader(a)
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}

@@ -131,7 +131,7 @@ func (m *fulfilmentMode) Run(ctx context.Context, a *app) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, ignoreClosed(listener.Close())) }()
-	store, err := m.storeFlags.open(a)
+	store, err := m.openLeader(a)
 	if err != nil {
 		return err
 	}

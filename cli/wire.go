@@ -23,7 +23,16 @@ func wrongURL(err error, flag string) error {
 
 // open begins to connect to the event store.
 func (f storeFlags) open(a *app) (*eventstore.Store, error) {
-	store, err := eventstore.Open(f.EventstoreURL, eventstore.Config{Logger: a.log})
+	return f.openWith(eventstore.Config{Logger: a.log})
+}
+
+// openLeader is open for a service that decides on what it reads.
+func (f storeFlags) openLeader(a *app) (*eventstore.Store, error) {
+	return f.openWith(eventstore.Config{Logger: a.log, Leader: true})
+}
+
+func (f storeFlags) openWith(cfg eventstore.Config) (*eventstore.Store, error) {
+	store, err := eventstore.Open(f.EventstoreURL, cfg)
 	if err != nil {
 		return nil, wrongURL(err, "--eventstore-url (EVENTSTORE_URL)")
 	}

@@ -43,6 +43,8 @@
 //	kurrentdb+discover://shop:secret@cluster.example.com:2113              a KurrentDB cluster by one DNS name
 //	esdb+discover://shop:secret@c1abcdefg.mesdb.eventstore.cloud           Kurrent Cloud, as its console shows it
 //
+// nodePreference is leader if it is left out. Any other may serve what is old; Config.Leader refuses it.
+//
 // Name a cluster by all its nodes or by DNS: a node that is the only one named is asked again and again, leader or not.
 //
 // With access control on, the user must be allowed to read $all, as Subscribe, ReadAll and Head do.

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
+
 	"jangbu/domain/event"
 )
 
@@ -18,6 +20,9 @@ type Config struct {
 	// Timeout bounds every call, an append's repeats included. A read or a subscription that streams many events is
 	// bounded not as a whole but from one event to the next, and not while the consumer holds one.
 	Timeout time.Duration
+
+	// Leader makes Open refuse a URL that prefers another node than the leader: another may serve what is old, on which nobody is to decide.
+	Leader bool
 
 	// Logger hears of connections made and lost at Info, and all that the esdb client says at Debug. Default: slog.Default().
 	Logger *slog.Logger
@@ -35,6 +40,9 @@ func Open(url string, cfg Config) (*Store, error) {
 	conf, err := parse(url)
 	if err != nil {
 		return nil, fmt.Errorf("event store URL: %w", err)
+	}
+	if cfg.Leader && conf.NodePreference != esdb.NodePreferenceLeader {
+		return nil, fmt.Errorf("event store URL: nodePreference=%s may read what is old, and here it is decided what comes next: leave it out", conf.NodePreference)
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
