@@ -5,8 +5,10 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"jangbu/domain/event"
@@ -190,6 +192,62 @@ func TestElected(t *testing.T) {
 	if most.Load() != 1 || running.Load() != 0 {
 		t.Errorf("%d ran at once, %d still run", most.Load(), running.Load())
 	}
+}
+
+// seat is a Model that knows leases only, by the clock of a bubble.
+type seat struct {
+	Model
+	mu     sync.Mutex
+	holder string
+	until  time.Time
+}
+
+func (s *seat) Lease(_ context.Context, _, token string, term time.Duration) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if token != s.holder && time.Now().Before(s.until) {
+		return false, nil
+	}
+	s.holder, s.until = token, time.Now().Add(term)
+	return true, nil
+}
+
+func (s *seat) Release(_ context.Context, _, token string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if token == s.holder {
+		s.until = time.Time{}
+	}
+	return nil
+}
+
+// TestElectedStays: who is elected keeps the seat, however many terms it would last, while another stands for it.
+func TestElectedStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		model := &seat{}
+		var terms atomic.Int64
+		ctx, cancel := context.WithCancel(t.Context())
+		var candidates sync.WaitGroup
+		for range 2 {
+			s := New(nil, model, nil, nil, Config{})
+			candidates.Go(func() {
+				if err := s.elected(ctx, "loop", "loop", func(ctx context.Context) error {
+					terms.Add(1)
+					<-ctx.Done()
+					return nil
+				}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		time.Sleep(10 * electionTerm)
+		synctest.Wait()
+		if n := terms.Load(); n != 1 {
+			t.Errorf("%d terms", n)
+		}
+		cancel()
+		candidates.Wait()
+	})
 }
 
 // TestSweepUnparks: what other code has parked, and this code lands, is parked no longer; what has not landed stays parked.
