@@ -107,7 +107,7 @@ func reviveGivenUp(s *suite) {
 }
 
 func abandonAndForget(s *suite) {
-	live := s.live()
+	former, live := s.live(), s.live()
 	b := s.begin(s.m, 1, "x")
 	if err := s.m.Abandon(s.ctx, b.Generation, "y"); !errors.Is(err, row.ErrLost) {
 		s.Errorf("abandoned by another: %v", err)
@@ -118,12 +118,15 @@ func abandonAndForget(s *suite) {
 	}
 	s.must(s.m.Intact(s.ctx, live))
 	s.must(s.m.Forget(s.ctx, b.Generation))
-	if r := s.registry(); r.Live != live {
+	if r := s.registry(); r.Live != live || r.Previous != former {
 		s.Errorf("what is not live was forgotten: %+v", r)
 	}
 	s.must(s.m.Forget(s.ctx, live))
 	if r := s.registry(); r.Live.Number != 0 || r.Previous.Number != 0 || r.Building.Number == 0 {
 		s.Errorf("registry: %+v", r)
+	}
+	if b, err := s.m.Revive(s.ctx, view, 1, "y"); !errors.Is(err, row.ErrNoPrevious) {
+		s.Errorf("what was before the forgotten one is revived: %+v, %v", b, err)
 	}
 }
 
