@@ -54,7 +54,7 @@ func (f rebuildFlags) rebuild(ctx context.Context, a *app, views []*view.View, c
 	defer func() { err = errors.Join(err, closeBoth()) }()
 	saveCollections()
 	var results []projector.Result
-	b := &rebuildBars{bars: map[string]*term.Bar{}, took: map[string]time.Duration{}}
+	b := &rebuildBars{bars: map[string]*term.Bar{}, took: map[string]time.Duration{}, from: map[string]event.Position{}}
 	var failed error
 	err = drawProgress(ctx, a, func(p *term.Progress) error {
 		for _, v := range views {
@@ -101,13 +101,18 @@ type rebuildBars struct {
 
 	mu   sync.Mutex
 	took map[string]time.Duration
+	from map[string]event.Position // where the read began, or began anew
 }
 
 func (b *rebuildBars) show(p projector.Progress) {
 	b.mu.Lock()
 	b.took[p.View] = time.Since(b.began)
-	b.mu.Unlock()
+	if p.Events == 0 || p.At.Compare(b.from[p.View]) < 0 {
+		b.from[p.View] = p.At
+	}
 	bar := b.bars[p.View]
+	log := logBar{bar: bar, head: b.head, from: b.from[p.View]}
+	b.mu.Unlock()
 	phase := string(p.Phase)
 	if p.Phase == projector.PhaseVerify {
 		phase += " (" + term.Count(p.Verified) + " documents)"
@@ -116,11 +121,15 @@ func (b *rebuildBars) show(p projector.Progress) {
 		phase += " " + waiting(p.Note)
 	}
 	bar.Phase(phase)
-	if log := (logBar{bar: bar, head: b.head}); p.Phase == projector.PhaseSwitch || p.Phase == projector.PhaseDone {
+	if p.Phase == projector.PhaseSwitch || p.Phase == projector.PhaseDone {
+		bar.Before(1)
 		log.end(p.Events)
-	} else {
-		log.at(p.Events, p.At)
+		return
 	}
+	if b.head.Commit > 0 {
+		bar.Before(min(1, float64(log.from.Commit)/float64(b.head.Commit)))
+	}
+	log.at(p.Events, p.At)
 }
 
 func waiting(err error) string { return "(waiting: " + err.Error() + ")" }

@@ -5,7 +5,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"jangbu/cli/term"
+	"jangbu/domain/event"
 	"jangbu/domain/order"
 	"jangbu/infra/embedded/eventstoredb"
 	"jangbu/projector"
@@ -132,6 +135,47 @@ func TestReplayInTwoSteps(t *testing.T) {
 	results, _ = printed[[]rebuilt](t, 0, "audit", "orders")
 	if r := results[0]; r.Switched || r.Generation != 4 || r.Events == 0 {
 		t.Errorf("an audit goes on with what a replay has left: %+v", results)
+	}
+}
+
+// TestBarOfAResumedReplay: it counts what this run reads, and its percentage is of the whole log.
+func TestBarOfAResumedReplay(t *testing.T) {
+	at := func(commit uint64) event.Position { return event.Position{Commit: commit, Prepare: commit} }
+	type step struct {
+		events int64
+		at     uint64
+		phase  projector.Phase
+		want   string
+	}
+	for name, steps := range map[string][]step{
+		"resumed": {
+			{0, 0, projector.PhaseBuild, "build  ░░░░░░░░░░░░░░░░░░░░░░░░  0              0/s"}, // the lease is another's yet
+			{0, 900, projector.PhaseBuild, "build  █████████████████████░░░  0   90%        0/s"},
+			{50, 950, projector.PhaseBuild, "build  ██████████████████████░░  50/100   95%       17/s  ETA 3.0s"},
+			{100, 0, projector.PhaseBuild, ""}, // Redis was restarted: from the beginning
+			{125, 250, projector.PhaseBuild, "125/500   25%"},
+			{800, 1000, projector.PhaseDone, "800/800  100%"},
+		},
+		"fresh":           {{0, 0, projector.PhaseBuild, "  0  "}, {25, 250, projector.PhaseBuild, "25/100   25%"}, {99, 1000, projector.PhaseDone, "99/99  100%"}},
+		"nothing to read": {{0, 1000, projector.PhaseVerify, "  0  100%"}, {0, 1000, projector.PhaseDone, "  0  100%"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			now := time.Unix(0, 0)
+			var drawn strings.Builder
+			p := term.NewProgress(&drawn, term.Options{Terminal: true, Now: func() time.Time { return now }})
+			b := &rebuildBars{bars: map[string]*term.Bar{"orders": p.Bar("orders", 0)}, head: at(1000), took: map[string]time.Duration{}, from: map[string]event.Position{}}
+			for _, step := range steps {
+				now = now.Add(time.Second)
+				b.show(projector.Progress{View: "orders", Phase: step.phase, Events: step.events, At: at(step.at)})
+				drawn.Reset()
+				if err := p.Draw(); err != nil {
+					t.Fatal(err)
+				}
+				if !strings.Contains(drawn.String(), step.want) {
+					t.Errorf("%+v: drawn %q", step, drawn.String())
+				}
+			}
+		})
 	}
 }
 

@@ -57,27 +57,28 @@ func (b *Bar) amount() string {
 	return Count(b.done) + "/" + Count(b.total)
 }
 
-func percent(done, total int64) string {
-	if total <= 0 {
+func (b *Bar) percent() string {
+	if b.total <= 0 && b.before == 0 {
 		return "    "
 	}
-	return pad(strconv.FormatInt(share(done, total, 100), 10)+"%", 4, true)
+	return pad(strconv.FormatInt(b.share(100), 10)+"%", 4, true)
 }
 
 // gaugeWidth is the number of cells of a drawn bar.
 const gaugeWidth = 24
 
-func gauge(done, total int64) string {
-	full := 0
-	if total > 0 {
-		full = int(share(done, total, gaugeWidth))
-	}
+func (b *Bar) gauge() string {
+	full := int(b.share(gaugeWidth))
 	return strings.Repeat("█", full) + strings.Repeat("░", gaugeWidth-full)
 }
 
-// share is done/total of parts, rounded down: whole only when all is done.
-func share(done, total, parts int64) int64 {
-	return min(parts, max(0, int64(float64(done)/float64(total)*float64(parts))))
+// share is how many of so many parts are done of the whole, rounded down: all only when all is done.
+func (b *Bar) share(parts int64) int64 {
+	done := b.before
+	if b.total > 0 {
+		done += (1 - b.before) * float64(b.done) / float64(b.total)
+	}
+	return min(parts, max(0, int64(done*float64(parts))))
 }
 
 // Count writes a number with a comma every three digits.

@@ -41,6 +41,7 @@ type Bar struct {
 	phase   string
 	done    int64
 	total   int64
+	before  float64 // the part of the whole that was there before
 	began   time.Time
 	ended   time.Time // when done reached total
 	samples []sample  // of the recent past, for the rate
@@ -89,6 +90,10 @@ func (b *Bar) Add(n int64) { b.change(func() { b.done += n }) }
 
 // Total says how much there is to do.
 func (b *Bar) Total(total int64) { b.change(func() { b.total = total }) }
+
+// Before says what part of the whole, from 0 to 1, was done before the bar began. What is done and the total leave it out, and the percentage
+// is of the whole.
+func (b *Bar) Before(part float64) { b.change(func() { b.before = part }) }
 
 // Phase names what is being done.
 func (b *Bar) Phase(phase string) { b.change(func() { b.phase = oneLine(phase) }) }
@@ -193,9 +198,9 @@ func (p *Progress) lines(bars []*Bar, drawBar bool) []string {
 			parts = append(parts, pad(b.phase, phase, false))
 		}
 		if drawBar {
-			parts = append(parts, gauge(b.done, b.total))
+			parts = append(parts, b.gauge())
 		}
-		parts = append(parts, pad(b.amount(), amount, true), percent(b.done, b.total), b.pace(now))
+		parts = append(parts, pad(b.amount(), amount, true), b.percent(), b.pace(now))
 		out[i] = strings.TrimRight(strings.Join(parts, "  "), " ")
 	}
 	return out
