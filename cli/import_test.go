@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -13,10 +14,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"jangbu/command"
 	"jangbu/domain/event"
 	"jangbu/infra/eventstore"
+	"jangbu/infra/web"
 	"jangbu/test/servers"
 )
 
@@ -230,6 +233,26 @@ func TestHealthOfAServiceThatIsNotReady(t *testing.T) {
 		t.Errorf("code %d", code)
 	}
 	wantOneLine(t, stderr, "not ready", "refused")
+}
+
+// TestHealthNamesEveryRedCheck, however long the answer is, and leaves out the green ones.
+func TestHealthNamesEveryRedCheck(t *testing.T) {
+	health := web.NewHealth(time.Now, slog.New(slog.DiscardHandler))
+	srv := httptest.NewServer(web.New(web.Config{Health: health}))
+	defer srv.Close()
+	health.Set("generations", nil)
+	var want []string
+	for i := range 40 {
+		name := fmt.Sprintf("queue %02d", i)
+		health.Set(name, errors.New("it is away:\n"+strings.Repeat("x", 200)))
+		want = append(want, "; "+name+" since ")
+	}
+	want[0] = srv.URL + "/readyz: queue 00 since "
+	code, stdout, stderr := run(t, "health", srv.URL)
+	if code != 1 || stdout != "" || strings.Contains(stderr, "generations") {
+		t.Errorf("code %d, %q, %s", code, stdout, stderr)
+	}
+	wantOneLine(t, stderr, append(want, ": it is away")...)
 }
 
 func TestCommandStartsWithoutItsStore(t *testing.T) {
