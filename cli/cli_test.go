@@ -199,6 +199,8 @@ func TestWrongUsage(t *testing.T) {
 		"no such store":       {[]string{"store", "verify", "nowhere.db"}, "no such file"},
 		"health of nothing":   {[]string{"health", "127.0.0.1:8080"}, "is not a URL"},
 		"health at once":      {[]string{"health", "http://127.0.0.1:1", "--timeout=-1s"}, "--timeout"},
+		"no name of a queue":  {[]string{"query", "--topic", "a b"}, "--topic"},
+		"a long name":         {[]string{"provision", "--topic", strings.Repeat("x", 65)}, "at most 64 characters"},
 		"import to nothing":   {[]string{"import", ".", "--url", "localhost"}, "correct --url"},
 		"no bus":              {[]string{"provision", "--aws-endpoint-url", "localhost:4566"}, "--aws-endpoint-url"},
 		"no Stripe":           {[]string{"fulfilment", "--gateway", "stripe", "--stripe-key", "k", "--stripe-url", "localhost"}, "correct --stripe-url"},

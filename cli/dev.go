@@ -114,7 +114,7 @@ func (m *devMode) services(a *app, store *eventstore.Store, model *readmodel.Sto
 	var work manager
 	commands := command.New(store, command.Config{OrderChanged: func(id string) { work.Poke(id) }, Logger: a.log})
 	work = w.newManager(commands, m.paymentFlags.open(a, health), due, fulfilment.Config{PayWithin: m.PayWithin}, false)
-	p := w.newProjector(model, projector.Config{Topic: m.Topic, Workers: m.Workers, AutoReplay: true}, true)
+	p := w.newProjector(model, projector.Config{Topic: string(m.Topic), Workers: m.Workers, AutoReplay: true}, true)
 	return service{
 		health: health,
 		routes: func(e *echo.Echo) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"jangbu/infra/bus"
 	"jangbu/query/view"
 )
 
@@ -30,7 +31,20 @@ type busFlags struct {
 
 // shopFlags name the shop: several may share one bus and one Redis.
 type shopFlags struct {
-	Topic string `help:"Prefix of the names of topic and queues, and of the keys in Redis." default:"jangbu" env:"JANGBU_TOPIC" placeholder:"NAME"`
+	Topic topicName `help:"Prefix of the names of topic and queues, and of the keys in Redis: letters, digits, - and _." default:"jangbu" env:"JANGBU_TOPIC" placeholder:"NAME"`
+}
+
+// topicName begins the name of every queue.
+type topicName string
+
+// Decode implements kong.MapperValue.
+func (n *topicName) Decode(ctx *kong.DecodeContext) error {
+	var name string
+	if err := ctx.Scan.PopValueInto("name", &name); err != nil {
+		return err
+	}
+	*n = topicName(name)
+	return bus.CheckTopic(name, subscriptions())
 }
 
 // shopAccess names all that a shop keeps: its log, and what is made of it.

@@ -64,7 +64,7 @@ func (f paymentFlags) open(a *app, health *web.Health) *gateway.Patient {
 
 // openSchedule prepares the schedule of fulfilment.
 func (f redisFlags) openSchedule(name shopFlags) (*schedule.Schedule, error) {
-	s, err := schedule.Open(f.RedisURL, schedule.Config{Namespace: name.Topic})
+	s, err := schedule.Open(f.RedisURL, schedule.Config{Namespace: string(name.Topic)})
 	if err != nil {
 		return nil, wrongURL(err, "--redis-url (REDIS_URL)")
 	}

@@ -56,6 +56,6 @@ func (m *projectorMode) Run(ctx context.Context, a *app) (err error) {
 	health.Probe("redis", model.Ping)
 	health.Probe("redis eviction", model.Keeps)
 	w := wiring{app: a, store: store, bus: b, health: health}
-	p := w.newProjector(model, projector.Config{Topic: m.Topic, Workers: m.Workers, AutoReplay: m.AutoReplay}, m.Provision)
+	p := w.newProjector(model, projector.Config{Topic: string(m.Topic), Workers: m.Workers, AutoReplay: m.AutoReplay}, m.Provision)
 	return a.serve(ctx, service{health: health, listener: listener, loops: []func(context.Context) error{p.Run}})
 }

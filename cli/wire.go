@@ -42,7 +42,7 @@ func (f storeFlags) openWith(cfg eventstore.Config) (*eventstore.Store, error) {
 // open prepares the read model.
 func (f redisFlags) open(a *app, name shopFlags) (*readmodel.Store, error) {
 	readmodel.LogTo(a.log)
-	model, err := readmodel.Open(f.RedisURL, readmodel.Config{Namespace: name.Topic})
+	model, err := readmodel.Open(f.RedisURL, readmodel.Config{Namespace: string(name.Topic)})
 	if err != nil {
 		return nil, wrongURL(err, "--redis-url (REDIS_URL)")
 	}
@@ -62,7 +62,7 @@ func (f shopAccess) openBoth(a *app) (store *eventstore.Store, model *readmodel.
 
 // open prepares the bus.
 func (f busFlags) open(ctx context.Context, name shopFlags) (*bus.Bus, error) {
-	b, err := bus.Connect(ctx, bus.Config{Topic: name.Topic, Region: f.AWSRegion, Endpoint: f.AWSEndpointURL})
+	b, err := bus.Connect(ctx, bus.Config{Topic: string(name.Topic), Region: f.AWSRegion, Endpoint: f.AWSEndpointURL})
 	if err != nil {
 		return nil, &failure{exitUsage, fmt.Errorf("%w; see --aws-endpoint-url, --aws-region and --topic", err)}
 	}

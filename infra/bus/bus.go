@@ -145,6 +145,24 @@ func (b *Bus) Queue(view string) *Queue {
 // DeadLetters is the dead-letter queue of a view: what could not be handled. It need not exist.
 func (b *Bus) DeadLetters(view string) *Queue { return b.queueNamed(b.deadLetterName(view), "") }
 
+const maxQueueName = 80 // characters, at SQS
+
+// CheckTopic says why the topic and the queues of those subscriptions cannot have names that begin so.
+func CheckTopic(prefix string, subs []Subscription) error {
+	for _, c := range prefix {
+		if !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_", c) {
+			return fmt.Errorf("%q cannot begin the name of a queue: use letters, digits, - and _", prefix)
+		}
+	}
+	b := Bus{cfg: Config{Topic: prefix}}
+	for _, sub := range subs {
+		if more := len(b.deadLetterName(sub.View)) - maxQueueName; more > 0 {
+			return fmt.Errorf("%q is too long to begin the name of a queue: use at most %d characters", prefix, len(prefix)-more)
+		}
+	}
+	return nil
+}
+
 func (b *Bus) topicName() string                 { return b.cfg.Topic + "-events" }
 func (b *Bus) queueName(view string) string      { return b.cfg.Topic + "-" + view }
 func (b *Bus) deadLetterName(view string) string { return b.cfg.Topic + "-" + view + "-dlq" }
