@@ -14,7 +14,7 @@ type auditMode struct {
 	rebuildFlags
 	View   viewArg `arg:"" help:"View to audit."`
 	Repair bool    `help:"Switch to what the log folds to, if documents differ." env:"JANGBU_AUDIT_REPAIR"`
-	Sample int     `help:"Audit only so many documents, drawn at random." env:"JANGBU_AUDIT_SAMPLE" placeholder:"N"`
+	Sample *int    `help:"Audit only so many documents, drawn at random." env:"JANGBU_AUDIT_SAMPLE" placeholder:"N"`
 }
 
 func (auditMode) Help() string {
@@ -35,9 +35,9 @@ Examples:
 // Validate implements kong.Validatable.
 func (m *auditMode) Validate() error {
 	switch {
-	case m.Sample < 0:
+	case m.Sample != nil && *m.Sample < 1:
 		return errors.New("--sample must be 1 or more")
-	case m.Sample > 0 && m.Repair:
+	case m.Sample != nil && m.Repair:
 		return errors.New("--repair needs the whole audit: leave out --sample")
 	}
 	return nil
@@ -48,8 +48,8 @@ func (m *auditMode) Run(ctx context.Context, a *app) error {
 	v := m.View.view()
 	err := m.rebuild(ctx, a, []*view.View{v}, projector.ReplayConfig{}, func(r *projector.Replay) ([]projector.Result, error) {
 		audit := func() (projector.Result, error) { return r.Audit(ctx, v, m.Repair) }
-		if m.Sample > 0 {
-			audit = func() (projector.Result, error) { return r.Sample(ctx, v, m.Sample) }
+		if m.Sample != nil {
+			audit = func() (projector.Result, error) { return r.Sample(ctx, v, *m.Sample) }
 		}
 		result, err := audit()
 		return []projector.Result{result}, err

@@ -184,7 +184,10 @@ func TestWrongUsage(t *testing.T) {
 		"address without end": {[]string{"dev", "--http", "localhost"}, "is not an address such as"},
 		"port too high":       {[]string{"stack", "--redis", "127.0.0.1:70000"}, "is not an address such as"},
 		"nothing to replay":   {[]string{"replay"}, "--all"},
-		"replay all and one":  {[]string{"replay", "--all", "orders"}, "--all"},
+		"replay all and one":  {[]string{"replay", "--all", "orders"}, "not both"},
+		"a sample of none":    {[]string{"audit", "orders", "--sample", "0"}, "--sample must be 1 or more"},
+		"a sample of less":    {[]string{"audit", "orders", "--sample=-1"}, "--sample must be 1 or more"},
+		"no shop to import":   {[]string{"import", "nowhere"}, "is not a folder"},
 		"unknown log level":   {[]string{"version", "--log-level", "loud"}, "--log-level"},
 		"no time to pay":      {[]string{"fulfilment", "--pay-within", "0s"}, "--pay-within"},
 		"no time in dev":      {[]string{"dev", "--pay-within", "-1s"}, "--pay-within"},
@@ -236,6 +239,25 @@ func TestDamagedStoreIsOneLine(t *testing.T) {
 			t.Errorf("%s: code %d, stdout %q", mode, code, stdout)
 		}
 		wantOneLine(t, stderr, "jangbu store verify", "jangbu store restore FILE --force", "--data "+data)
+	}
+}
+
+// TestNothingIsProvisioned: a bus that is away is a line on stderr, without a table of nothing.
+func TestNothingIsProvisioned(t *testing.T) {
+	code, stdout, stderr := run(t, "provision", "--aws-endpoint-url", "http://127.0.0.1:1")
+	if code != 1 || stdout != "" {
+		t.Errorf("code %d, stdout %q", code, stdout)
+	}
+	wantOneLine(t, stderr, "refused", "--aws-endpoint-url")
+}
+
+func TestAFolderThatIsMissingIsToBeMade(t *testing.T) {
+	for _, mode := range []string{"backup", "export"} {
+		code, stdout, stderr := run(t, "store", mode, filepath.Join(t.TempDir(), "missing", "shop"))
+		if code != 1 || stdout != "" {
+			t.Errorf("%s: code %d, stdout %q", mode, code, stdout)
+		}
+		wantOneLine(t, stderr, "make the folder")
 	}
 }
 

@@ -48,7 +48,7 @@ func (m *importMode) Validate() error {
 // Run imports the folder, with a bar for each kind of step on stderr and the sums on stdout.
 func (m *importMode) Run(ctx context.Context, a *app) error {
 	if info, err := os.Stat(m.Dir); err != nil || !info.IsDir() {
-		return fmt.Errorf("%s is not a folder: name one with members.csv, products.csv, orders.csv and lines.csv", m.Dir)
+		return &failure{exitUsage, fmt.Errorf("%s is not a folder: name one with members.csv, products.csv, orders.csv and lines.csv", m.Dir)}
 	}
 	report, err := m.importWithBars(ctx, a)
 	for _, p := range report.Problems {

@@ -183,7 +183,6 @@ func TestImportThatCannotBegin(t *testing.T) {
 		want []string
 	}{
 		"another service": {[]string{demo, "--url", other.URL}, []string{other.URL + " answers POST /batch with 404 Not Found: is that jangbu's command API? see --url"}},
-		"no folder":       {[]string{"/nowhere/at/all"}, []string{"/nowhere/at/all is not a folder"}},
 		"no server":       {[]string{demo, "--url", away.URL, "--patience", "20ms"}, []string{"refused", "run the same import again to resume"}},
 	}
 	for name, tt := range tests {

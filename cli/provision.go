@@ -35,8 +35,10 @@ func (m *provisionMode) Run(ctx context.Context, a *app) error {
 	for _, r := range report.Resources {
 		table.Row(r.Kind, r.Name, string(r.Outcome))
 	}
-	if _, printErr := table.WriteTo(a.stdout); err == nil {
-		err = printErr
+	if len(report.Resources) > 0 {
+		if _, printErr := table.WriteTo(a.stdout); err == nil {
+			err = printErr
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("%w; see that --aws-endpoint-url is right and that you may create topics and queues, then run this again", err)

@@ -52,8 +52,10 @@ Examples:
 // Validate implements kong.Validatable.
 func (m *replayMode) Validate() error {
 	switch {
-	case m.All == (len(m.Views) > 0):
+	case !m.All && len(m.Views) == 0:
 		return errors.New("name the views to replay, or say --all")
+	case m.All && len(m.Views) > 0:
+		return errors.New("name the views to replay, or say --all, not both")
 	case m.Workers < 0:
 		return errors.New("--workers must be 0 or more")
 	case m.Rate < 0:

@@ -65,7 +65,7 @@ func (m *storeExportMode) Run(ctx context.Context, a *app) (err error) {
 	}
 	f, err := os.OpenFile(m.File, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return err
+		return orMakeFolder(err)
 	}
 	e := exporter{w: f, read: store.ReadAll, head: store.Head, patience: m.Patience}
 	if m.Force {

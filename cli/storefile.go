@@ -24,11 +24,8 @@ func writeWhole(path string, force bool, fill func(f *os.File) error, ready func
 		return err
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), partial(filepath.Base(path)))
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: make the folder, or name another", err)
-	}
 	if err != nil {
-		return err
+		return orMakeFolder(err)
 	}
 	temp := f.Name()
 	defer func() {
@@ -64,6 +61,14 @@ func giveName(temp, path string, force bool) error {
 		}
 	}
 	return os.Rename(temp, path)
+}
+
+// orMakeFolder says what to do where a new file could not be made for want of its folder.
+func orMakeFolder(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: make the folder, or name another", err)
+	}
+	return err
 }
 
 // syncFolder makes renames in a folder durable. Windows has no such call.
