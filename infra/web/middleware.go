@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,6 +43,16 @@ func unrouteHead(next echo.HandlerFunc) echo.HandlerFunc {
 }
 
 const isHead = "web.head"
+
+// allowHead names HEAD beside GET in the Allow of a 405 and of OPTIONS, which the router makes without it.
+func allowHead(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if allow, ok := c.Get(echo.ContextKeyHeaderAllow).(string); ok && slices.Contains(strings.Split(allow, ", "), http.MethodGet) {
+			c.Response().Before(func() { c.Response().Header().Set(echo.HeaderAllow, allow+", "+http.MethodHead) })
+		}
+		return next(c)
+	}
+}
 
 func requestID(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {

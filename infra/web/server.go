@@ -61,7 +61,7 @@ func New(cfg Config) *echo.Echo {
 	e.Server.MaxHeaderBytes = 128 << 10    // the tokens of the largest batch are 85 KB
 	e.Server.ErrorLog = slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug)
 	e.Pre(routeHead)
-	e.Use(unrouteHead, requestID, accessLog(cfg.Log), recoverPanic(cfg.Log), limitBody(cfg.BodyLimit))
+	e.Use(unrouteHead, allowHead, requestID, accessLog(cfg.Log), recoverPanic(cfg.Log), limitBody(cfg.BodyLimit))
 	e.GET("/healthz", func(c echo.Context) error {
 		return c.JSON(http.StatusOK, map[string]string{"status": "ok"})
 	})

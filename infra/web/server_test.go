@@ -65,7 +65,8 @@ func TestProblems(t *testing.T) {
 		{"a problem, wrapped", "GET", "/missing", "", 404, "order-not-found", "", "", 0},
 		{"no route", "GET", "/nowhere", "", 404, "route-not-found", "", "", 0},
 		{"no route, with a body", "POST", "/nowhere", "{}", 404, "route-not-found", "", "", 0},
-		{"no such method", "DELETE", "/fine", "", 405, "method-not-allowed", "Allow", "OPTIONS, GET", 0},
+		{"no such method", "DELETE", "/fine", "", 405, "method-not-allowed", "Allow", "OPTIONS, GET, HEAD", 0},
+		{"no such method of what is posted", "GET", "/echo", "", 405, "method-not-allowed", "Allow", "OPTIONS, POST", 0},
 		{"a dependency away", "GET", "/away", "", 503, "unavailable", "Retry-After", "1", 0},
 		{"an error of echo's", "GET", "/teapot", "", 418, "i'm-a-teapot", "", "", 0},
 		{"the client gone", "GET", "/gone", "", 503, "unavailable", "", "", 0},
@@ -177,6 +178,17 @@ func TestServeHead(t *testing.T) {
 	}
 	if err := stop(); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestOptions(t *testing.T) {
+	e, _ := routes(slog.LevelInfo)
+	for path, want := range map[string]string{"/fine": "OPTIONS, GET, HEAD", "/echo": "OPTIONS, POST"} {
+		w := httptest.NewRecorder()
+		e.ServeHTTP(w, httptest.NewRequest(http.MethodOptions, path, nil))
+		if got := w.Header().Values("Allow"); w.Code != 204 || len(got) != 1 || got[0] != want {
+			t.Errorf("%s: %d, Allow %q, want %q", path, w.Code, got, want)
+		}
 	}
 }
 
