@@ -98,7 +98,8 @@ func idOf(body interface{ clientID() string }, r request) string {
 	return newThingID(r)
 }
 
-// changing handles the POST that changes the thing whose id is in the path; decode is web.Decode or web.DecodeOptional.
+// changing handles the POST that changes the thing whose id is in the path; decode is web.Decode, web.DecodeOptional
+// or decodeComplete.
 func changing[S, C, B any](s *Service, a aggregate[S, C], decode func(echo.Context, any) error, command func(id string, body B) C) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		id, body, r, err := readChange[B](c, a.category, decode)

@@ -73,8 +73,8 @@
 //     If-Match, which the first attempt has passed.
 //  4. Decide and judge If-Match, at the command's place in the row. Is that the base, and the claim's latest reservation names it, then the
 //     events of the reservation are the decision, whatever has become of products, members and the clock, and whatever If-Match says: the
-//     attempt that made it has passed all that. Only when an order was placed is said anew: the attempts' events have the same ids, so one lands. If the command has an effect there, and those before it too, it must
-//     have one on the base as well; else the row ends before it.
+//     attempt that made it has passed all that. Only when an order was placed is said anew: the attempts' events have the same ids, so one
+//     lands. If the command has an effect there, and those before it too, it must have one on the base as well; else the row ends before it.
 //  5. The command has an effect: append reserved with the base's revision, and its effect on the base, to the claim, unless its latest
 //     reservation is of that base. A conflict: a rival attempt of the same key moved on; the command leaves the row, the others are
 //     decided again without it, and it starts again at 1. If the claim was empty when it was read, its events may have aged out, and their

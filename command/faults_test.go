@@ -204,8 +204,8 @@ func TestLostAnswer(t *testing.T) {
 	}
 }
 
-// TestCrashAnywhere cuts the process, one that knows the streams or one that does not, off from the log at its n-th step, for every n, before the step or between the
-// step and its answer; a second process then gets the same request. There is one effect, and one answer from then on.
+// TestCrashAnywhere cuts the process, one that knows the streams or one that does not, off from the log at its n-th step, for every n, before
+// the step or between the step and its answer; a second process then gets the same request. There is one effect, and one answer from then on.
 func TestCrashAnywhere(t *testing.T) {
 	for _, r := range []struct {
 		name, path, body string

@@ -64,7 +64,7 @@ func (b placeOrderBody) command(id string) order.Place {
 	return c
 }
 
-// placeOrder handles POST /orders, the one command whose decision reads other streams than its own.
+// placeOrder handles POST /orders. What its decision needs of the member and the products, prepare reads.
 func (s *Service) placeOrder(c echo.Context) error {
 	var body placeOrderBody
 	if err := web.Decode(c, &body); err != nil {

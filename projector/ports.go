@@ -27,7 +27,7 @@ type Rows interface {
 // by Put alone, which compares nothing. Held gives documents as they were put last, with version 0 where there is none, and with their
 // first and last keys where ends is set. A Builder is for one goroutine. Put is row.ErrRestarted when Redis may have lost what was put
 // before, and panics with a *row.FormError, having written nothing, where something in the batch has no JSON form. Any call that writes
-// is row.ErrAstray when it may be carried out later than it returns, which nothing written after it survives.
+// is row.ErrAstray when it may be carried out later than it returns: it may then overwrite whatever is written after it.
 type Builder interface {
 	Rows
 	Put(ctx context.Context, g row.Generation, batch row.Batch) error
@@ -57,8 +57,7 @@ type Registry interface {
 	DropGarbage(ctx context.Context, view string) error
 }
 
-// Parking keeps the streams that a view's code failed on, a generation, and the events that an operator chose to leave out
-// of a view, in all generations.
+// Parking keeps the streams that a view's code failed on, by generation, and tells which events an operator left out of a view.
 type Parking interface {
 	Park(ctx context.Context, g row.Generation, parked []row.Parked) error
 	Unpark(ctx context.Context, g row.Generation, streams []string) error

@@ -25,7 +25,7 @@ func (s *Store) Registry(ctx context.Context, view string) (row.Registry, error)
 	return registry(view, fields, f.Name)
 }
 
-// Peek is Registry for who only wants to see, and may not write by it: it leaves nothing in Redis, where a fence stays until that ends.
+// Peek is Registry for reading alone: it draws no fence, so nothing may be written on its word.
 func (s *Store) Peek(ctx context.Context, view string) (row.Registry, error) {
 	fields, err := s.registryFields(ctx, view)
 	if err != nil {

@@ -20,7 +20,7 @@ var Sales = &View{
 	Compose: composeSales,
 }
 
-// The documents of Sales.
+// SalesTotal names the document of the whole shop.
 const SalesTotal = "total"
 
 // SalesMonth names the document of a month, YYYY-MM.

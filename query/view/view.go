@@ -36,8 +36,8 @@ type Source struct {
 	revised  bool // rows may tell the revision
 }
 
-// From reads the streams of a category through codec, folds each with apply from the zero S, and yields rows, of which a stream that shares
-// something need have none: rows may be nil. S must survive a round trip through JSON, and neither function may change what it is given.
+// From reads the streams of a category: codec decodes events, apply folds them from the zero S, and rows says what a stream contributes; it
+// is nil where streams only share (Sharing). S must survive a round trip through JSON, and neither function may change what it is given.
 func From[S any](category string, codec *event.Codec, apply func(S, any) S, rows func(id string, s S) []row.Row) Source {
 	var revisedRows func(string, S, int64) []row.Row
 	if rows != nil {
