@@ -17,7 +17,7 @@ import (
 	"jangbu/query/view"
 )
 
-// Consumer lands what one view's queue brings. Its receivers take messages and keep them hidden from others; what has come
+// consumer lands what one view's queue brings. Its receivers take messages and keep them hidden from others; what has come
 // while a batch was landed is the next batch, which lands in the generation being built (if any) and then in the live one;
 // then its messages are deleted, ten a call. So a lone event waits for nothing, and a flood is landed in few round trips.
 //
@@ -26,7 +26,7 @@ import (
 // When a dependency is away, the consumer holds its deliveries and tries again; it does not give them back, because a
 // queue counts each handing out against the dead-letter limit, and an outage is not the message's fault. Only a
 // delivery that fails by itself goes back, for longer each time, and ends in the dead-letter queue.
-type Consumer struct {
+type consumer struct {
 	view    *view.View
 	queue   Queue
 	model   Model
@@ -81,7 +81,7 @@ func writable(v *view.View, r row.Registry) ([]row.Generation, error) {
 }
 
 // Run consumes with that many receivers until ctx ends, and returns nil.
-func (c *Consumer) Run(ctx context.Context, receivers int) error {
+func (c *consumer) Run(ctx context.Context, receivers int) error {
 	arrived := make(chan held, batchMax/receiveMax)
 	landed := make(chan []event.Delivery)
 	var all sync.WaitGroup
@@ -101,10 +101,10 @@ func (c *Consumer) Run(ctx context.Context, receivers int) error {
 	return nil
 }
 
-func (c *Consumer) loop() string { return "queue " + c.view.Name }
+func (c *consumer) loop() string { return "queue " + c.view.Name }
 
 // receive takes messages, as long as there is a generation to land them in.
-func (c *Consumer) receive(ctx context.Context, arrived chan<- held) {
+func (c *consumer) receive(ctx context.Context, arrived chan<- held) {
 	var retry backoff.Backoff
 	var wait time.Duration // at first none, so as to know at once whether the queue is there
 	for c.awaitGeneration(ctx) {
@@ -141,7 +141,7 @@ func (c *Consumer) receive(ctx context.Context, arrived chan<- held) {
 
 // awaitGeneration waits until there is a generation to write to; false when ctx ended first. Until then messages stay in the
 // queue, for projectors of another version, too.
-func (c *Consumer) awaitGeneration(ctx context.Context) bool {
+func (c *consumer) awaitGeneration(ctx context.Context) bool {
 	for {
 		if time.Now().UnixMilli()-c.ready.Load() < awaitInterval.Milliseconds() {
 			return ctx.Err() == nil
@@ -163,7 +163,7 @@ func (c *Consumer) awaitGeneration(ctx context.Context) bool {
 }
 
 // writable gives the generations to land in, and notes when there were any.
-func (c *Consumer) writable(r row.Registry) ([]row.Generation, error) {
+func (c *consumer) writable(r row.Registry) ([]row.Generation, error) {
 	generations, err := writable(c.view, r)
 	if err == nil {
 		c.ready.Store(time.Now().UnixMilli())
@@ -172,7 +172,7 @@ func (c *Consumer) writable(r row.Registry) ([]row.Generation, error) {
 }
 
 // gather waits for something to land, and takes all there is with it. It takes nothing once ctx has ended.
-func (c *Consumer) gather(ctx context.Context, arrived <-chan held) (batch []held) {
+func (c *consumer) gather(ctx context.Context, arrived <-chan held) (batch []held) {
 	for n := 0; n < batchMax && ctx.Err() == nil; n += len(batch[len(batch)-1].deliveries) {
 		select {
 		case h := <-arrived:
@@ -194,7 +194,7 @@ func (c *Consumer) gather(ctx context.Context, arrived <-chan held) (batch []hel
 }
 
 // handle lands a batch, and returns what may be deleted. What it cannot land stays in the queue.
-func (c *Consumer) handle(ctx context.Context, batch []held) []event.Delivery {
+func (c *consumer) handle(ctx context.Context, batch []held) []event.Delivery {
 	var good []event.Delivery
 	for _, h := range batch {
 		defer h.release()
@@ -211,7 +211,7 @@ func (c *Consumer) handle(ctx context.Context, batch []held) []event.Delivery {
 
 // landWithPatience returns the deliveries that have landed: all, or those that do not fail by themselves, or none when
 // ctx ended during an outage, or they are for others.
-func (c *Consumer) landWithPatience(ctx context.Context, deliveries []event.Delivery) []event.Delivery {
+func (c *consumer) landWithPatience(ctx context.Context, deliveries []event.Delivery) []event.Delivery {
 	defer c.failing.Store(false)
 	var retry backoff.Backoff
 	for len(deliveries) > 0 {
@@ -236,7 +236,7 @@ func (c *Consumer) landWithPatience(ctx context.Context, deliveries []event.Deli
 	return nil
 }
 
-func (c *Consumer) landEach(ctx context.Context, deliveries []event.Delivery, err error) []event.Delivery {
+func (c *consumer) landEach(ctx context.Context, deliveries []event.Delivery, err error) []event.Delivery {
 	if len(deliveries) > 1 {
 		var landed []event.Delivery
 		for i := range deliveries {
@@ -258,7 +258,7 @@ func (c *Consumer) landEach(ctx context.Context, deliveries []event.Delivery, er
 // received: a build that is opened later than this read is opened after these events were recorded, and then finds them
 // in the log. The generation being built comes first, and what waits there is kept from the live one, too, so that this never holds what
 // its successor lacks. All else lands in both.
-func (c *Consumer) land(ctx context.Context, deliveries []event.Delivery) error {
+func (c *consumer) land(ctx context.Context, deliveries []event.Delivery) error {
 	registry, err := c.model.Registry(ctx, c.view.Name)
 	if err != nil {
 		return err
@@ -289,7 +289,7 @@ func (c *Consumer) land(ctx context.Context, deliveries []event.Delivery) error 
 }
 
 // hear tells the registry once a while that messages come.
-func (c *Consumer) hear(ctx context.Context, registry row.Registry) {
+func (c *consumer) hear(ctx context.Context, registry row.Registry) {
 	last, now := c.heard.Load(), time.Now().UnixMilli()
 	if now-last < hearInterval.Milliseconds() && registry.Silent.IsZero() || !c.heard.CompareAndSwap(last, now) {
 		return

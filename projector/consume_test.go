@@ -29,7 +29,7 @@ type counter struct {
 	log      *history.History
 	model    faultyModel
 	queue    *fakeQueue
-	consumer *Consumer
+	consumer *consumer
 	live     row.Generation
 
 	mu      sync.Mutex
@@ -40,7 +40,7 @@ type counter struct {
 func newCounter(t *testing.T) *counter {
 	store := openModel(t, servers.MiniRedis(t))
 	c := &counter{T: t, log: &history.History{}, model: newFaultyModel(store), queue: newFakeQueue(rand.Uint64())}
-	c.consumer = &Consumer{
+	c.consumer = &consumer{
 		view: view.Orders, queue: c.queue, model: c.model, log: c.log, logger: slog.New(slog.DiscardHandler), visibility: time.Minute,
 		report:  func(_ string, err error) { c.mu.Lock(); defer c.mu.Unlock(); c.reports = append(c.reports, err) },
 		missing: func() { c.mu.Lock(); defer c.mu.Unlock(); c.missed++ },

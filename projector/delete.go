@@ -20,7 +20,7 @@ const (
 )
 
 // deleteAll deletes what has landed until there is no more, which is after ctx has ended.
-func (c *Consumer) deleteAll(ctx context.Context, landed <-chan []event.Delivery) {
+func (c *consumer) deleteAll(ctx context.Context, landed <-chan []event.Delivery) {
 	last, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(deleteLast, cancel) })()
@@ -64,7 +64,7 @@ func (c *Consumer) deleteAll(ctx context.Context, landed <-chan []event.Delivery
 }
 
 // keepHidden renews the deliveries' visibility timeout until stop is called.
-func (c *Consumer) keepHidden(ctx context.Context, deliveries []event.Delivery) (stop func()) {
+func (c *consumer) keepHidden(ctx context.Context, deliveries []event.Delivery) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	timer := time.AfterFunc(c.visibility/3, func() {
 		ticker := time.NewTicker(c.visibility / 3)

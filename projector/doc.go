@@ -1,11 +1,11 @@
 // Package projector is the machine that runs views. It follows the log and publishes it (Relay), takes events from the
-// views' queues (Consumer), lands them (Applier), checks some seconds later that they have landed (Sweep), and builds new
+// views' queues (consumer), lands them (Applier), checks some seconds later that they have landed (sweep), and builds new
 // generations (Replay). It knows views only as package view declares them, and the outside only through the interfaces in ports.go.
 //
-//	log ─► Relay ─► Publisher … Queue ─► Consumer ─► Applier ─► Rows
+//	log ─► Relay ─► Publisher … Queue ─► consumer ─► Applier ─► Rows
 //	 └───────────────────► Replay ──────────────────────┘ ▲
 //	 └────────────────── what is missing ─────────────────┘
-//	 └────────────────── Sweep: what was lost ────────────┘
+//	 └────────────────── sweep: what was lost ────────────┘
 //
 // Every loop outlives its dependencies: it reports the fault, waits with backoff and jitter, and goes on.
 //

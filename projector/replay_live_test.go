@@ -111,7 +111,7 @@ func (s *shop) consume(ctx context.Context, running *sync.WaitGroup) {
 	model := newFaultyModel(s.store)
 	model.faults = s.link
 	for _, v := range view.All() {
-		c := &Consumer{
+		c := &consumer{
 			view: v, queue: s.queues[v.Name], model: model, log: faultyLog{s.log, s.link}, logger: slog.New(slog.DiscardHandler),
 			report: func(string, error) {}, missing: func() {}, visibility: time.Minute,
 		}

@@ -84,11 +84,11 @@ func (s *Service) Run(ctx context.Context) error {
 			return relay.Run(ctx)
 		}, relayPublishes, relayKeeps)
 	})
-	sweep := &Sweep{log: s.store, model: s.model, views: s.cfg.Views, report: s.cfg.Report, logger: s.cfg.Logger, losses: map[string]loss{}}
+	sweep := &sweep{log: s.store, model: s.model, views: s.cfg.Views, report: s.cfg.Report, logger: s.cfg.Logger, losses: map[string]loss{}}
 	g.Go(func() error { return s.elected(ctx, "sweep", "sweep-"+fleet(s.cfg.Views), sweep.Run) })
 	decodings := newDecodings()
 	for _, v := range s.cfg.Views {
-		c := &Consumer{
+		c := &consumer{
 			view: v, queue: s.queue(v.Name), model: s.model, log: s.store,
 			logger: s.cfg.Logger, report: s.cfg.Report, missing: s.provisioning.Ask,
 			visibility: visibility, decodings: decodings,

@@ -12,11 +12,11 @@ import (
 	"jangbu/query/view"
 )
 
-// Sweep is the slow reader behind the queues. Some seconds after an event was recorded it checks, for each view, that the
+// sweep is the slow reader behind the queues. Some seconds after an event was recorded it checks, for each view, that the
 // event has landed; what has not, it lands from the log, and counts. How far it has come is the view's verified position:
 // everything up to there has landed, whatever SNS, SQS or an operator lost. In a Redis that was restored from an old
 // backup the verified position is as old as the rest, so the sweep mends that, too.
-type Sweep struct {
+type sweep struct {
 	log    Log
 	model  Model
 	views  []*view.View
@@ -54,7 +54,7 @@ const (
 )
 
 // Run sweeps until ctx ends, and returns nil.
-func (s *Sweep) Run(ctx context.Context) error {
+func (s *sweep) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -88,7 +88,7 @@ type sweeping struct {
 }
 
 // round brings every view's verified position to where the log ended a while ago.
-func (s *Sweep) round(ctx context.Context, now time.Time) error {
+func (s *sweep) round(ctx context.Context, now time.Time) error {
 	target, due, err := s.target(ctx, now)
 	if err != nil || !due {
 		return err
@@ -136,7 +136,7 @@ func (s *Sweep) round(ctx context.Context, now time.Time) error {
 
 // note keeps count of what had to be healed, and of silence: when all there was had to be, more than once, and no message came for some
 // time. The first round does not wait for messages, so it proves no silence.
-func (s *Sweep) note(ctx context.Context, b *sweeping, now time.Time) error {
+func (s *sweep) note(ctx context.Context, b *sweeping, now time.Time) error {
 	silent := b.due > 0 && b.healed >= b.due && s.started && s.lostAgain(b, now)
 	if b.healed > 0 {
 		s.logger.Info("landed events from the log that no message had brought yet", "view", b.view.Name, "events", b.healed)
@@ -152,7 +152,7 @@ func (s *Sweep) note(ctx context.Context, b *sweeping, now time.Time) error {
 
 // lostAgain reports whether all that there was of a view had to be landed some time ago, too, and no message has come since. A Redis that
 // was put back to a backup meanwhile, and so the verified position, says nothing of messages.
-func (s *Sweep) lostAgain(b *sweeping, now time.Time) bool {
+func (s *sweep) lostAgain(b *sweeping, now time.Time) bool {
 	first, known := s.losses[b.view.Name]
 	if !known || !first.heard.Equal(b.registry.Heard) || b.registry.At.Compare(first.verified) <= 0 {
 		first = loss{heard: b.registry.Heard, at: now}
@@ -164,7 +164,7 @@ func (s *Sweep) lostAgain(b *sweeping, now time.Time) bool {
 
 // target is where the log ended sweepMargin ago, as far as that was seen; false if nothing was. At first it is where the
 // log ends now: what the queues held before this sweep began may be lost.
-func (s *Sweep) target(ctx context.Context, now time.Time) (event.Position, bool, error) {
+func (s *sweep) target(ctx context.Context, now time.Time) (event.Position, bool, error) {
 	head, err := s.log.Head(ctx)
 	if errors.Is(err, event.ErrStreamNotFound) {
 		return event.Position{}, false, nil
@@ -186,7 +186,7 @@ func (s *Sweep) target(ctx context.Context, now time.Time) (event.Position, bool
 
 // check lands what has not landed of a chunk in each view, and moves its verified position to the chunk's end. A view that
 // fails stays where it is; the others go on.
-func (s *Sweep) check(ctx context.Context, behind []*sweeping, chunk []event.Recorded) {
+func (s *sweep) check(ctx context.Context, behind []*sweeping, chunk []event.Recorded) {
 	if len(chunk) == 0 {
 		return
 	}
@@ -213,7 +213,7 @@ func (s *Sweep) check(ctx context.Context, behind []*sweeping, chunk []event.Rec
 	}
 }
 
-func (s *Sweep) checkView(ctx context.Context, b *sweeping, arrivals []arrival) error {
+func (s *sweep) checkView(ctx context.Context, b *sweeping, arrivals []arrival) error {
 	healed, err := NewApplier(b.view, b.gen, s.model, s.log).apply(ctx, arrivals)
 	b.healed += healed
 	if err != nil {

@@ -24,7 +24,7 @@ type yard struct {
 	*testing.T
 	log   *history.History
 	model faultyModel
-	sweep *Sweep
+	sweep *sweep
 	now   time.Time
 }
 
@@ -33,7 +33,7 @@ func newYard(t *testing.T, log *history.History) *yard {
 	if _, err := NewReplay(y.model, log, ReplayConfig{}).Run(t.Context(), view.All()); err != nil {
 		t.Fatal(err)
 	}
-	y.sweep = &Sweep{log: log, model: y.model, views: view.All(), report: func(string, error) {}, logger: slog.New(slog.DiscardHandler), losses: map[string]loss{}}
+	y.sweep = &sweep{log: log, model: y.model, views: view.All(), report: func(string, error) {}, logger: slog.New(slog.DiscardHandler), losses: map[string]loss{}}
 	return y
 }
 

@@ -173,7 +173,7 @@ func testSilence(t *testing.T, later time.Duration) {
 
 // TestLostAfterARestore: a Redis that is put back to the same backup twice makes no view silent.
 func TestLostAfterARestore(t *testing.T) {
-	s := &Sweep{losses: map[string]loss{}}
+	s := &sweep{losses: map[string]loss{}}
 	heard := time.Now()
 	now := heard
 	for _, round := range []struct {
