@@ -120,16 +120,25 @@ func (s *sweep) from(ctx context.Context) (event.Position, error) {
 	if err != nil || at == (event.Position{}) {
 		return event.Position{}, err
 	}
+	end, err := s.logEnd(ctx)
+	if err != nil {
+		return event.Position{}, err
+	}
+	if end.Compare(at) < 0 {
+		s.m.cfg.Logger.Warn("the log ends before the checkpoint of fulfilment, which is that of another one: it is looked through from its beginning",
+			"end", end, "checkpoint", at)
+		return event.Position{}, s.checkpoint.Forget(ctx, at)
+	}
+	return at, nil
+}
+
+// logEnd is the position of the log's last event, zero while there is none.
+func (s *sweep) logEnd(ctx context.Context) (event.Position, error) {
 	head, err := s.log.Head(ctx)
 	if err != nil && !errors.Is(err, event.ErrStreamNotFound) {
 		return event.Position{}, err
 	}
-	if head.Position.Compare(at) < 0 {
-		s.m.cfg.Logger.Warn("the log ends before the checkpoint of fulfilment, which is that of another one: it is looked through from its beginning",
-			"end", head.Position, "checkpoint", at)
-		return event.Position{}, s.checkpoint.Forget(ctx, at)
-	}
-	return at, nil
+	return head.Position, nil
 }
 
 func (s *sweep) follow(ctx context.Context) {
@@ -337,11 +346,11 @@ func (s *sweep) advance(ctx context.Context) error {
 // does, and nothing would be heard of it until it has grown past that. One that writes events of its own at the end may, too: there, to begin
 // from the checkpoint once more does no harm.
 func (s *sweep) sameLog(ctx context.Context, read event.Position) error {
-	head, err := s.log.Head(ctx)
-	if err != nil && !errors.Is(err, event.ErrStreamNotFound) {
+	end, err := s.logEnd(ctx)
+	if err != nil {
 		return err
 	}
-	s.head = head.Position
+	s.head = end
 	if read.Compare(s.head) > 0 {
 		return errShorter
 	}
@@ -352,11 +361,11 @@ func (s *sweep) sameLog(ctx context.Context, read event.Position) error {
 // which Head passes over, and who begins from there would take the log for another one.
 func (s *sweep) withinLog(ctx context.Context, at event.Position) (event.Position, error) {
 	if at.Compare(s.head) > 0 && at != s.asked {
-		head, err := s.log.Head(ctx)
-		if err != nil && !errors.Is(err, event.ErrStreamNotFound) {
+		end, err := s.logEnd(ctx)
+		if err != nil {
 			return event.Position{}, err
 		}
-		s.head, s.asked = head.Position, at
+		s.head, s.asked = end, at
 	}
 	if at.Compare(s.head) > 0 {
 		return s.head, nil
