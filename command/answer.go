@@ -69,18 +69,13 @@ type aggregate[S, C any] struct {
 	decide   func(S, C) ([]any, error)
 }
 
-// creating handles the POST that makes a thing. Its id is the client's, or the server's where the client gave none.
+// creating handles the POST that makes a thing.
 func creating[S, C any, B interface{ clientID() string }](s *Service, a aggregate[S, C], command func(id string, body B) C) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		var body B
-		if err := web.Decode(c, &body); err != nil {
-			return err
-		}
-		r, err := readRequest(c, body)
+		id, body, r, err := readCreation[B](c)
 		if err != nil {
 			return err
 		}
-		id := idOf(body, r)
 		o := a.operation(r, id, command(id, body))
 		o.creates = true
 		o.check = func() error {
@@ -91,11 +86,18 @@ func creating[S, C any, B interface{ clientID() string }](s *Service, a aggregat
 	}
 }
 
-func idOf(body interface{ clientID() string }, r request) string {
-	if id := body.clientID(); id != "" {
-		return id
+// readCreation reads a POST that makes a thing. Its id is the client's, or the server's where the client gave none.
+func readCreation[B interface{ clientID() string }](c echo.Context) (id string, body B, r request, err error) {
+	if err = web.Decode(c, &body); err != nil {
+		return "", body, r, err
 	}
-	return newThingID(r)
+	if r, err = readRequest(c, body); err != nil {
+		return "", body, r, err
+	}
+	if id = body.clientID(); id == "" {
+		id = newThingID(r)
+	}
+	return id, body, r, nil
 }
 
 // changing handles the POST that changes the thing whose id is in the path; decode is web.Decode, web.DecodeOptional

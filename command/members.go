@@ -33,17 +33,13 @@ type registerBody struct {
 func (b registerBody) clientID() string { return b.ID }
 
 func (s *Service) registerMember(c echo.Context) error {
-	var body registerBody
-	if err := web.Decode(c, &body); err != nil {
-		return err
-	}
-	r, err := readRequest(c, body)
+	id, body, r, err := readCreation[registerBody](c)
 	if err != nil {
 		return err
 	}
-	register := member.Register{ID: idOf(body, r), Name: body.Name, Email: body.Email, Contact: body.Contact,
+	register := member.Register{ID: id, Name: body.Name, Email: body.Email, Contact: body.Contact,
 		City: body.City, Country: composed(body.Country), Phone: body.Phone}
-	o := s.withEmail(r, register.ID, register)
+	o := s.withEmail(r, id, register)
 	o.creates, o.check = true, register.Check
 	return s.run(c, o)
 }

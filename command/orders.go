@@ -66,16 +66,12 @@ func (b placeOrderBody) command(id string) order.Place {
 
 // placeOrder handles POST /orders. What its decision needs of the member and the products, prepare reads.
 func (s *Service) placeOrder(c echo.Context) error {
-	var body placeOrderBody
-	if err := web.Decode(c, &body); err != nil {
-		return err
-	}
-	r, err := readRequest(c, body)
+	id, body, r, err := readCreation[placeOrderBody](c)
 	if err != nil {
 		return err
 	}
-	place := body.command(idOf(body, r))
-	o := s.orders().deciding(r, place.ID, func(state order.State) ([]any, error) { return order.Decide(state, place, s.cfg.Now()) })
+	place := body.command(id)
+	o := s.orders().deciding(r, id, func(state order.State) ([]any, error) { return order.Decide(state, place, s.cfg.Now()) })
 	o.creates, o.check, o.elsewhere = true, place.Check, true
 	o.prepare = func(ctx context.Context) (err error) {
 		place.Member, place.Products, err = s.references(ctx, place)
