@@ -119,6 +119,18 @@ func (p *parking) apply(events ...event.Recorded) {
 	}
 }
 
+// applyAll lands the log, in one batch or event by event.
+func (p *parking) applyAll(batch bool) {
+	p.Helper()
+	size := 1
+	if batch {
+		size = p.log.Len()
+	}
+	for events := range slices.Chunk(p.log.Events(), size) {
+		p.apply(events...)
+	}
+}
+
 func (p *parking) replay() {
 	p.Helper()
 	if _, err := NewReplay(p.model.store, p.log, ReplayConfig{Builder: p.model.builder, AllowDrift: true}).Run(p.Context(), []*view.View{p.view}); err != nil {
@@ -134,6 +146,13 @@ func (p *parking) parked() []row.Parked {
 		p.Fatal(err)
 	}
 	return parked
+}
+
+func (p *parking) nothingParked() {
+	p.Helper()
+	if parked := p.parked(); len(parked) > 0 {
+		p.Errorf("still parked: %+v", parked)
+	}
 }
 
 func (p *parking) expect(id string, landed int64, body string) {
@@ -156,14 +175,7 @@ func TestParked(t *testing.T) {
 				p.order("bad")
 				p.fault("bad", step)
 				p.order("good")
-				events := p.log.Events()
-				if batch {
-					p.apply(events...)
-				} else {
-					for _, e := range events {
-						p.apply(e)
-					}
-				}
+				p.applyAll(batch)
 				p.expect("good", 0, `{"events":1}`)
 				parked := p.parked()
 				if len(parked) != 1 || parked[0].Stream != "order-bad" || parked[0].Reason == "" || parked[0].Since.IsZero() {
@@ -205,9 +217,7 @@ func TestParkedStaysAndReturns(t *testing.T) {
 			}
 			p.fragile.broken = false
 			if step == "fold" {
-				if err := Land(t.Context(), p.model, p.log, p.view, "order-bad"); err != nil {
-					t.Error(err)
-				}
+				p.retry("order-bad")
 			} else {
 				p.fault("bad", "none")
 				p.apply(p.log.Stream("order-bad")[3])
@@ -217,9 +227,7 @@ func TestParkedStaysAndReturns(t *testing.T) {
 				fault = step
 			}
 			p.expect("bad", last, fmt.Sprintf(`{"events":%d,"fault":%q}`, last+1, fault))
-			if len(p.parked()) > 0 {
-				t.Errorf("still parked: %+v", p.parked())
-			}
+			p.nothingParked()
 		})
 	}
 }
@@ -234,16 +242,9 @@ func TestSkipped(t *testing.T) {
 			p.fault("bad", "none")
 			p.apply(p.log.Events()...)
 			p.expect("bad", 0, `{"events":1}`)
-			if err := p.note("order-bad", 1); err != nil {
-				t.Fatal(err)
-			}
-			if err := Land(t.Context(), p.model, p.log, p.view, "order-bad"); err != nil {
-				t.Fatal(err)
-			}
+			p.skip("order-bad", 1)
 			p.expect("bad", 2, `{"events":2,"fault":"none"}`)
-			if len(p.parked()) > 0 {
-				t.Errorf("still parked: %+v", p.parked())
-			}
+			p.nothingParked()
 			p.replay()
 			p.expect("bad", 2, `{"events":2,"fault":"none"}`)
 		})
@@ -261,29 +262,16 @@ func TestSkippedLast(t *testing.T) {
 				p.fault("bad", "none")
 				p.fault("bad", step)
 				p.order("good")
-				if batch {
-					p.apply(p.log.Events()...)
-				} else {
-					for _, e := range p.log.Events() {
-						p.apply(e)
-					}
-				}
+				p.applyAll(batch)
 				if parked := p.parked(); len(parked) != 1 || parked[0].Revision != 2 {
 					t.Fatalf("parked: %+v", parked)
 				}
-				if err := p.note("order-bad", 2); err != nil {
-					t.Fatal(err)
-				}
-				if err := Land(t.Context(), p.model, p.log, p.view, "order-bad"); err != nil {
-					t.Fatal(err)
-				}
+				p.skip("order-bad", 2)
 				landed := func() {
 					t.Helper()
 					p.expect("bad", 2, `{"events":2,"fault":"none"}`)
 					p.expect("good", 0, `{"events":1}`)
-					if parked := p.parked(); len(parked) > 0 {
-						t.Errorf("still parked: %+v", parked)
-					}
+					p.nothingParked()
 				}
 				landed()
 				p.apply(p.log.Events()...)
@@ -426,32 +414,15 @@ func TestSkippedAmongOthers(t *testing.T) {
 				p.log.Add(p, order.Stream("b"), order.Placed{MemberID: "M", Currency: "USD", PlacedOn: "2026-01-02"}, order.Cancelled{Reason: "2"})
 				p.log.Add(p, test.stream, test.event)
 				p.order("c")
-				if batch {
-					p.apply(p.log.Events()...)
-				} else {
-					for _, e := range p.log.Events() {
-						p.apply(e)
-					}
-				}
+				p.applyAll(batch)
 				if !slices.ContainsFunc(p.parked(), func(one row.Parked) bool { return one.Stream == test.stream }) {
 					t.Errorf("parked: %+v", p.parked())
 				}
-				if err := p.note(test.stream, test.revision); err != nil {
-					t.Fatal(err)
-				}
-				retry := func() {
-					t.Helper()
-					for _, one := range append([]row.Parked{{Stream: test.stream}}, p.parked()...) {
-						if err := Land(t.Context(), p.model, p.log, p.view, one.Stream); err != nil {
-							t.Fatal(err)
-						}
-					}
-				}
+				p.skip(test.stream, test.revision)
+				p.retryAll()
 				want := func(shelves ...string) {
 					t.Helper()
-					if parked := p.parked(); len(parked) > 0 {
-						t.Errorf("still parked: %+v", parked)
-					}
+					p.nothingParked()
 					for i, doc := range []string{"shelf", "shelf2"} {
 						if got, err := p.model.store.Document(t.Context(), p.live, doc); err != nil || string(got) != shelves[i] {
 							t.Errorf("%s: %s, %v, want %s", doc, got, err, shelves[i])
@@ -459,7 +430,6 @@ func TestSkippedAmongOthers(t *testing.T) {
 					}
 				}
 				first, second := `["member-M Mina","order-a 1","order-bad 1","order-c 1","3"]`, `["member-M Mina","order-b 22","2"]`
-				retry()
 				want(first, second)
 				p.replay()
 				want(first, second)
@@ -475,12 +445,7 @@ func TestSkippedAtRest(t *testing.T) {
 	p.order("bad")
 	p.log.Add(p, "order-bad", order.Cancelled{}, order.Cancelled{}, order.Cancelled{Reason: " cursed"})
 	p.apply(p.log.Events()...)
-	if err := p.note("order-bad", 3); err != nil {
-		t.Fatal(err)
-	}
-	if err := Land(t.Context(), p.model, p.log, p.view, "order-bad"); err != nil {
-		t.Fatal(err)
-	}
+	p.skip("order-bad", 3)
 	p.log.Add(p, "order-bad", order.Cancelled{})
 	p.apply(p.log.Stream("order-bad")[4])
 	got, err := p.model.store.Document(t.Context(), p.live, "shelf")

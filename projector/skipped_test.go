@@ -88,9 +88,7 @@ func TestSkippedStaysOut(t *testing.T) {
 				events++
 			}
 			p.fault("bad", test.step)
-			for _, e := range p.log.Events() {
-				p.apply(e)
-			}
+			p.applyAll(false)
 			last := p.log.Last("order-bad")
 			p.skip("order-bad", last)
 			if test.first {
@@ -104,9 +102,7 @@ func TestSkippedStaysOut(t *testing.T) {
 			p.fragile.broken = false
 			p.agrees(ReplayConfig{})
 			p.expect("bad", last+1, want)
-			if parked := p.parked(); len(parked) > 0 {
-				t.Errorf("parked: %+v", parked)
-			}
+			p.nothingParked()
 		})
 	}
 }
@@ -119,9 +115,7 @@ func TestSkippedMeanwhile(t *testing.T) {
 			p := newParking(t)
 			p.order("bad")
 			p.fault("bad", "rows")
-			for _, e := range p.log.Events() {
-				p.apply(e)
-			}
+			p.applyAll(false)
 			p.fault("bad", "more") // with which it lands
 			replay := NewReplay(p.model.store, p.log, ReplayConfig{Builder: p.model.builder, NoSwitch: open, AllowDrift: true, Progress: func(now Progress) {
 				if !open && now.Phase == PhaseBuild && now.Events > 0 && len(p.parked()) > 0 {
@@ -178,9 +172,7 @@ func TestParkedInReplay(t *testing.T) {
 	p.skip("order-b", 2)
 	p.retryAll()
 	p.agrees(ReplayConfig{})
-	if parked := p.parked(); len(parked) > 0 {
-		t.Errorf("parked: %+v", parked)
-	}
+	p.nothingParked()
 }
 
 // TestSkippedAtRandom: whatever is left out, before it lands or after, and whoever lands the rest, the view ends as the fold without it.
@@ -269,9 +261,7 @@ func (p *parking) fromMany(r *rand.Rand, beside func()) {
 // without requires that the view holds the fold of the log without some events, and that nothing is parked.
 func (p *parking) without(skipped row.Skipped, docs ...string) {
 	p.Helper()
-	if parked := p.parked(); len(parked) > 0 {
-		p.Errorf("parked: %+v", parked)
-	}
+	p.nothingParked()
 	want, err := view.FoldWithout(p.view, p.log.Events(), skipped)
 	if err != nil {
 		p.Fatal(err)
