@@ -255,19 +255,27 @@ func (r *Replay) attempt(ctx context.Context, all []*build, j job) (err error) {
 	renewing, stop := context.WithCancel(context.WithoutCancel(ctx)) // also while what has been read is landed
 	defer stop()
 	go r.renew(renewing, builds, cancel)
-	if err := r.pass(ctx, builds); err != nil {
+	if err := r.work(ctx, builds, j); err != nil {
 		return cause(ctx, err)
+	}
+	return errors.Join(busy...)
+}
+
+// work takes builds that have begun through the rest of their phases.
+func (r *Replay) work(ctx context.Context, builds []*build, j job) error {
+	if err := r.pass(ctx, builds); err != nil {
+		return err
 	}
 	for _, b := range builds {
 		if err := r.open(ctx, b); err != nil {
-			return cause(ctx, err)
+			return err
 		}
 		if err := r.leaveOut(ctx, b); err != nil {
-			return cause(ctx, err)
+			return err
 		}
 	}
 	if err := r.pass(ctx, builds); err != nil {
-		return cause(ctx, err)
+		return err
 	}
 	g, running := errgroup.WithContext(ctx)
 	for _, b := range builds {
@@ -278,10 +286,7 @@ func (r *Replay) attempt(ctx context.Context, all []*build, j job) (err error) {
 			return nil
 		})
 	}
-	if err := g.Wait(); err != nil {
-		return cause(ctx, err)
-	}
-	return errors.Join(busy...)
+	return g.Wait()
 }
 
 // cause says why ctx ended, where that is what stopped the work.
