@@ -165,9 +165,7 @@ func TestSkippedBesideAnother(t *testing.T) {
 	p.order("bad")
 	p.log.Add(t, "order-bad", order.Cancelled{})
 	p.log.Add(t, "order-a", order.Cancelled{Reason: " cursed"})
-	for _, e := range p.log.Events() {
-		p.apply(e)
-	}
+	p.applyAll(false)
 	p.skip("order-bad", 1)
 	p.skip("order-a", 1)
 	p.log.Add(t, "order-bad", order.Cancelled{})
@@ -182,9 +180,7 @@ func TestSkippedTwice(t *testing.T) {
 	p.view = aisles(&p.fragile.broken)
 	p.order("bad")
 	p.log.Add(t, "order-bad", order.Cancelled{Reason: "a:1 cursed"})
-	for _, e := range p.log.Events() {
-		p.apply(e)
-	}
+	p.applyAll(false)
 	p.skip("order-bad", 1)
 	p.log.Add(t, "order-bad", order.Cancelled{Reason: "b:2 cursed"})
 	p.apply(p.log.Stream("order-bad")[2])
@@ -281,7 +277,5 @@ func TestSkippedCut(t *testing.T) {
 	}
 	p.refresh()
 	p.expect("bad", 3, `{"events":2,"fault":"two"}`)
-	if parked := p.parked(); len(parked) > 0 {
-		t.Errorf("parked after a replay: %+v", parked)
-	}
+	p.nothingParked()
 }
