@@ -45,7 +45,8 @@ const timeout = 5 * time.Second // of one call
 
 // Config says how to use a Redis. The zero Config is good.
 type Config struct {
-	Namespace string // prefix of both keys; default "jangbu"
+	Namespace string       // prefix of both keys; default "jangbu"
+	Dial      redisdb.Dial // how to connect; default: by TCP, or TLS where the URL says so
 }
 
 // Schedule is a client of one Redis or one Redis Cluster.
@@ -58,7 +59,7 @@ type Schedule struct {
 // Open parses rawURL; it makes no connection yet. redis:// and rediss:// name a single server, redis+cluster:// and
 // rediss+cluster:// a node of a cluster.
 func Open(rawURL string, cfg Config) (*Schedule, error) {
-	client, err := redisdb.Open(rawURL, nil)
+	client, err := redisdb.Open(rawURL, cfg.Dial)
 	if err != nil {
 		return nil, err
 	}

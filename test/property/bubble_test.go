@@ -51,7 +51,7 @@ func (b *bubbleRedis) dial(context.Context, string, string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	const socket = 1 << 20
+	const socket = 1 << 16 // more would be spent on making buffers than on all that is tested
 	listener := bufconn.Listen(socket)
 	defer listener.Close()
 	join := func(to, from net.Conn) {

@@ -9,11 +9,16 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
+	"jangbu/command"
+	"jangbu/command/fulfilment"
 	"jangbu/domain/event"
+	"jangbu/domain/order"
 	"jangbu/infra/bus"
 	"jangbu/infra/readmodel"
 	"jangbu/infra/redisdb"
+	"jangbu/infra/schedule"
 	"jangbu/projector"
 	"jangbu/query/row"
 	"jangbu/query/view"
@@ -121,7 +126,7 @@ func (c *mortal) Close() error {
 	return c.Conn.Close()
 }
 
-// process is a projector, or a replay, with clients of its own.
+// process is a projector, fulfilment, or a replay, with clients of its own.
 type process struct {
 	*life
 	store client
@@ -174,16 +179,37 @@ func (p *process) ended() bool {
 func (w *world) projector(ctx context.Context, p *process) error {
 	return projector.New(p.store, p.model, p.bus, func(view string) projector.Queue { return p.bus.Queue(view) }, projector.Config{
 		Workers: 2, Views: w.views, Logger: slog.New(slog.DiscardHandler),
-		Builder: p.builder,
-		Provision: func(ctx context.Context) error {
-			var subs []bus.Subscription
-			for _, v := range w.views {
-				subs = append(subs, bus.Subscription{View: v.Name, Categories: v.Categories()})
-			}
-			_, err := p.bus.Provision(ctx, subs)
-			return err
-		},
+		Builder: p.builder, Provision: w.provision(p),
 	}).Run(ctx)
+}
+
+const (
+	fulfilmentQueue = "fulfilment"
+	payWithin       = time.Minute
+)
+
+// fulfilment is what `jangbu fulfilment` runs.
+func (w *world) fulfilment(ctx context.Context, p *process) error {
+	due, err := schedule.Open(w.redis.url(), schedule.Config{Dial: p.through(w.redis.dial)})
+	if err != nil {
+		return err
+	}
+	defer due.Close()
+	return fulfilment.New(command.New(p.store, command.Config{}), w.gateway, due, fulfilment.Config{
+		PayWithin: payWithin, Workers: 2, Logger: slog.New(slog.DiscardHandler), Provision: w.provision(p),
+	}).Run(ctx, p.bus.Queue(fulfilmentQueue), p.store, due)
+}
+
+// provision makes the queues of all processes.
+func (w *world) provision(p *process) func(context.Context) error {
+	subs := []bus.Subscription{{View: fulfilmentQueue, Categories: []string{order.Category}}}
+	for _, v := range w.views {
+		subs = append(subs, bus.Subscription{View: v.Name, Categories: v.Categories()})
+	}
+	return func(ctx context.Context) error {
+		_, err := p.bus.Provision(ctx, subs)
+		return err
+	}
 }
 
 func (p *process) builder(b row.Build) projector.Builder { return p.model.NewBuilder(b) }

@@ -10,6 +10,7 @@
 package property_test
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -22,10 +23,12 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"jangbu/command"
+	"jangbu/domain/event"
 	"jangbu/infra/embedded/snssqs"
 	"jangbu/infra/readmodel"
 	"jangbu/infra/web"
 	"jangbu/query/view"
+	"jangbu/test/books"
 	"jangbu/test/folded"
 	"jangbu/test/history"
 )
@@ -34,7 +37,7 @@ func TestViewsEqualTheLog(t *testing.T) {
 	history.Seeds(t, 40, func(t *testing.T, r *rand.Rand) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
-			newRun(t, r, newBubbleRedis(t), bubble{}).play(5 + r.IntN(20))
+			newRun(t, r, newBubbleRedis(t), bubble{}).play(5 + r.IntN(14))
 		})
 	})
 }
@@ -43,12 +46,21 @@ func TestViewsEqualTheLog(t *testing.T) {
 type run struct {
 	*testing.T
 	*rand.Rand
-	world      *world
-	api        *echo.Echo
-	projectors []*process
-	replays    []*process
-	orders     int
-	told       []string
+	world   *world
+	api     *echo.Echo
+	workers []worker
+	fulfils bool // one of the workers is fulfilment; else orders stay as they were placed, unless they are manual
+	replays []*process
+	orders  int
+	told    []string
+	wrong   []error // with the books, when they were last looked at
+}
+
+// worker is a process that comes back after it was killed.
+type worker struct {
+	*process
+	name string
+	run  func(ctx context.Context, p *process) error
 }
 
 func newRun(t *testing.T, r *rand.Rand, redis redisServer, clock clock) *run {
@@ -64,29 +76,42 @@ func newRun(t *testing.T, r *rand.Rand, redis redisServer, clock clock) *run {
 func (r *run) play(steps int) {
 	defer func() {
 		if r.Failed() {
-			r.Log(strings.Join(r.told, "\n"))
+			r.Log(strings.Join(r.told, "\n"), r.wrong)
 		}
-		for _, p := range append(r.projectors, r.replays...) {
-			p.stop()
-		}
+		r.stop()
 	}()
-	for range 1 + r.IntN(2) {
-		r.projectors = append(r.projectors, r.world.start(r.T, r.world.projector))
+	for i := range 1 + r.IntN(2) {
+		r.hire(fmt.Sprintf("projector %d", i), r.world.projector)
 	}
+	if r.fulfils = r.IntN(2) == 0; r.fulfils {
+		r.hire("fulfilment", r.world.fulfilment)
+	}
+	r.open()
 	for range steps {
 		r.step()
 	}
 	r.tell("peace")
 	r.world.setFaults(snssqs.Faults{})
-	for _, p := range r.projectors {
-		p.endAfter(-1)
+	for _, w := range r.workers {
+		w.endAfter(-1)
 	}
 	r.revive()
 	r.settle()
-	for _, p := range append(r.projectors, r.replays...) {
+	r.stop()
+	r.compare()
+}
+
+func (r *run) hire(name string, run func(ctx context.Context, p *process) error) {
+	r.workers = append(r.workers, worker{r.world.start(r.T, run), name, run})
+}
+
+func (r *run) stop() {
+	for _, w := range r.workers {
+		w.stop()
+	}
+	for _, p := range r.replays {
 		p.stop()
 	}
-	r.compare()
 }
 
 func (r *run) tell(format string, args ...any) {
@@ -99,18 +124,19 @@ func (r *run) step() {
 	case n < 45:
 		for range 1 + r.IntN(4) {
 			r.command()
+			if r.IntN(4) == 0 {
+				r.pass(time.Second)
+			}
 		}
 	case n < 60:
-		d := time.Duration(r.Int64N(int64(6 * time.Second)))
-		r.tell("%s pass", d)
-		r.world.clock.pass(d)
+		r.pass(6 * time.Second)
 	case n < 70:
 		r.world.setFaults(r.faults())
 		r.tell("faults %+v", r.world.faults)
 	case n < 84:
-		i, steps := r.IntN(len(r.projectors)), 1+r.IntN(120)
-		r.tell("projector %d is killed in %d steps", i, steps)
-		r.projectors[i].endAfter(steps)
+		w, steps := r.workers[r.IntN(len(r.workers))], 1+r.IntN(120)
+		r.tell("%s is killed in %d steps", w.name, steps)
+		w.endAfter(steps)
 		r.revive()
 	case n < 92:
 		v, steps := r.world.views[r.IntN(len(r.world.views))], r.IntN(120)
@@ -130,6 +156,13 @@ func (r *run) step() {
 	}
 }
 
+// pass lets some time pass, at most so much.
+func (r *run) pass(most time.Duration) {
+	d := time.Duration(r.Int64N(int64(most)))
+	r.tell("%s pass", d)
+	r.world.clock.pass(d)
+}
+
 // faults are none, or some of each kind.
 func (r *run) faults() snssqs.Faults {
 	p := func() float64 { return r.Float64() * r.Float64() * 0.6 }
@@ -142,41 +175,13 @@ func (r *run) faults() snssqs.Faults {
 	}
 }
 
-// revive starts a new projector for each that has been killed.
+// revive starts a new process for each worker that has been killed.
 func (r *run) revive() {
-	for i, p := range r.projectors {
-		if p.ended() {
-			r.tell("projector %d comes back", i)
-			r.projectors[i] = r.world.start(r.T, r.world.projector)
+	for i, w := range r.workers {
+		if w.ended() {
+			r.tell("%s comes back", w.name)
+			r.workers[i].process = r.world.start(r.T, w.run)
 		}
-	}
-}
-
-// command POSTs one, which may be refused, and may be sent twice.
-func (r *run) command() {
-	m, p, o := fmt.Sprintf("M%d", r.IntN(3)), fmt.Sprintf("P%d", r.IntN(3)), fmt.Sprintf("O%d", r.IntN(r.orders+1))
-	var path, body string
-	switch r.IntN(12) {
-	case 0, 1:
-		path, body = "/members", fmt.Sprintf(`{"id":%q,"name":"Name of %s","country":"Peru"}`, m, m)
-	case 2, 3:
-		path, body = "/products", fmt.Sprintf(`{"id":%q,"name":"Name of %s","category":"C%d","price":%d,"currency":"USD"}`, p, p, r.IntN(2), r.IntN(1000))
-	case 4:
-		path, body = "/members/"+m+"/rename", fmt.Sprintf(`{"name":"%s, once more <%d>"}`, m, r.IntN(100))
-	case 5:
-		path, body = "/products/"+p+"/reprice", fmt.Sprintf(`{"price":%d}`, r.IntN(1000))
-	case 6:
-		path, body = "/orders/"+o+"/cancel", `{"reason":"changed my mind"}`
-	case 7:
-		path, body = "/orders/"+o+"/ship", `{"carrier":"Post"}`
-	default:
-		path = "/orders"
-		body = fmt.Sprintf(`{"id":%q,"member_id":%q,"manual":true,"lines":[{"product_id":%q,"quantity":%d}],"placed_on":"2026-%02d-11"}`, o, m, p, 1+r.IntN(9), 1+r.IntN(12))
-	}
-	status := r.post(path, body)
-	r.tell("POST %s %s: %d", path, body, status)
-	if path == "/orders" && status == http.StatusCreated {
-		r.orders++
 	}
 }
 
@@ -196,9 +201,19 @@ func (r *run) post(path, body string) int {
 	return status
 }
 
-// settle waits until every view is live, and verified up to the log's end.
+// settle waits until fulfilment, if there is any, has done with every order, and the books balance; and then until every view is live, and verified up to
+// the log's end.
 func (r *run) settle() {
-	model := r.open()
+	read := -1
+	r.world.clock.eventually(r.T, "the books balance", func() bool {
+		r.revive() // a kill may be due
+		if n := r.world.log.Len(); n != read {
+			read = n
+			r.wrong = r.books()
+		}
+		return len(r.wrong) == 0 || !r.fulfils
+	})
+	model := r.model()
 	defer model.Close()
 	head := r.world.log.Events()
 	if len(head) == 0 {
@@ -207,16 +222,25 @@ func (r *run) settle() {
 	end := head[len(head)-1].Position
 	for _, v := range r.world.views {
 		r.world.clock.eventually(r.T, fmt.Sprintf("%s is verified up to %s", v.Name, end), func() bool {
-			r.revive() // a kill may be due
+			r.revive()
 			registry, err := model.Registry(r.Context(), v.Name)
 			return err == nil && registry.Live.Number > 0 && registry.At.Compare(end) >= 0
 		})
 	}
 }
 
+// books is all that is wrong with them.
+func (r *run) books() []error {
+	read, err := books.Read(r.world.log.ReadAll(r.Context(), event.Position{}))
+	if err != nil {
+		return []error{err}
+	}
+	return read.Check(time.Now(), payWithin, r.world.gateway.Balances())
+}
+
 // compare requires what readers find to be the fold.
 func (r *run) compare() {
-	model := r.open()
+	model := r.model()
 	defer model.Close()
 	for _, v := range r.world.views {
 		registry, err := model.Registry(r.Context(), v.Name)
@@ -230,7 +254,7 @@ func (r *run) compare() {
 	}
 }
 
-func (r *run) open() *readmodel.Store {
+func (r *run) model() *readmodel.Store {
 	model, err := readmodel.Open(r.world.redis.url(), readmodel.Config{Dial: r.world.redis.dial})
 	if err != nil {
 		r.Fatal(err)

@@ -11,17 +11,19 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 
 	"jangbu/infra/embedded/snssqs"
+	"jangbu/infra/gateway/simulator"
 	"jangbu/query/view"
 	"jangbu/test/history"
 )
 
-// world is what outlives the processes: an event store, an SNS/SQS endpoint and a Redis.
+// world is what outlives the processes: an event store, an SNS/SQS endpoint, a Redis and a payment gateway.
 type world struct {
-	log   history.History
-	views []*view.View
-	clock clock
-	redis redisServer
-	steps atomic.Int64 // that processes have taken
+	log     history.History
+	views   []*view.View
+	clock   clock
+	redis   redisServer
+	gateway *simulator.Simulator
+	steps   atomic.Int64 // that processes have taken
 
 	mu       sync.Mutex
 	listener *bufconn.Listener
@@ -48,7 +50,7 @@ type redisServer interface {
 }
 
 func newWorld(t *testing.T, views []*view.View, redis redisServer, clock clock) *world {
-	w := &world{views: views, redis: redis, clock: clock}
+	w := &world{views: views, redis: redis, clock: clock, gateway: simulator.New(simulator.Config{Strict: true})}
 	w.startBus(t, 0)
 	t.Cleanup(func() { w.sqs.Close() })
 	return w
@@ -63,7 +65,7 @@ func (w *world) dialBus(ctx context.Context, _, _ string) (net.Conn, error) {
 
 // startBus puts another endpoint in the place of the one that runs, whose topic, queues and messages are lost.
 func (w *world) startBus(t *testing.T, seed uint64) {
-	listener := bufconn.Listen(1 << 20)
+	listener := bufconn.Listen(1 << 16)
 	server, err := snssqs.Start(snssqs.Config{Listener: listener, Seed: seed, Faults: w.faults})
 	if err != nil {
 		t.Fatal(err)
