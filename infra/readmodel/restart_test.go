@@ -3,6 +3,7 @@ package readmodel_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"jangbu/domain/event"
@@ -29,47 +30,126 @@ func save(t *testing.T, p *servers.RedisProcess) {
 	t.Helper()
 	client := p.Client()
 	defer client.Close()
-	if err := client.Save(t.Context()).Err(); err != nil {
-		t.Fatal(err)
-	}
+	servers.Until(t, "it is saved", func() error { return client.Save(t.Context()).Err() }) // one for a replica may be under way
 }
 
 // TestRestartBetweenLandingAndSaving: a Redis that lost a row is not told that the row has landed; nor, after that, that
-// everything has.
+// everything has. It loses it when it is killed, or when it is put back to an earlier copy while it runs.
 func TestRestartBetweenLandingAndSaving(t *testing.T) {
-	redis := servers.StartRedis(t)
-	m := open(t, redis.URL())
-	g := goLive(t, m)
-	save(t, redis)
-	claims := map[string]func(g row.Generation) error{
-		"save the state": func(g row.Generation) error {
-			return m.SaveStates(t.Context(), g, []row.State{{Stream: "a-1", Revision: 3}})
+	type deed func(t *testing.T, redis, other *servers.RedisProcess)
+	for way, does := range map[string]struct{ keep, lose deed }{
+		"killed": {
+			keep: func(t *testing.T, redis, _ *servers.RedisProcess) { save(t, redis) },
+			lose: func(_ *testing.T, redis, _ *servers.RedisProcess) {
+				redis.Kill()
+				redis.Start()
+			},
 		},
-		"advance": func(g row.Generation) error {
-			return m.Advance(t.Context(), g, event.Recorded{Position: event.Position{Commit: 9}})
+		"put back": {
+			keep: func(_ *testing.T, redis, other *servers.RedisProcess) { other.Copy(redis) },
+			lose: func(_ *testing.T, redis, other *servers.RedisProcess) { redis.Copy(other) },
 		},
+	} {
+		t.Run(way, func(t *testing.T) {
+			redis, other := servers.StartRedis(t), servers.StartRedis(t)
+			other.Copy(redis) // the first time, a Redis gives its history another name
+			m := open(t, redis.URL())
+			g := goLive(t, m)
+			begun, err := m.Begin(t.Context(), "things", 1, "x")
+			if err != nil {
+				t.Fatal(err)
+			}
+			does.keep(t, redis, other)
+			claims := map[string]func(g, build row.Generation) error{
+				"save the state": func(g, _ row.Generation) error {
+					return m.SaveStates(t.Context(), g, []row.State{{Stream: "a-1", Revision: 3}})
+				},
+				"advance": func(g, _ row.Generation) error {
+					return m.Advance(t.Context(), g, event.Recorded{Position: event.Position{Commit: 9}})
+				},
+				"put": func(_, g row.Generation) error {
+					return m.NewBuilder(row.Build{Generation: g}).Put(t.Context(), g, row.Batch{States: []row.Save{{Stream: "z-1", Revision: 3}}})
+				},
+				"built": func(_, g row.Generation) error { return m.Built(t.Context(), g, "x", event.Position{Commit: 9}) },
+			}
+			build := begun.Generation
+			for name, claim := range claims {
+				if _, err := m.Land(t.Context(), g, landings); err != nil {
+					t.Fatal(err)
+				}
+				does.lose(t, redis, other)
+				if err := claim(g, build); !errors.Is(err, row.ErrRestarted) {
+					t.Errorf("%s: %v", name, err)
+				}
+				r, err := m.Registry(t.Context(), "things")
+				if err != nil || r.Live.Salt != g.Salt || r.Live.Fence == g.Fence || r.At != (event.Position{}) || r.Built != (event.Position{}) {
+					t.Fatalf("%s: registry %+v, %v", name, r, err)
+				}
+				g, build = r.Live, r.Building
+				if at, err := m.Landed(t.Context(), g, []string{"a-1"}); err != nil || at[0] != event.NoStream {
+					t.Errorf("%s: the stream stands at %d, %v", name, at, err)
+				}
+			}
+			for name, claim := range claims {
+				if err := claim(g, build); err != nil {
+					t.Errorf("%s, with what the registry says now: %v", name, err)
+				}
+			}
+		})
 	}
-	for name, claim := range claims {
-		if _, err := m.Land(t.Context(), g, landings); err != nil {
-			t.Fatal(err)
+}
+
+// TestReplicaAttached: a Redis that takes a replica has lost nothing. The first time it gives its history another name, which costs one claim.
+func TestReplicaAttached(t *testing.T) {
+	redis, replica := servers.StartRedis(t), servers.StartRedis(t)
+	m := open(t, redis.URL())
+	was := goLive(t, m)
+	g := was
+	for n := range uint64(3) {
+		replica.Copy(redis)
+		claim := func() error {
+			return m.Advance(t.Context(), g, event.Recorded{Position: event.Position{Commit: n + 1}})
 		}
-		redis.Kill()
-		redis.Start()
-		if err := claim(g); !errors.Is(err, row.ErrRestarted) {
-			t.Errorf("%s: %v", name, err)
+		if err := claim(); n > 0 && err != nil || err != nil && !errors.Is(err, row.ErrRestarted) {
+			t.Errorf("claim %d: %v", n, err)
 		}
 		r, err := m.Registry(t.Context(), "things")
-		if err != nil || r.Live.Salt != g.Salt || r.Live.Fence == g.Fence || r.At != (event.Position{}) {
-			t.Fatalf("%s: registry %+v, %v", name, r, err)
+		if err != nil || r.Live.Number != was.Number || r.Live.Salt != was.Salt || r.At.Commit < n {
+			t.Fatalf("after %d: registry %+v, %v", n, r, err)
 		}
 		g = r.Live
-		if at, err := m.Landed(t.Context(), g, []string{"a-1"}); err != nil || at[0] != event.NoStream {
-			t.Errorf("%s: the stream stands at %d, %v", name, at, err)
+		if err := errors.Join(claim(), m.Intact(t.Context(), g)); err != nil {
+			t.Errorf("claim %d, with what the registry says now: %v", n, err)
 		}
 	}
-	for name, claim := range claims {
-		if err := claim(g); err != nil {
-			t.Errorf("%s, with what the registry says now: %v", name, err)
+}
+
+// TestHistoryHidden: where Redis lets its user ask for no INFO, at first or later, claims go on.
+func TestHistoryHidden(t *testing.T) {
+	redis := servers.StartRedis(t)
+	admin := redis.Client()
+	defer admin.Close()
+	may := func(rule string) {
+		t.Helper()
+		if err := admin.Do(t.Context(), "ACL", "SETUSER", "shop", "on", ">pw", "~*", "+@all", rule).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	commit := uint64(0)
+	for _, rules := range [][]string{{"-info", "-info"}, {"-info", "+info"}, {"+info", "-info"}} {
+		may(rules[0])
+		m := open(t, strings.Replace(redis.URL(), "://", "://shop:pw@", 1))
+		goLive(t, m)
+		r, err := m.Registry(t.Context(), "things")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, rule := range rules {
+			may(rule)
+			commit++
+			if err := m.Advance(t.Context(), r.Live, event.Recorded{Position: event.Position{Commit: commit}}); err != nil {
+				t.Errorf("%q, now %s: %v", rules, rule, err)
+			}
 		}
 	}
 }

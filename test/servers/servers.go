@@ -119,7 +119,8 @@ func StartRedis(t testing.TB, args ...string) *RedisProcess {
 
 func startRedis(t testing.TB, port string, args ...string) *RedisProcess {
 	t.Helper()
-	args = append([]string{"--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir()}, args...)
+	args = append([]string{"--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir(),
+		"--repl-diskless-sync-delay", "0"}, args...)
 	p := &RedisProcess{t: t, port: port, args: args}
 	t.Cleanup(p.Kill)
 	p.Start()
@@ -150,6 +151,20 @@ func (p *RedisProcess) Kill() {
 		_ = p.cmd.Wait()
 		p.cmd = nil
 	}
+}
+
+// Copy gives the server, while it runs, what another holds, in place of what it holds itself: it is made a replica of that, and then a primary
+// again, as by a failover and the way back.
+func (p *RedisProcess) Copy(from *RedisProcess) {
+	p.t.Helper()
+	client := p.Client()
+	defer client.Close()
+	must(p.t, client.ReplicaOf(p.t.Context(), "127.0.0.1", from.port).Err())
+	Eventually(p.t, "the replica has what the primary holds", func() bool {
+		info, err := client.Info(p.t.Context(), "replication").Result()
+		return err == nil && strings.Contains(info, "master_link_status:up")
+	})
+	must(p.t, client.ReplicaOf(p.t.Context(), "NO", "ONE").Err())
 }
 
 // Client is a plain connection to the server.
