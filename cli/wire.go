@@ -12,7 +12,6 @@ import (
 	"jangbu/infra/readmodel"
 	"jangbu/infra/web"
 	"jangbu/projector"
-	"jangbu/query/row"
 	"jangbu/query/view"
 )
 
@@ -83,8 +82,8 @@ func fulfilmentSubscription() bus.Subscription {
 }
 
 // builder writes a generation that only its replay writes to.
-func builder(model *readmodel.Store) func(row.Build) projector.Builder {
-	return func(b row.Build) projector.Builder { return model.NewBuilder(b) }
+func builder(model *readmodel.Store) func() projector.Builder {
+	return func() projector.Builder { return model.NewBuilder() }
 }
 
 // The checks by which a projector says whether every view is built, and verified.

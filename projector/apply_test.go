@@ -31,7 +31,7 @@ func openModel(t testing.TB, url string) *readmodel.Store {
 
 func newReplay(m *readmodel.Store, h *history.History) *Replay {
 	return NewReplay(m, h, ReplayConfig{
-		Builder: func(b row.Build) Builder { return m.NewBuilder(b) }, Patience: time.Second,
+		Builder: func() Builder { return m.NewBuilder() }, Patience: time.Second,
 	})
 }
 

@@ -261,7 +261,7 @@ func TestAssembledAhead(t *testing.T) {
 		log.Add(t, "product-"+p, product.Created{Name: p, Category: "tea", Currency: "USD"})
 	}
 	log.Add(t, "product-P", product.Discontinued{})
-	replay := NewReplay(m, log, ReplayConfig{Builder: func(b row.Build) Builder { return m.NewBuilder(b) }})
+	replay := NewReplay(m, log, ReplayConfig{Builder: func() Builder { return m.NewBuilder() }})
 	replay.chunkEvents, replay.cacheStates = 1, 1
 	if _, err := replay.Run(t.Context(), []*view.View{view.Products}); err != nil {
 		t.Fatal(err)
@@ -281,7 +281,7 @@ func TestAssembledLong(t *testing.T) {
 		}
 		var cfg ReplayConfig
 		if builder {
-			cfg.Builder = func(b row.Build) Builder { return m.NewBuilder(b) }
+			cfg.Builder = func() Builder { return m.NewBuilder() }
 		}
 		if _, err := NewReplay(m, log, cfg).Run(t.Context(), []*view.View{view.Popular}); err != nil {
 			t.Fatal(err)

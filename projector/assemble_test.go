@@ -141,7 +141,7 @@ func TestAssembledRenames(t *testing.T) {
 		for i := range 20 {
 			h.Add(t, member.Stream(fmt.Sprint(i%10)), member.Renamed{Name: fmt.Sprint("Lee ", i)})
 		}
-		replay := NewReplay(m, h, ReplayConfig{Builder: func(b row.Build) Builder { return m.NewBuilder(b) }})
+		replay := NewReplay(m, h, ReplayConfig{Builder: func() Builder { return m.NewBuilder() }})
 		replay.chunkEvents, replay.room.hold, replay.room.remember = 1, 0, remember
 		if _, err := replay.Run(t.Context(), []*view.View{view.Orders}); err != nil {
 			t.Fatal(err)

@@ -137,10 +137,10 @@ func (r *Replay) equip(b *build) {
 	case b.Open || r.cfg.Builder == nil:
 		b.applier = r.applier(b, r.model)
 	case !b.Fresh || b.careful:
-		b.applier = r.applier(b, r.cfg.Builder(b.Build))
+		b.applier = r.applier(b, r.cfg.Builder())
 	default:
 		b.assembled = true
-		b.assembler = newAssembler(b.view, b.Generation, r.cfg.Builder(b.Build), r.log, r.room)
+		b.assembler = newAssembler(b.view, b.Generation, r.cfg.Builder(), r.log, r.room)
 	}
 }
 

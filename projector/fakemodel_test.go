@@ -140,8 +140,8 @@ func newFaultyModel(store *readmodel.Store) faultyModel {
 }
 
 // builder writes as a replay does, over the same link.
-func (m faultyModel) builder(b row.Build) Builder {
-	inner := m.store.NewBuilder(b)
+func (m faultyModel) builder() Builder {
+	inner := m.store.NewBuilder()
 	return faultyBuilder{faultyRows: faultyRows{Rows: inner, faults: m.faults}, inner: inner}
 }
 

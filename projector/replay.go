@@ -64,14 +64,14 @@ type Replay struct {
 
 // ReplayConfig is what a Replay may be told. Zero fields get the defaults named here.
 type ReplayConfig struct {
-	Builder    func(row.Build) Builder // how to write what nobody else writes to; default: as consumers do
-	Patience   time.Duration           // how long to go on without progress when a dependency is away; default a minute
-	Workers    int                     // views that land or verify at once; default: the number of CPUs
-	Rate       float64                 // most events read from the log in a second; default: no limit
-	NoSwitch   bool                    // leave the verified generation open, for a later replay to switch to
-	AllowDrift bool                    // switch whatever the verification finds
-	Restart    bool                    // discard what an interrupted replay left, and build from the start
-	Progress   func(Progress)          // called from several goroutines; must not block; default: nothing
+	Builder    func() Builder // how to write what nobody else writes to; default: as consumers do
+	Patience   time.Duration  // how long to go on without progress when a dependency is away; default a minute
+	Workers    int            // views that land or verify at once; default: the number of CPUs
+	Rate       float64        // most events read from the log in a second; default: no limit
+	NoSwitch   bool           // leave the verified generation open, for a later replay to switch to
+	AllowDrift bool           // switch whatever the verification finds
+	Restart    bool           // discard what an interrupted replay left, and build from the start
+	Progress   func(Progress) // called from several goroutines; must not block; default: nothing
 }
 
 func (c ReplayConfig) withDefaults() ReplayConfig {

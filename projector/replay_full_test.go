@@ -111,7 +111,7 @@ func TestReplayMakesRoom(t *testing.T) {
 		t.Fatal(err)
 	}
 	all := row.Batch{Docs: []row.Put{{Doc: "all the memory", Version: 1, Composed: true, Body: make([]byte, 20<<20)}}}
-	if err := errors.Join(killed.NewBuilder(b).Put(t.Context(), b.Generation, all), killed.Close()); err != nil {
+	if err := errors.Join(killed.NewBuilder().Put(t.Context(), b.Generation, all), killed.Close()); err != nil {
 		t.Fatal(err)
 	}
 	servers.Eventually(t, "what it was sent in is freed", func() bool { return f.used() < 40<<20 })

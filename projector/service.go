@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"jangbu/infra/backoff"
-	"jangbu/query/row"
 	"jangbu/query/view"
 )
 
@@ -27,7 +26,7 @@ type Config struct {
 	Views      []*view.View                    // default view.All()
 	Workers    int                             // of each view's queue; default 4
 	Provision  func(ctx context.Context) error // creates missing topic and queues; nil: somebody else does
-	Builder    func(row.Build) Builder         // see ReplayConfig
+	Builder    func() Builder                  // see ReplayConfig
 	AutoReplay bool                            // rebuild a view whose live generation an older version of its code built
 	Report     Report                          // default: nothing
 	Logger     *slog.Logger                    // default slog.Default()

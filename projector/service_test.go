@@ -16,7 +16,6 @@ import (
 	"github.com/alicebob/miniredis/v2"
 
 	"jangbu/domain/event"
-	"jangbu/query/row"
 	"jangbu/query/view"
 	"jangbu/test/folded"
 	"jangbu/test/history"
@@ -101,7 +100,7 @@ func newPlant(t *testing.T, log *history.History, url string) *plant {
 func (p *plant) run(provision func(context.Context) error) (stop func()) {
 	ctx, cancel := context.WithCancel(p.Context())
 	s := New(refusingStore{fakeStore{p.log, p.feed}, p}, p.model, p.pub, func(view string) Queue { return p.queues[view] }, Config{
-		Topic: "test", Provision: provision, Builder: func(b row.Build) Builder { return p.model.builder(b) },
+		Topic: "test", Provision: provision, Builder: p.model.builder,
 		Logger: slog.New(slog.DiscardHandler), Views: p.views, AutoReplay: p.autoReplay,
 		Report: func(loop string, err error) {
 			p.mu.Lock()

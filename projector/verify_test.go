@@ -113,7 +113,7 @@ func (s *site) wantDrift(err error, v *view.View, doc string) {
 }
 
 func (s *site) newReplay(cfg ReplayConfig) *Replay {
-	cfg.Builder, cfg.Patience = func(b row.Build) Builder { return s.store.NewBuilder(b) }, time.Minute
+	cfg.Builder, cfg.Patience = func() Builder { return s.store.NewBuilder() }, time.Minute
 	return NewReplay(s.store, s.log, cfg)
 }
 

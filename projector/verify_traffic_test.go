@@ -11,7 +11,6 @@ import (
 
 	"jangbu/domain/order"
 	"jangbu/infra/backoff"
-	"jangbu/query/row"
 	"jangbu/query/view"
 	"jangbu/test/servers"
 )
@@ -32,7 +31,7 @@ func TestNoDriftUnderTraffic(t *testing.T) {
 			defer closed()
 			running.Go(func() { s.sell(selling) })
 			replay := func() *Replay {
-				return NewReplay(s.store, s.log, ReplayConfig{Builder: func(b row.Build) Builder { return s.store.NewBuilder(b) }})
+				return NewReplay(s.store, s.log, ReplayConfig{Builder: func() Builder { return s.store.NewBuilder() }})
 			}
 			for range 3 {
 				before := s.log.Len()

@@ -322,7 +322,7 @@ func newKeeper(t *testing.T) *keeper {
 	k.store = openModel(t, "redis://"+k.redis.Addr())
 	k.watch = &watch{
 		model: k.store, store: fakeStore{History: k.log}, now: time.Now, standing: map[string]standing{}, building: map[string]*Replay{},
-		cfg: Config{Views: view.All(), Report: func(string, error) {}, Builder: func(b row.Build) Builder { return k.store.NewBuilder(b) }},
+		cfg: Config{Views: view.All(), Report: func(string, error) {}, Builder: func() Builder { return k.store.NewBuilder() }},
 	}
 	return k
 }
@@ -388,6 +388,18 @@ func TestWatchBesideAnothersBuild(t *testing.T) {
 	k.live(view.Sales)
 }
 
+// beginningModel tells of a view that a build of it has begun.
+type beginningModel struct {
+	Model
+	begun func(view string)
+}
+
+func (m beginningModel) Begin(ctx context.Context, view string, version int, token string) (row.Build, error) {
+	b, err := m.Model.Begin(ctx, view, version, token)
+	m.begun(view)
+	return b, err
+}
+
 // TestWatchBesideItsOwnBuild: a view that goes missing while another is built does not wait for that.
 func TestWatchBesideItsOwnBuild(t *testing.T) {
 	k := newKeeper(t)
@@ -397,14 +409,12 @@ func TestWatchBesideItsOwnBuild(t *testing.T) {
 	k.watch.building, k.watch.tries = map[string]*Replay{}, tries{} // another process
 	held, release := make(chan struct{}), make(chan struct{})
 	hold, free := sync.OnceFunc(func() { close(held) }), sync.OnceFunc(func() { close(release) })
-	builder := k.watch.cfg.Builder
-	k.watch.cfg.Builder = func(b row.Build) Builder {
-		if b.View == view.Sales.Name {
+	k.watch.model = beginningModel{k.store, func(v string) {
+		if v == view.Sales.Name {
 			hold()
 			<-release
 		}
-		return builder(b)
-	}
+	}}
 	newer := *view.Sales
 	newer.Version++
 	k.watch.cfg.Views, k.watch.cfg.AutoReplay = append(others(view.Sales), &newer), true

@@ -38,7 +38,7 @@ type builderDoc struct {
 }
 
 // NewBuilder returns a Builder for a build that its caller holds the lease on and has not opened.
-func (s *Store) NewBuilder(b row.Build) *Builder {
+func (s *Store) NewBuilder() *Builder {
 	docs, err := lru.New[string, *builderDoc](s.remember)
 	if err != nil {
 		panic(err) // only for a size below 1

@@ -21,7 +21,7 @@ func TestRowsOfEarlierReleases(t *testing.T) {
 			m := open(t, url)
 			g := goLive(t, m)
 			ways := map[string]func(context.Context, row.Generation, []row.Landing) ([]row.Document, error){
-				"scripts": m.Land, "builder": m.NewBuilder(row.Build{Generation: g}).Land,
+				"scripts": m.Land, "builder": m.NewBuilder().Land,
 			}
 			for way, land := range ways {
 				item := func(revision int64, item string) {

@@ -32,7 +32,7 @@ var (
 
 // calls is every call that goes to Redis.
 func calls(m *readmodel.Store) map[string]func(context.Context) error {
-	b := m.NewBuilder(row.Build{Generation: g})
+	b := m.NewBuilder()
 	return map[string]func(context.Context) error{
 		"Ping": m.Ping,
 		"Land": func(ctx context.Context) error { _, err := m.Land(ctx, g, landings); return err },
@@ -128,7 +128,7 @@ func TestNoRoom(t *testing.T) {
 	redis := servers.StartRedis(t, "--maxmemory", "1", "--maxmemory-policy", "noeviction")
 	m := open(t, redis.URL())
 	list := []row.Landing{{Doc: "list", Rows: []row.Sourced{{Source: "a-1", Revision: 3, Row: &row.Row{Key: "key"}}}}}
-	if _, err := m.NewBuilder(row.Build{Generation: g}).Land(t.Context(), g, list); !errors.Is(err, event.ErrNoRoom) {
+	if _, err := m.NewBuilder().Land(t.Context(), g, list); !errors.Is(err, event.ErrNoRoom) {
 		t.Errorf("a row with a key: %v", err)
 	}
 }

@@ -68,7 +68,7 @@ func TestRestartBetweenLandingAndSaving(t *testing.T) {
 					return m.Advance(t.Context(), g, event.Recorded{Position: event.Position{Commit: 9}})
 				},
 				"put": func(_, g row.Generation) error {
-					return m.NewBuilder(row.Build{Generation: g}).Put(t.Context(), g, row.Batch{States: []row.Save{{Stream: "z-1", Revision: 3}}})
+					return m.NewBuilder().Put(t.Context(), g, row.Batch{States: []row.Save{{Stream: "z-1", Revision: 3}}})
 				},
 				"built": func(_, g row.Generation) error { return m.Built(t.Context(), g, "x", event.Position{Commit: 9}) },
 			}

@@ -20,7 +20,6 @@ import (
 	"jangbu/infra/redisdb"
 	"jangbu/infra/schedule"
 	"jangbu/projector"
-	"jangbu/query/row"
 	"jangbu/query/view"
 )
 
@@ -212,7 +211,7 @@ func (w *world) provision(p *process) func(context.Context) error {
 	}
 }
 
-func (p *process) builder(b row.Build) projector.Builder { return p.model.NewBuilder(b) }
+func (p *process) builder() projector.Builder { return p.model.NewBuilder() }
 
 // replay is what `jangbu replay VIEW` runs. It may come while another is at work, or Redis may be emptied under it; drift is
 // never right.

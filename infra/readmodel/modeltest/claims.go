@@ -25,10 +25,10 @@ func claims(s *suite) {
 			return s.m.SaveStates(s.ctx, g, []row.State{{Stream: "a-1", Revision: 3}})
 		}},
 		{"save states of a build", func(_, g row.Generation) error {
-			return s.m.NewBuilder(row.Build{Generation: g}).SaveStates(s.ctx, g, []row.State{{Stream: "a-1", Revision: 3}})
+			return s.m.NewBuilder().SaveStates(s.ctx, g, []row.State{{Stream: "a-1", Revision: 3}})
 		}},
 		{"put", func(_, g row.Generation) error {
-			return s.m.NewBuilder(row.Build{Generation: g}).Put(s.ctx, g, row.Batch{States: []row.Save{{Stream: "z-1", Revision: 3}}})
+			return s.m.NewBuilder().Put(s.ctx, g, row.Batch{States: []row.Save{{Stream: "z-1", Revision: 3}}})
 		}},
 		{"advance", func(g, _ row.Generation) error { return s.m.Advance(s.ctx, g, at) }},
 		{"unpark", func(g, _ row.Generation) error { return s.m.Unpark(s.ctx, g, []string{"a-1"}) }},
@@ -176,7 +176,7 @@ func savedTimes(s *suite) {
 			s.Errorf("state after revision %d: %+v", 2*i, states[0])
 		}
 	}
-	s.must(s.m.NewBuilder(row.Build{Generation: s.g}).SaveStates(s.ctx, s.g, []row.State{{Stream: "b-1", Revision: 9, Data: []byte("{}")}}))
+	s.must(s.m.NewBuilder().SaveStates(s.ctx, s.g, []row.State{{Stream: "b-1", Revision: 9, Data: []byte("{}")}}))
 	states, err := s.m.States(s.ctx, s.g, []string{"b-1"})
 	if s.must(err); states[0].Revision != 9 || len(states[0].Saved) != 1 || string(states[0].Data) != "{}" {
 		s.Errorf("state that a builder saved: %+v", states[0])

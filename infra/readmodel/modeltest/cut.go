@@ -101,10 +101,10 @@ func cutOff(s *suite) {
 	m := s.open(readmodel.Config{})
 	var number atomic.Int64
 	rapid.Check(s.T, func(t *rapid.T) {
-		g, want := row.Build{Generation: row.Generation{View: view, Number: number.Add(1)}, Fresh: true}, reference{}
+		g, want := row.Generation{View: view, Number: number.Add(1)}, reference{}
 		var l lander = m
 		if rapid.Bool().Draw(t, "builder") {
-			l = m.NewBuilder(g)
+			l = m.NewBuilder()
 		}
 		insist := func(step func() error) {
 			cable.left.Store(rapid.Int64Range(0, 4000).Draw(t, "bytes"))
@@ -122,7 +122,7 @@ func cutOff(s *suite) {
 		}
 		for _, landings := range batches(t) {
 			insist(func() error {
-				docs, err := l.Land(s.ctx, g.Generation, landings)
+				docs, err := l.Land(s.ctx, g, landings)
 				if err != nil {
 					return err
 				}
@@ -130,18 +130,18 @@ func cutOff(s *suite) {
 				for i, d := range docs {
 					bodies[i] = []byte(describe(d))
 				}
-				_, err = l.Compose(s.ctx, g.Generation, docs, bodies)
+				_, err = l.Compose(s.ctx, g, docs, bodies)
 				return err
 			})
 			want.land(landings)
 			for _, landing := range landings {
 				contents, _ := want.read(landing.Doc)
-				body, err := direct.Document(s.ctx, g.Generation, landing.Doc)
+				body, err := direct.Document(s.ctx, g, landing.Doc)
 				if err != nil || landing.Compose && string(body) != contents {
 					t.Fatalf("readers find %s (%v), want %s", body, err, contents)
 				}
 			}
 		}
-		s.expectDocuments(t, l, g.Generation, want)
+		s.expectDocuments(t, l, g, want)
 	})
 }

@@ -171,25 +171,23 @@ func builderEqualsStore(s *suite) {
 	s.m = s.open(readmodel.Config{Remember: 2}) // of the five documents, so that a builder forgets some
 	rapid.Check(s.T, func(t *rapid.T) {
 		plain := row.Generation{View: view, Number: number.Add(2)}
-		built := row.Build{Generation: row.Generation{View: view, Number: plain.Number - 1}, Fresh: true}
-		b, want := s.m.NewBuilder(built), reference{}
+		built := row.Generation{View: view, Number: plain.Number - 1}
+		b, want := s.m.NewBuilder(), reference{}
 		for _, landings := range batches(t) {
 			switch rapid.IntRange(0, 6).Draw(t, "builder dies") {
 			case 0:
-				built.Fresh = false
-				b = s.m.NewBuilder(built)
+				b = s.m.NewBuilder()
 			case 1: // with some of the next landings written
 				some := landings[:rapid.IntRange(0, len(landings)).Draw(t, "written")]
-				if _, err := b.Land(s.ctx, built.Generation, some); err != nil {
+				if _, err := b.Land(s.ctx, built, some); err != nil {
 					t.Fatal(err)
 				}
 				if _, err := s.m.Land(s.ctx, plain, some); err != nil {
 					t.Fatal(err)
 				}
-				built.Fresh = false
-				b = s.m.NewBuilder(built)
+				b = s.m.NewBuilder()
 			}
-			fromBuilder, err := b.Land(s.ctx, built.Generation, landings)
+			fromBuilder, err := b.Land(s.ctx, built, landings)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -202,13 +200,13 @@ func builderEqualsStore(s *suite) {
 				t.Fatalf("builder answers\n%q\nstore answers\n%q", got, want)
 			}
 			if rapid.Bool().Draw(t, "composed") {
-				s.composeAll(t, b, built.Generation, fromBuilder, want)
+				s.composeAll(t, b, built, fromBuilder, want)
 				s.composeAll(t, s.m, plain, fromStore, want)
 			}
 		}
 		s.expectDocuments(t, s.m, plain, want)
-		s.expectDocuments(t, b, built.Generation, want)
-		s.expectSameReaders(t, built.Generation, plain, want)
+		s.expectDocuments(t, b, built, want)
+		s.expectSameReaders(t, built, plain, want)
 	})
 }
 

@@ -10,7 +10,7 @@ import (
 // putMany: of a batch that is longer than any command, and of those that follow it, everything arrives, and nothing of one in another.
 func putMany(s *suite) {
 	build := s.begin(s.m, 1, "x")
-	g, builder := build.Generation, s.m.NewBuilder(build)
+	g, builder := build.Generation, s.m.NewBuilder()
 	const n, rounds = 2500, 3
 	source := func(i int) string { return fmt.Sprintf("o-%d", i) }
 	rowAt := func(i, round int) *row.Row {
