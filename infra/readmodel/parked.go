@@ -83,7 +83,7 @@ func (s *Store) Skip(ctx context.Context, view, stream string, skip row.Skip) er
 	key := s.skippedKey(view)
 	n, err := s.client.HLen(ctx, key).Result()
 	if err == nil {
-		err = s.client.HSetNX(ctx, key, fmt.Sprintf("%s@%d@%s", stream, skip.Revision, skip.ID), n).Err()
+		err = s.client.HSetNX(ctx, key, fmt.Sprintf("%s@%d@%s", stream, skip.Revision, uuid.UUID(skip.ID)), n).Err()
 	}
 	if err != nil {
 		return fmt.Errorf("skip %s@%d in %s: %w", stream, skip.Revision, view, redisdb.Classify(err))
@@ -117,8 +117,8 @@ func (s *Store) Skipped(ctx context.Context, view string) (row.Skipped, error) {
 func readSkip(note string) (stream string, skip row.Skip, err error) {
 	stream = note
 	if at := strings.LastIndexByte(note, '@'); at >= 0 {
-		if skip.ID, err = uuid.Parse(note[at+1:]); err == nil {
-			stream = note[:at]
+		if id, err := uuid.Parse(note[at+1:]); err == nil {
+			stream, skip.ID = note[:at], id
 		}
 	}
 	at := strings.LastIndexByte(stream, '@')

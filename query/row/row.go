@@ -14,8 +14,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
-
 	"jangbu/domain/event"
 )
 
@@ -136,12 +134,12 @@ type Skipped map[string][]Skip
 // Skip is an event that is left out.
 type Skip struct {
 	Revision int64
-	ID       uuid.UUID // tells it from one in its place in another log; uuid.Nil in notes of earlier releases, which mean any
+	ID       [16]byte // a UUID; tells it from one in its place in another log. Notes of earlier releases have none, and mean any
 }
 
 // Of reports whether e is the event.
 func (s Skip) Of(e event.Recorded) bool {
-	return s.Revision == e.Revision && (s.ID == e.ID || s.ID == uuid.Nil)
+	return s.Revision == e.Revision && (s.ID == e.ID || s.ID == [16]byte{})
 }
 
 // Content is a document as readers find it. The Body of a list is its items, a line each; of a long list their number and
