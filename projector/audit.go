@@ -6,15 +6,20 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 
 	"jangbu/domain/event"
 	"jangbu/query/row"
 	"jangbu/query/view"
 )
 
+// ErrRestless says that documents changed too often to be compared: whether they are right is not known.
+var ErrRestless = errors.New("changed all the time, and could not be compared")
+
 // Audit folds the log into a generation of its own, beside the live one, and compares the two as a replay does. Then it drops
-// what it built; or switches to it, to repair what differs. Drift that is not repaired is a *DriftError. What a replay, or another
-// audit, has left unfinished is given up: consumers may have written to it what it is to be compared with.
+// what it built; or switches to it, to repair what differs, or may differ: what it built is the fold of the log. Drift that is not
+// repaired is a *DriftError; else documents that were not compared are ErrRestless. What a replay, or another audit, has left
+// unfinished is given up: consumers may have written to it what it is to be compared with.
 func (r *Replay) Audit(ctx context.Context, v *view.View, repair bool) (Result, error) {
 	r.cfg.Restart = true
 	if _, err := r.audited(ctx, &build{view: v}); err != nil {
@@ -22,9 +27,16 @@ func (r *Replay) Audit(ctx context.Context, v *view.View, repair bool) (Result, 
 	}
 	results, err := r.run(ctx, []*view.View{v}, job{
 		begin: r.model.Begin, verify: true, abandon: true,
-		switches: func(drift *DriftError) bool { return repair && drift != nil },
+		switches: func(found Result) bool { return repair && (found.Drift != nil || found.Restless > 0) },
 	})
+	if result := results[0]; err == nil && result.Restless > 0 && !result.Switched {
+		err = restless(result)
+	}
 	return results[0], err
+}
+
+func restless(r Result) error {
+	return fmt.Errorf("view %s: %d of its documents %w", r.View, r.Restless, ErrRestless)
 }
 
 // audited returns the live generation, if this view's code can tell what it should hold.
@@ -59,7 +71,7 @@ const sampleStreams = 1000
 
 // Sample audits n documents of the live generation, drawn at random: it reads from the log the streams that each has rows of,
 // and folds them. It builds nothing, and cannot notice a stream that never arrived. Documents of very many streams are left
-// out, as the result says. Drift is a *DriftError.
+// out, as the result says. Drift is a *DriftError; else documents that were not compared are ErrRestless.
 func (r *Replay) Sample(ctx context.Context, v *view.View, n int) (Result, error) {
 	b := &build{view: v, phase: PhaseVerify}
 	b.result.View = v.Name
@@ -75,7 +87,7 @@ func (r *Replay) Sample(ctx context.Context, v *view.View, n int) (Result, error
 	if err != nil {
 		return b.result, err
 	}
-	drift := &DriftError{View: v.Name}
+	c := &comparison{Replay: r, build: b, live: live, suspects: map[string]suspect{}, restless: map[string]bool{}}
 	left := 0
 	for _, doc := range docs {
 		var sources []string
@@ -90,34 +102,26 @@ func (r *Replay) Sample(ctx context.Context, v *view.View, n int) (Result, error
 			left++
 			continue
 		}
-		s := &sample{&comparison{Replay: r, build: b, live: live, suspects: map[string]suspect{doc: {}}, restless: map[string]bool{}},
-			map[string][]event.Recorded{}}
-		s.other = s.fold
-		if err := s.settle(ctx); err != nil {
+		s := &sample{c, map[string][]event.Recorded{}}
+		c.other, c.suspects[doc] = s.fold, suspect{}
+		if err := c.settle(ctx); err != nil {
 			return b.result, err
 		}
-		found, err := s.drift(ctx, false)
-		if err != nil {
-			return b.result, err
+		if !c.restless[doc] {
+			b.result.Verified++
 		}
-		if s.restless[doc] {
-			left++
-			continue
-		}
-		if found != nil {
-			drift.Count++
-			drift.Diffs = append(drift.Diffs, found.Diffs[:min(len(found.Diffs), shownDiffs-min(shownDiffs, len(drift.Diffs)))]...)
-		}
-		b.result.Verified++
 		r.tell(b, nil)
 	}
+	b.result.Restless = len(c.restless)
 	if left > 0 {
-		b.result.Unverified = fmt.Sprintf("documents that more than %d streams contribute to, or that changed all the time: %d were left out",
-			sampleStreams, left)
+		b.result.Unverified = fmt.Sprintf("documents that more than %d streams contribute to: %d were left out", sampleStreams, left)
 	}
-	if drift.Count > 0 {
-		b.result.Drift = drift
-		return b.result, drift
+	switch {
+	case c.drift != nil:
+		b.result.Drift = c.drift
+		return b.result, c.drift
+	case b.result.Restless > 0:
+		return b.result, restless(b.result)
 	}
 	return b.result, nil
 }
@@ -145,8 +149,8 @@ func (r *Replay) draw(ctx context.Context, b *build, n int) (docs []string, err 
 	return docs, err
 }
 
-// fold gives a document as the log has it, as far as its streams have landed at least.
-func (s *sample) fold(ctx context.Context, docs []string) (bodies [][]byte, err error) {
+// fold gives a document as the log has it, as far as its streams have landed at least. Its version is how many events that is.
+func (s *sample) fold(ctx context.Context, docs []string) (folded []side, err error) {
 	defer func() {
 		if failed := recover(); failed != nil {
 			err = fmt.Errorf("the code of view %s cannot fold %s: %v", s.build.view.Name, docs[0], failed)
@@ -183,18 +187,17 @@ func (s *sample) fold(ctx context.Context, docs []string) (bodies [][]byte, err 
 			}
 		}
 	}
-	folded, err := view.FoldWithout(s.build.view, events, skipped)
+	contents, err := view.FoldWithout(s.build.view, events, skipped)
 	if err != nil {
 		return nil, err
 	}
+	is := side{version: strconv.Itoa(len(events))}
 	if s.build.view.Compose != nil {
-		return [][]byte{folded.Documents[docs[0]]}, nil
+		is.body = contents.Documents[docs[0]]
+	} else if items, ok := contents.Lists[docs[0]]; ok {
+		is.body = bytes.Join(items, []byte("\n"))
 	}
-	items, ok := folded.Lists[docs[0]]
-	if !ok {
-		return [][]byte{nil}, nil
-	}
-	return [][]byte{bytes.Join(items, []byte("\n"))}, nil
+	return []side{is}, nil
 }
 
 // read reads a stream, at first whole, then on where more of it has landed.

@@ -33,6 +33,10 @@ func (m faultyModel) Bodies(ctx context.Context, g row.Generation, composed bool
 	return through(m.faults, func() ([][]byte, error) { return m.store.Bodies(ctx, g, composed, docs) })
 }
 
+func (m faultyModel) Versions(ctx context.Context, g row.Generation, docs []string) ([]string, error) {
+	return through(m.faults, func() ([]string, error) { return m.store.Versions(ctx, g, docs) })
+}
+
 func (m faultyModel) Sources(ctx context.Context, g row.Generation, doc string) ([]string, error) {
 	return through(m.faults, func() ([]string, error) { return m.store.Sources(ctx, g, doc) })
 }

@@ -65,10 +65,12 @@ type Parking interface {
 	Skipped(ctx context.Context, view string) (row.Skipped, error)
 }
 
-// Contents reads a generation as a whole, in batches and in no order. A body is nil where readers find nothing.
+// Contents reads a generation as a whole, in batches and in no order. A body is nil where readers find nothing. A document's
+// version is another after every change that Rows make, and never one it had before; "" where nothing has landed.
 type Contents interface {
 	Contents(ctx context.Context, g row.Generation, composed bool) iter.Seq2[[]row.Content, error]
 	Bodies(ctx context.Context, g row.Generation, composed bool, docs []string) ([][]byte, error)
+	Versions(ctx context.Context, g row.Generation, docs []string) ([]string, error)
 	Sources(ctx context.Context, g row.Generation, doc string) ([]string, error)
 }
 

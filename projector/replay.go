@@ -56,7 +56,7 @@ type Replay struct {
 	grace       time.Duration // for landing what has been read, when the replay is to end
 	hurried     atomic.Bool   // it is to end: no use in waiting for what is away
 	renewEvery  time.Duration
-	settleFor   time.Duration // how long a document must differ in one way under traffic to be drift
+	settleFor   time.Duration // how long a document that differs may take to stand still
 	maxSuspects int           // documents that may differ before they are settled
 	now         func() time.Time
 	sleep       func(context.Context, time.Duration) error
@@ -113,6 +113,7 @@ type Result struct {
 	Events     int64  // read in this run
 	Verified   int64  // documents compared with the live generation
 	Unverified string // why none were, or not all, or ""
+	Restless   int    // documents that changed too often to be compared
 	Drift      *DriftError
 	Switched   bool
 	Parked     int // streams that the view's code failed on
@@ -125,7 +126,7 @@ const (
 	cacheStates = 5000
 	grace       = 20 * time.Second
 	renewLease  = 3 * time.Second
-	settleFor   = 10 * time.Second
+	settleFor   = 30 * time.Second
 	maxSuspects = 10000
 )
 
@@ -149,9 +150,9 @@ func NewReplay(model Model, log Log, cfg ReplayConfig) *Replay {
 type job struct {
 	begin    func(ctx context.Context, view string, version int, token string) (row.Build, error)
 	verify   bool
-	switches func(*DriftError) bool // whether a build becomes live, by what its verification found
-	abandon  bool                   // drop what does not; else it is left open
-	revives  bool                   // the build was there before
+	switches func(Result) bool // whether a build becomes live, by what its verification found
+	abandon  bool              // drop what does not; else it is left open
+	revives  bool              // the build was there before
 }
 
 // build is the replay of one view.
@@ -184,7 +185,7 @@ type build struct {
 func (r *Replay) Run(ctx context.Context, views []*view.View) ([]Result, error) {
 	return r.run(ctx, views, job{
 		begin: r.model.Begin, verify: true,
-		switches: func(drift *DriftError) bool { return !r.cfg.NoSwitch && (drift == nil || r.cfg.AllowDrift) },
+		switches: func(found Result) bool { return !r.cfg.NoSwitch && (found.Drift == nil || r.cfg.AllowDrift) },
 	})
 }
 
@@ -318,7 +319,7 @@ func (r *Replay) finish(ctx context.Context, b *build, j job) error {
 		return err
 	}
 	switch {
-	case j.switches(b.result.Drift):
+	case j.switches(b.result):
 		err = r.switchTo(ctx, b)
 	case j.abandon:
 		b.ending.Store(true)
@@ -345,7 +346,7 @@ func (r *Replay) finish(ctx context.Context, b *build, j job) error {
 func (r *Replay) switchTo(ctx context.Context, b *build) error {
 	b.phase = PhaseSwitch
 	r.tell(b, nil)
-	if _, err := r.bringLevel(ctx, b); err != nil {
+	if err := r.bringLevel(ctx, b); err != nil {
 		return err
 	}
 	b.ending.Store(true)

@@ -16,6 +16,6 @@ var ErrAnotherLog = errors.New("it is another log than the view was made of, or 
 // there is no such generation, or other code built it, and ErrAnotherLog where that, or what is live, knows what the log does not. Interrupted,
 // it is resumed by another.
 func (r *Replay) Rollback(ctx context.Context, v *view.View) (Result, error) {
-	results, err := r.run(ctx, []*view.View{v}, job{begin: r.model.Revive, revives: true, switches: func(*DriftError) bool { return true }})
+	results, err := r.run(ctx, []*view.View{v}, job{begin: r.model.Revive, revives: true, switches: func(Result) bool { return true }})
 	return results[0], err
 }

@@ -22,15 +22,6 @@ type Diff struct {
 	Live, New []byte
 }
 
-func (d Diff) hash() uint64 {
-	h := fnv.New64a()
-	for _, side := range [][]byte{d.Live, d.New} {
-		fmt.Fprintf(h, "%t%d ", side == nil, len(side))
-		h.Write(side)
-	}
-	return h.Sum64()
-}
-
 // DriftError says that documents of the live generation are not what the log folds to. The first of them are shown.
 type DriftError struct {
 	View  string
@@ -66,9 +57,9 @@ func (r *Replay) beginLevel(ctx context.Context, b *build) error {
 	return nil
 }
 
-// bringLevel lands what the log holds in every generation that takes events, as a consumer would, and says how many events
-// it found since it was last called. When it returns, what they hold differs by later events alone, or by drift.
-func (r *Replay) bringLevel(ctx context.Context, b *build) (found int, err error) {
+// bringLevel lands what the log holds in every generation that takes events, as a consumer would. When it returns, what they
+// hold differs by later events alone, or by drift.
+func (r *Replay) bringLevel(ctx context.Context, b *build) error {
 	const most = 1000
 	var events []event.Recorded
 	land := func(to event.Position) error {
@@ -84,14 +75,13 @@ func (r *Replay) bringLevel(ctx context.Context, b *build) (found int, err error
 			}
 			return nil
 		})
-		found += len(events)
 		events, b.level = nil, to
 		return err
 	}
 	to := b.level
 	for e, err := range r.readAll(ctx, b.level) {
 		if err != nil {
-			return found, err
+			return err
 		}
 		to = e.Position
 		if _, ok := b.view.Source(e.Stream); ok {
@@ -99,15 +89,15 @@ func (r *Replay) bringLevel(ctx context.Context, b *build) (found int, err error
 		}
 		if len(events) == most {
 			if err := land(to); err != nil {
-				return found, err
+				return err
 			}
 		}
 	}
 	if len(events) == 0 {
 		b.level = to
-		return found, nil
+		return nil
 	}
-	return found, land(to)
+	return land(to)
 }
 
 // comparison compares documents of the live generation with what they should be.
@@ -115,28 +105,50 @@ type comparison struct {
 	*Replay
 	build    *build
 	live     row.Generation
-	other    func(ctx context.Context, docs []string) ([][]byte, error) // what they should be
-	suspects map[string]suspect                                         // documents that differed when they were read
-	restless map[string]bool                                            // documents that changed too often to be compared
+	other    func(ctx context.Context, docs []string) ([]side, error) // what they should be
+	levels   int                                                      // how often the log was brought level
+	suspects map[string]suspect                                       // documents that differed when they were read
+	restless map[string]bool                                          // documents that did not stand still to be compared
+	drift    *DriftError                                              // nil: none is found
 }
 
-// suspect is how a document differs, and since when it has differed in just this way.
+// side is a document as one side holds it. As long as the version is the same, so is what the side was told of the document.
+type side struct {
+	version string
+	body    []byte
+}
+
+// suspect is how a document was seen last.
 type suspect struct {
-	sides uint64 // a hash of both
-	since time.Time
+	sides  uint64 // a hash of both
+	level  int    // how often the log had been brought level when it was first seen in just this way
+	agreed bool   // both sides were equal at some look, if only by chance
 }
 
-func (c *comparison) bodies(g row.Generation) func(context.Context, []string) ([][]byte, error) {
-	return func(ctx context.Context, docs []string) ([][]byte, error) {
-		return c.model.Bodies(ctx, g, c.build.view.Compose != nil, docs)
+// sideOf reads versions first: where a later look finds the same two, the body was that of the version.
+func (c *comparison) sideOf(g row.Generation) func(context.Context, []string) ([]side, error) {
+	return func(ctx context.Context, docs []string) ([]side, error) {
+		versions, err := c.model.Versions(ctx, g, docs)
+		if err != nil {
+			return nil, err
+		}
+		bodies, err := c.model.Bodies(ctx, g, c.build.view.Compose != nil, docs)
+		if err != nil {
+			return nil, err
+		}
+		all := make([]side, len(docs))
+		for i := range docs {
+			all[i] = side{versions[i], bodies[i]}
+		}
+		return all, nil
 	}
 }
 
 // verify compares a build that is open with the live generation, and notes in its result how they differ.
 //
 // Both change under its eyes: consumers land an event here a moment before they do there. So what differs is only suspected,
-// and looked at again until it agrees once. It is drift when all that the log holds has landed in both, nothing more was
-// recorded since, and it still differs; or, where the log never rests, when for some time neither side of it has changed.
+// and looked at again before and after all that the log holds is landed in both. What has not changed in between, on neither
+// side, is of the same events on both: drift if it differs, else acquitted.
 func (r *Replay) verify(ctx context.Context, b *build) error {
 	var registry row.Registry
 	err := r.insist(ctx, b, func() (err error) {
@@ -156,44 +168,42 @@ func (r *Replay) verify(ctx context.Context, b *build) error {
 		return nil
 	}
 	c := &comparison{Replay: r, build: b, live: registry.Live}
-	c.other = c.bodies(b.Generation)
+	c.other = c.sideOf(b.Generation)
 	r.tell(b, nil)
-	if _, err := r.bringLevel(ctx, b); err != nil {
+	if err := r.bringLevel(ctx, b); err != nil {
 		return err
 	}
-	more, err := c.walkBoth(ctx)
+	err = c.walkBoth(ctx)
+	b.result.Drift, b.result.Restless = c.drift, len(c.restless)
+	b.result.Verified = max(0, b.result.Verified-int64(len(c.restless)))
 	if len(c.restless) > 0 {
 		b.result.Unverified = fmt.Sprintf("documents that changed all the time: %d; audit the view at a quieter hour", len(c.restless))
 	}
-	if err != nil || len(c.suspects) == 0 {
-		return err
-	}
-	b.result.Drift, err = c.drift(ctx, more)
 	return err
 }
 
-// walkBoth compares every document of either generation with the other's. It leaves drift as suspects, and says whether it
-// ended early because of it.
-func (c *comparison) walkBoth(ctx context.Context) (more bool, err error) {
+// walkBoth compares every document of either generation with the other's. It ends early when it has found much drift.
+func (c *comparison) walkBoth(ctx context.Context) error {
 	patience := c.newPatience()
 	for {
-		c.suspects, c.restless, c.build.result.Verified = map[string]suspect{}, map[string]bool{}, 0
+		c.suspects, c.restless, c.drift, c.build.result.Verified = map[string]suspect{}, map[string]bool{}, nil, 0
 		err := c.walk(ctx, c.build.Generation, c.live, patience)
 		if err == nil {
 			err = c.walk(ctx, c.live, c.build.Generation, patience)
 		}
 		if err == nil {
-			return false, c.settle(ctx)
+			return c.settle(ctx)
 		}
 		if errors.Is(err, errEnough) {
-			return true, nil
+			c.drift.More = true
+			return nil
 		}
 		c.tell(c.build, err)
 		if errors.Is(err, row.ErrRestarted) {
-			return false, err
+			return err
 		}
 		if err := patience.wait(ctx, err); err != nil {
-			return false, err
+			return err
 		}
 	}
 }
@@ -208,7 +218,7 @@ func (c *comparison) walk(ctx context.Context, one, other row.Generation, patien
 		for i, content := range batch {
 			docs[i] = content.Doc
 		}
-		bodies, err := c.bodies(other)(ctx, docs)
+		bodies, err := c.model.Bodies(ctx, other, c.build.view.Compose != nil, docs)
 		if err != nil {
 			return err
 		}
@@ -228,7 +238,7 @@ func (c *comparison) walk(ctx context.Context, one, other row.Generation, patien
 		if err := c.settle(ctx); err != nil {
 			return err
 		}
-		if len(c.suspects) > 0 {
+		if c.drift != nil {
 			return errEnough
 		}
 	}
@@ -237,103 +247,87 @@ func (c *comparison) walk(ctx context.Context, one, other row.Generation, patien
 
 func same(a, b []byte) bool { return (a == nil) == (b == nil) && bytes.Equal(a, b) }
 
-// settle looks at the suspects until all agree, or those that are left are drift. Documents that never stand still, for ten
-// times as long as others must to be drift, it lets go, and counts them.
+// settle looks at the suspects until all are acquitted or drift. Documents that do not stand still in good time, for as long as
+// it takes to land what was recorded meanwhile, it lets go; and counts them, but for those that agreed at some look.
 func (c *comparison) settle(ctx context.Context) error {
-	const looks, pause = 50, 2 * time.Millisecond // between two readings of the log
-	begun := c.now()
-	for round := 0; len(c.suspects) > 0; round++ {
-		found, err := c.bringLevel(ctx, c.build)
-		if err != nil || round > 0 && found == 0 {
+	const pause = 10 * time.Millisecond
+	for begun := c.now(); ; {
+		if err := c.look(ctx); err != nil {
 			return err
 		}
-		for range looks {
-			if err := c.insist(ctx, c.build, func() error { return c.look(ctx) }); err != nil || len(c.suspects) == 0 {
-				return err
-			}
-			if err := c.sleep(ctx, pause); err != nil {
-				return err
-			}
+		if err := c.bringLevel(ctx, c.build); err != nil {
+			return err
 		}
-		moving := c.moving()
-		if len(moving) > 0 && c.now().Sub(begun) <= 10*c.settleFor {
-			continue
+		c.levels++
+		if err := c.look(ctx); err != nil || len(c.suspects) == 0 {
+			return err
 		}
-		for _, doc := range moving {
-			delete(c.suspects, doc)
+		if c.now().Sub(begun) > c.settleFor {
+			break
+		}
+		if err := c.sleep(ctx, pause); err != nil {
+			return err
+		}
+	}
+	for doc, s := range c.suspects {
+		if !s.agreed {
 			c.restless[doc] = true
 		}
-		return nil
 	}
+	clear(c.suspects)
 	return nil
 }
 
-// moving is the suspects that have changed, on either side, within the time that drift must stand still.
-func (c *comparison) moving() (docs []string) {
-	now := c.now()
-	for doc, s := range c.suspects {
-		if now.Sub(s.since) <= c.settleFor {
-			docs = append(docs, doc)
-		}
-	}
-	return docs
-}
-
-// look reads the suspects on both sides at once, and acquits those that agree.
+// look reads the suspects on both sides at once, and decides about those that have stood still.
 func (c *comparison) look(ctx context.Context) error {
 	const most = 500
-	for docs := range slices.Chunk(slices.Collect(maps.Keys(c.suspects)), most) {
-		if _, err := c.differing(ctx, docs); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// differing reads documents on both sides at once, and acquits those that agree.
-func (c *comparison) differing(ctx context.Context, docs []string) ([]Diff, error) {
-	var sides [2][][]byte
-	g, running := errgroup.WithContext(ctx)
-	for i, bodies := range []func(context.Context, []string) ([][]byte, error){c.bodies(c.live), c.other} {
-		g.Go(func() (err error) {
-			sides[i], err = bodies(running, docs)
-			return err
-		})
-	}
-	if err := g.Wait(); err != nil {
-		return nil, err
-	}
-	var diffs []Diff
-	for i, doc := range docs {
-		if same(sides[0][i], sides[1][i]) {
-			delete(c.suspects, doc)
-			continue
-		}
-		d := Diff{Doc: doc, Live: sides[0][i], New: sides[1][i]}
-		diffs = append(diffs, d)
-		if hash := d.hash(); hash != c.suspects[doc].sides {
-			c.suspects[doc] = suspect{hash, c.now()}
-		}
-	}
-	return diffs, nil
-}
-
-// drift words what is left of the suspects; nil if at last they agree.
-func (c *comparison) drift(ctx context.Context, more bool) (drift *DriftError, err error) {
-	err = c.insist(ctx, c.build, func() error {
-		drift = nil
-		for len(c.suspects) > 0 {
-			first := slices.Sorted(maps.Keys(c.suspects))
-			diffs, err := c.differing(ctx, first[:min(shownDiffs, len(first))])
-			if err != nil {
+	return c.insist(ctx, c.build, func() error {
+		for docs := range slices.Chunk(slices.Sorted(maps.Keys(c.suspects)), most) {
+			var live, other []side
+			g, running := errgroup.WithContext(ctx)
+			g.Go(func() (err error) {
+				live, err = c.sideOf(c.live)(running, docs)
+				return err
+			})
+			g.Go(func() (err error) {
+				other, err = c.other(running, docs)
+				return err
+			})
+			if err := g.Wait(); err != nil {
 				return err
 			}
-			if len(diffs) > 0 {
-				drift = &DriftError{View: c.build.view.Name, Count: len(c.suspects), More: more, Diffs: diffs}
-				return nil
+			for i, doc := range docs {
+				c.decide(doc, live[i], other[i])
 			}
 		}
 		return nil
 	})
-	return drift, err
+}
+
+// decide decides about a document if it stands as it did before the log was last brought level.
+func (c *comparison) decide(doc string, live, other side) {
+	h := fnv.New64a()
+	for _, s := range []side{live, other} {
+		fmt.Fprintf(h, "%q %t %d ", s.version, s.body == nil, len(s.body))
+		h.Write(s.body)
+	}
+	s, sides, agree := c.suspects[doc], h.Sum64(), same(live.body, other.body)
+	if s.sides != sides {
+		c.suspects[doc] = suspect{sides, c.levels, s.agreed || agree}
+		return
+	}
+	if s.level == c.levels {
+		return
+	}
+	delete(c.suspects, doc)
+	if agree {
+		return
+	}
+	if c.drift == nil {
+		c.drift = &DriftError{View: c.build.view.Name}
+	}
+	c.drift.Count++
+	if len(c.drift.Diffs) < shownDiffs {
+		c.drift.Diffs = append(c.drift.Diffs, Diff{Doc: doc, Live: live.body, New: other.body})
+	}
 }

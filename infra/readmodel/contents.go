@@ -139,6 +139,24 @@ func (s *Store) listDigest(ctx context.Context, g row.Generation, doc string) ([
 	}
 }
 
+// Versions gives the versions of documents, "" where nothing has landed. A version changes with every landing that changes the
+// document, and when it is composed.
+func (s *Store) Versions(ctx context.Context, g row.Generation, docs []string) ([]string, error) {
+	versions := make([]string, len(docs))
+	cmds, err := s.pipeline(ctx, func(p redis.Pipeliner) {
+		for _, doc := range docs {
+			p.HGet(ctx, s.key(g, 'd', doc), "v")
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read versions of %s: %w", g, err)
+	}
+	for i, cmd := range cmds {
+		versions[i] = cmd.(*redis.StringCmd).Val()
+	}
+	return versions, nil
+}
+
 // Sources lists the streams that a document has, or had, rows of.
 func (s *Store) Sources(ctx context.Context, g row.Generation, doc string) ([]string, error) {
 	cmds, err := s.pipeline(ctx, func(p redis.Pipeliner) {

@@ -24,6 +24,34 @@ func contentsComposed(s *suite) {
 	}
 }
 
+// versions: every change of a document, and its composition, gives it a version that it never had; what changes nothing does not.
+func versions(s *suite) {
+	of := func() string {
+		s.Helper()
+		all, err := s.m.Versions(s.ctx, s.g, []string{"nowhere", "d"})
+		if s.must(err); len(all) != 2 || all[0] != "" {
+			s.Fatalf("the versions of a document that is not there, and of another, are %q", all)
+		}
+		return all[1]
+	}
+	seen := []string{of()}
+	for i, rows := range [][]row.Sourced{
+		{from("a-1", 0, part(1))}, {from("b-1", 0, sums("n", 1))}, {from("b-1", 1, sums("n", 1))}, {from("a-1", 1, nil), from("b-1", 2, nil)},
+		{from("a-1", 2, part(1))},
+	} {
+		for _, change := range []func(){func() { s.land("d", rows...) }, func() { s.compose(s.land("d", rows...)) }} {
+			change()
+			if slices.Contains(seen, of()) {
+				s.Errorf("change %d gives version %q, and there were %q", i, of(), seen)
+			}
+			seen = append(seen, of())
+		}
+		if s.land("d", rows...); of() != seen[len(seen)-1] {
+			s.Errorf("a landing that changes nothing gives version %q, and there were %q", of(), seen)
+		}
+	}
+}
+
 func contentsLists(s *suite) {
 	want := map[string]string{"one": "1\n2", "empty": ""}
 	s.land("one", from("a-1", 0, keyed("k1", 1)), from("a-2", 0, keyed("k2", 2)))

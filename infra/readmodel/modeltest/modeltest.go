@@ -76,6 +76,7 @@ func Run(t *testing.T, url string) {
 		{"parked streams", parkedStreams},
 		{"contents of documents", contentsComposed},
 		{"contents of lists", contentsLists},
+		{"versions", versions},
 		{"times of saving", savedTimes},
 		{"cancelled context", cancelled},
 	}
