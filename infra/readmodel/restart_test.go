@@ -202,6 +202,29 @@ func TestClusterNodeRestarts(t *testing.T) {
 	}
 }
 
+// TestClusterFailback: a node that was a replica in between knows the scripts of before, and is told nothing by them.
+func TestClusterFailback(t *testing.T) {
+	url, nodes := servers.StartRedisCluster(t)
+	goLive(t, open(t, url))
+	node := nodes[nodeOf(t, nodes, "jangbu:{things}:registry")]
+	replica := servers.StartReplica(t, node)
+	claim := func(m *readmodel.Store, g row.Generation) error {
+		return m.Advance(t.Context(), g, event.Recorded{Position: event.Position{Commit: 9}})
+	}
+	m := open(t, url) // it knows nothing of the time before there was a replica
+	r, err := m.Registry(t.Context(), "things")
+	if err := errors.Join(err, claim(m, r.Live)); err != nil {
+		t.Fatal(err)
+	}
+	replica.TakeOver()
+	node.TakeOver()
+	servers.Eventually(t, "the claim is refused", func() bool { return errors.Is(claim(m, r.Live), row.ErrRestarted) })
+	servers.Eventually(t, "what the registry says now can be claimed", func() bool {
+		r, err := m.Registry(t.Context(), "things")
+		return err == nil && claim(m, r.Live) == nil
+	})
+}
+
 // notes is which processes are said to have held a generation.
 func notes(t *testing.T, node *servers.RedisProcess, g row.Generation) string {
 	t.Helper()

@@ -104,6 +104,24 @@ func StartRedisCluster(t testing.TB) (url string, nodes []*RedisProcess) {
 	return "redis+cluster://127.0.0.1:" + ports[0], nodes
 }
 
+// StartReplica adds to a cluster a replica of one of its nodes, and returns when it has what that holds.
+func StartReplica(t testing.TB, of *RedisProcess) *RedisProcess {
+	p := startRedis(t, Port(t), "--cluster-enabled", "yes", "--cluster-node-timeout", "5000")
+	primary, replica := of.Client(), p.Client()
+	defer primary.Close()
+	defer replica.Close()
+	id, err := primary.Do(t.Context(), "CLUSTER", "MYID").Text()
+	must(t, err)
+	must(t, replica.ClusterMeet(t.Context(), "127.0.0.1", of.port).Err())
+	Until(t, "the node replicates", func() error { return replica.ClusterReplicate(t.Context(), id).Err() })
+	p.awaitPrimary()
+	Eventually(t, "the replica knows the cluster", func() bool { // and its epochs
+		info, err := replica.ClusterInfo(t.Context()).Result()
+		return err == nil && strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_known_nodes:4")
+	})
+	return p
+}
+
 // RedisProcess is a redis-server that a test may kill and start again. It ends with the test.
 type RedisProcess struct {
 	t    testing.TB
@@ -160,11 +178,31 @@ func (p *RedisProcess) Copy(from *RedisProcess) {
 	client := p.Client()
 	defer client.Close()
 	must(p.t, client.ReplicaOf(p.t.Context(), "127.0.0.1", from.port).Err())
-	Eventually(p.t, "the replica has what the primary holds", func() bool {
-		info, err := client.Info(p.t.Context(), "replication").Result()
-		return err == nil && strings.Contains(info, "master_link_status:up")
-	})
+	p.awaitPrimary()
 	must(p.t, client.ReplicaOf(p.t.Context(), "NO", "ONE").Err())
+}
+
+// TakeOver makes a node of a cluster, a replica, the primary, and what was that its replica.
+func (p *RedisProcess) TakeOver() {
+	p.t.Helper()
+	p.awaitPrimary()
+	client := p.Client()
+	defer client.Close()
+	must(p.t, client.Do(p.t.Context(), "CLUSTER", "FAILOVER", "TAKEOVER").Err()) // without asking, which others may not be ready for
+	Eventually(p.t, "the replica has taken over", func() bool { return p.replication("role:master") })
+}
+
+// awaitPrimary waits until a replica has what its primary holds.
+func (p *RedisProcess) awaitPrimary() {
+	p.t.Helper()
+	Eventually(p.t, "the replica has what the primary holds", func() bool { return p.replication("master_link_status:up") })
+}
+
+func (p *RedisProcess) replication(says string) bool {
+	client := p.Client()
+	defer client.Close()
+	info, err := client.Info(p.t.Context(), "replication").Result()
+	return err == nil && strings.Contains(info, says)
 }
 
 // Client is a plain connection to the server.
