@@ -132,3 +132,24 @@ func TestRestarted(t *testing.T) {
 		})
 	}
 }
+
+// TestPutBack: the same of a Redis that was put back to an earlier copy while it ran.
+func TestPutBack(t *testing.T) {
+	redis, other := servers.StartRedis(t), servers.StartRedis(t)
+	other.Copy(redis) // the first time, a Redis gives its history another name
+	s := open(t, redis.URL(), schedule.Config{})
+	at := event.Position{Commit: 9, Prepare: 9}
+	if _, lost, err := s.Advance(t.Context(), event.Position{}, at); lost || err != nil {
+		t.Fatalf("lost %t, %v", lost, err)
+	}
+	other.Copy(redis)
+	if err := s.Note(t.Context(), "o", time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	redis.Copy(other)
+	for _, want := range []bool{true, false} {
+		if _, lost, err := s.Advance(t.Context(), at, at); lost != want || err != nil {
+			t.Errorf("lost %t, %v; want %t", lost, err, want)
+		}
+	}
+}
