@@ -119,7 +119,7 @@ func (m *devMode) services(a *app, store *eventstore.Store, model *readmodel.Sto
 		health: health,
 		routes: func(e *echo.Echo) {
 			commands.Register(e)
-			query.New(model).Register(e)
+			query.New(model, query.Config{}).Register(e)
 		},
 		loops: []func(context.Context) error{p.Run, work.run},
 		ready: func(ctx context.Context) error {

@@ -46,7 +46,7 @@ func (m *queryMode) Run(ctx context.Context, a *app) (err error) {
 	health := web.NewHealth(time.Now, a.log)
 	health.Probe("redis", model.Ping)
 	health.Probe("generations", generationsProbe(model))
-	return a.serve(ctx, service{health: health, listener: listener, routes: query.New(model).Register})
+	return a.serve(ctx, service{health: health, listener: listener, routes: query.New(model, query.Config{}).Register})
 }
 
 // generationsProbe is red while some view cannot be read.

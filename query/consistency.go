@@ -66,7 +66,7 @@ func (s *Service) await(c echo.Context, v *view.View) (row.Generation, error) {
 // generation that it asked and the tokens which that lacks. While it waits it asks about one of them alone, after a
 // tenth of the time that it has waited, so it finds out late by a tenth at most.
 func (s *Service) landed(ctx context.Context, v *view.View, tokens []token, deadline time.Time) (row.Generation, []token, error) {
-	g, err := s.model.Live(ctx, v.Name, false)
+	g, err := s.waiting.Live(ctx, v.Name, false)
 	if err != nil {
 		return g, nil, err
 	}
@@ -87,7 +87,7 @@ func (s *Service) landed(ctx context.Context, v *view.View, tokens []token, dead
 		now := time.Now()
 		if now.Sub(looked) >= pollLive { // a generation that is no longer live has not what came since
 			was := g
-			if g, err = s.model.Live(ctx, v.Name, true); err != nil {
+			if g, err = s.waiting.Live(ctx, v.Name, true); err != nil {
 				return g, nil, err
 			}
 			if looked = now; g != was { // and this one may lack what that one has
@@ -125,7 +125,7 @@ func (s *Service) missing(ctx context.Context, g row.Generation, tokens []token)
 	for i, t := range tokens {
 		streams[i] = t.stream
 	}
-	landed, err := s.model.Landed(ctx, g, streams)
+	landed, err := s.waiting.Landed(ctx, g, streams)
 	if err != nil {
 		return nil, err
 	}

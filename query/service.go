@@ -9,6 +9,7 @@
 package query
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -40,13 +41,45 @@ type Model interface {
 	Landed(ctx context.Context, g row.Generation, streams []string) ([]int64, error)
 }
 
+// Config says how queries are answered. The zero Config is ready for use.
+type Config struct {
+	LookUp time.Duration // after which a look-up in the read model is given up, of which an answer may need several; 0: 3 s
+}
+
 // Service answers queries.
 type Service struct {
-	model Model
+	model   Model
+	waiting Model // for as long as a client wants to wait
 }
 
 // New returns a Service over a read model.
-func New(model Model) *Service { return &Service{model: model} }
+func New(model Model, cfg Config) *Service {
+	return &Service{model: bounded{model, cmp.Or(cfg.LookUp, 3*time.Second)}, waiting: model}
+}
+
+// bounded gives up look-ups in a read model that does not answer: each for itself, so that many in a row have time.
+type bounded struct {
+	Model
+	limit time.Duration
+}
+
+func (b bounded) Live(ctx context.Context, view string, fresh bool) (row.Generation, error) {
+	ctx, cancel := context.WithTimeout(ctx, b.limit)
+	defer cancel()
+	return b.Model.Live(ctx, view, fresh)
+}
+
+func (b bounded) Document(ctx context.Context, g row.Generation, doc string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, b.limit)
+	defer cancel()
+	return b.Model.Document(ctx, g, doc)
+}
+
+func (b bounded) Page(ctx context.Context, g row.Generation, doc, after string, limit int) ([]row.Item, bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, b.limit)
+	defer cancel()
+	return b.Model.Page(ctx, g, doc, after, limit)
+}
 
 // Register adds the routes of every view.
 func (s *Service) Register(e *echo.Echo) {

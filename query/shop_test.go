@@ -59,7 +59,7 @@ func newShop(t *testing.T) *shop {
 // over serves from a model from now on.
 func (s *shop) over(m query.Model) {
 	s.api = web.New(web.Config{Log: slog.New(slog.DiscardHandler)})
-	query.New(m).Register(s.api)
+	query.New(m, query.Config{}).Register(s.api)
 }
 
 // openShop is a shop with a member, a product in stock and three orders, which has been built.

@@ -22,13 +22,14 @@ import (
 type Dial = func(ctx context.Context, network, addr string) (net.Conn, error)
 
 // Open parses rawURL; it makes no connection yet. redis:// and rediss:// name a single server, redis+cluster:// and rediss+cluster:// a node
-// of a cluster (more nodes as ?addr=host:port). A nil dial connects by TCP, or TLS where the URL says so.
+// of a cluster (more nodes as ?addr=host:port). A nil dial connects by TCP, or TLS where the URL says so. A call is broken off at its
+// context's deadline, and may be carried out all the same.
 func Open(rawURL string, dial Dial) (redis.UniversalClient, error) {
 	return opened(rawURL, dial, false)
 }
 
 // OpenOnce is Open for a client whose calls can be watched (Watch). It waits for one answer as long as others do for all that they try, and
-// does not try again but where Redis has said that it did nothing.
+// does not try again but where Redis has said that it did nothing. No call that was sent is broken off.
 func OpenOnce(rawURL string, dial Dial) (redis.UniversalClient, error) {
 	return opened(rawURL, dial, true)
 }
@@ -55,6 +56,7 @@ func open(rawURL string, dial Dial, once bool) (redis.UniversalClient, error) {
 			return nil, err
 		}
 		opt.Dialer, opt.DialerRetries, opt.MaintNotificationsConfig = dial, dials, noNotices
+		opt.ContextTimeoutEnabled = !once
 		if once {
 			opt.ReadTimeout, opt.WriteTimeout = longer(opt.ReadTimeout), longer(opt.WriteTimeout)
 		}
@@ -71,6 +73,7 @@ func open(rawURL string, dial Dial, once bool) (redis.UniversalClient, error) {
 	opt.DialTimeout = 2 * time.Second
 	opt.Dialer, opt.DialerRetries, opt.MaintNotificationsConfig = dial, dials, noNotices
 	if !once {
+		opt.ContextTimeoutEnabled = true
 		return redis.NewClient(opt), nil
 	}
 	opt.MaxRetries, opt.ReadTimeout, opt.WriteTimeout = -1, longer(opt.ReadTimeout), longer(opt.WriteTimeout)
