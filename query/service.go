@@ -64,21 +64,33 @@ type bounded struct {
 }
 
 func (b bounded) Live(ctx context.Context, view string, fresh bool) (row.Generation, error) {
-	ctx, cancel := context.WithTimeout(ctx, b.limit)
-	defer cancel()
-	return b.Model.Live(ctx, view, fresh)
+	return b.Model.Live(b.until(ctx), view, fresh)
 }
 
 func (b bounded) Document(ctx context.Context, g row.Generation, doc string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, b.limit)
-	defer cancel()
-	return b.Model.Document(ctx, g, doc)
+	return b.Model.Document(b.until(ctx), g, doc)
 }
 
 func (b bounded) Page(ctx context.Context, g row.Generation, doc, after string, limit int) ([]row.Item, bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, b.limit)
-	defer cancel()
-	return b.Model.Page(ctx, g, doc, after, limit)
+	return b.Model.Page(b.until(ctx), g, doc, after, limit)
+}
+
+func (b bounded) until(ctx context.Context) context.Context {
+	return until{ctx, time.Now().Add(b.limit)}
+}
+
+// until is a context with a deadline and no timer for it: the client of Redis only asks when that is, and two timers would be a twentieth of
+// what a GET costs.
+type until struct {
+	context.Context
+	deadline time.Time
+}
+
+func (u until) Deadline() (time.Time, bool) {
+	if earlier, ok := u.Context.Deadline(); ok && earlier.Before(u.deadline) {
+		return earlier, true
+	}
+	return u.deadline, true
 }
 
 // Register adds the routes of every view.
