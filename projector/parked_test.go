@@ -372,24 +372,30 @@ func crowded(broken *bool) *view.View {
 				return s
 			}, nil), func(_ string, s named) any { return s.Name }),
 		},
-		Compose: func(d row.Document) ([]byte, error) {
-			if d.Sums["events"] == 0 {
-				return nil, nil
+		Compose: listed(broken, "events"),
+	}
+}
+
+// listed composes the list of a document's parts, and one of its sums, without which there is no document. While broken it cannot if a part is
+// cursed.
+func listed(broken *bool, sum string) func(row.Document) ([]byte, error) {
+	return func(d row.Document) ([]byte, error) {
+		if d.Sums[sum] == 0 {
+			return nil, nil
+		}
+		var all []string
+		for source, part := range d.Parts {
+			text, err := row.Decode[string](part)
+			if err != nil {
+				return nil, err
 			}
-			var all []string
-			for source, part := range d.Parts {
-				text, err := row.Decode[string](part)
-				if err != nil {
-					return nil, err
-				}
-				if *broken && strings.HasSuffix(text, "cursed") {
-					return nil, errors.New("cannot compose")
-				}
-				all = append(all, source+" "+text)
+			if *broken && strings.HasSuffix(text, "cursed") {
+				return nil, errors.New("cannot compose")
 			}
-			slices.Sort(all)
-			return row.JSON(append(all, fmt.Sprint(d.Sums["events"]))), nil
-		},
+			all = append(all, source+" "+text)
+		}
+		slices.Sort(all)
+		return row.JSON(append(all, fmt.Sprint(d.Sums[sum]))), nil
 	}
 }
 

@@ -2,9 +2,7 @@ package projector
 
 import (
 	"context"
-	"errors"
 	"iter"
-	"slices"
 	"strings"
 	"testing"
 
@@ -211,24 +209,7 @@ func aisles(broken *bool) *view.View {
 		}, func(id string, s state) []row.Row {
 			return []row.Row{{Doc: "doc" + s.A + s.B, Part: row.PartOf(s.Last), Sums: map[string]int64{"orders": 1}}}
 		})},
-		Compose: func(d row.Document) ([]byte, error) {
-			if d.Sums["orders"] == 0 {
-				return nil, nil
-			}
-			var all []string
-			for source, part := range d.Parts {
-				text, err := row.Decode[string](part)
-				if err != nil {
-					return nil, err
-				}
-				if *broken && strings.HasSuffix(text, "cursed") {
-					return nil, errors.New("cannot compose")
-				}
-				all = append(all, source+" "+text)
-			}
-			slices.Sort(all)
-			return row.JSON(map[string]any{"all": all, "orders": d.Sums["orders"]}), nil
-		},
+		Compose: listed(broken, "orders"),
 	}
 }
 
