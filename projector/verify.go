@@ -155,7 +155,7 @@ func (r *Replay) verify(ctx context.Context, b *build) error {
 		registry, err = r.model.Registry(ctx, b.view.Name)
 		return err
 	})
-	b.result.Verified, b.result.Unverified, b.result.Drift = 0, "", nil
+	b.result.Verified, b.result.Unverified, b.result.Restless, b.result.Drift = 0, "", 0, nil
 	switch {
 	case err != nil:
 		return err
