@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"jangbu/cli/term"
@@ -127,7 +126,7 @@ func traceIn(ctx context.Context, model *readmodel.Store, v *view.View, stream s
 	}
 	t := tracedView{View: v.Name, Generation: registry.Live.Number, Revision: event.NoStream}
 	state := row.State{Revision: event.NoStream}
-	var leftOut []row.Skip
+	var leftOut row.Skips
 	if registry.Live.Number > 0 {
 		states, err := model.States(ctx, registry.Live, []string{stream})
 		if err != nil {
@@ -152,7 +151,7 @@ func traceIn(ctx context.Context, model *readmodel.Store, v *view.View, stream s
 	for _, e := range events {
 		arrival := arrivalOf(e.Revision, state)
 		switch {
-		case slices.ContainsFunc(leftOut, func(s row.Skip) bool { return s.Of(e) }):
+		case leftOut.Has(e):
 			arrival.State, arrival.At, arrival.By = skipped, nil, nil
 		case arrival.State == missing && t.Parked != nil && t.Parked.Revision == e.Revision:
 			arrival.State = parked

@@ -298,7 +298,7 @@ func (a *Applier) foldEvents(ctx context.Context, c *change, events []arrival, s
 
 // foldOrPark adds one event, or passes over it if an operator left it out, or parks the stream before it.
 func (a *Applier) foldOrPark(c *change, e arrival, strict bool) {
-	skipped := c.leavesOut(e, len(c.skips))
+	skipped := c.skips.Has(e.Recorded)
 	if skipped && c.otherwise == nil && !c.lone {
 		c.otherwise = slices.Repeat([]any{c.state}, len(c.skips))
 	}

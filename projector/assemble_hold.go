@@ -10,7 +10,7 @@ import (
 type folding struct {
 	stream   string
 	source   *view.Source
-	skips    []row.Skip
+	skips    row.Skips
 	state    any
 	revision int64       // folded up to here
 	base     any         // the state when it was landed last

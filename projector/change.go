@@ -15,8 +15,8 @@ type change struct {
 	stream    string
 	source    *view.Source
 	decode    *decodings
-	skips     []row.Skip // events that operators left out
-	saved     []byte     // the state record's JSON, until load
+	skips     row.Skips // events that operators left out
+	saved     []byte    // the state record's JSON, until load
 	loaded    bool
 	state     any
 	from      int64 // the revision that had landed before
@@ -115,15 +115,10 @@ func (c *change) fold(e arrival) (err error) {
 	return nil
 }
 
-// leavesOut reports whether one of the first n skips is of an event.
-func (c *change) leavesOut(e arrival, n int) bool {
-	return slices.ContainsFunc(c.skips[:n], func(s row.Skip) bool { return s.Of(e.Recorded) })
-}
-
 // foldOtherwise remembers the documents that the stream contributed to while not all of the skips were known, as far as the view's code can tell.
 func (c *change) foldOtherwise(e arrival) {
 	for n := range c.otherwise {
-		if !c.leavesOut(e, n) {
+		if !c.skips[:n].Has(e.Recorded) {
 			c.foldOne(n, e)
 		}
 	}

@@ -30,7 +30,7 @@ func (l *landings) add(doc string, r row.Sourced) {
 	if held, ok := l.rows[[2]string{doc, r.Source}]; !ok {
 		l.rows[[2]string{doc, r.Source}] = len(landing.Rows)
 		landing.Rows = append(landing.Rows, r)
-	} else if was := landing.Rows[held]; was.Revision < r.Revision || was.Revision == r.Revision && was.Skips < r.Skips {
+	} else if was := landing.Rows[held]; r.Replaces(was.Revision, was.Skips) {
 		landing.Rows[held] = r
 	}
 }

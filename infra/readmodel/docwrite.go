@@ -33,7 +33,7 @@ func (w *docWrite) land(r row.Sourced, bare *storedRow) error {
 	if hasPart {
 		held = &shown
 	}
-	if held != nil && (held.revision > r.Revision || held.revision == r.Revision && held.skips >= r.Skips) {
+	if held != nil && !r.Replaces(held.revision, held.skips) {
 		return nil
 	}
 	w.changed = true

@@ -12,6 +12,7 @@ package row
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"jangbu/domain/event"
@@ -129,7 +130,15 @@ type Parked struct {
 }
 
 // Skipped is the events that operators left out of a view, by stream, in the order in which they did.
-type Skipped map[string][]Skip
+type Skipped map[string]Skips
+
+// Skips is events of one stream that are left out.
+type Skips []Skip
+
+// Has reports whether one of them is e.
+func (s Skips) Has(e event.Recorded) bool {
+	return slices.ContainsFunc(s, func(one Skip) bool { return one.Of(e) })
+}
 
 // Skip is an event that is left out.
 type Skip struct {
@@ -193,6 +202,11 @@ type Sourced struct {
 	Revision int64
 	Skips    int // of events of Source that were known when it was made: of one revision, the row of more of them stands
 	Row      *Row
+}
+
+// Replaces is the rule: whether the row stands in place of one of its source that was made at a revision and with so many skips.
+func (s Sourced) Replaces(revision int64, skips int) bool {
+	return s.Revision > revision || s.Revision == revision && s.Skips > skips
 }
 
 // Document is a document as its rows add up to it, before it is composed.

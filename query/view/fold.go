@@ -28,7 +28,7 @@ func FoldWithout(v *View, log []event.Recorded, skipped row.Skipped) (Folded, er
 			continue
 		}
 		revisions[e.Stream] = e.Revision
-		if slices.ContainsFunc(skipped[e.Stream], func(s row.Skip) bool { return s.Of(e) }) {
+		if skipped[e.Stream].Has(e) {
 			continue
 		}
 		decoded, err := source.Decode(e)
